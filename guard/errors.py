@@ -1,0 +1,73 @@
+"""Every error guard raises on purpose, typed by the party at fault.
+
+A message is one sentence for an administrator: what happened, whose fault it is, what to do. The command line
+prints it on stderr and exits 1; nothing else catches these broadly.
+"""
+
+from __future__ import annotations
+
+
+class GuardError(Exception):
+    """Base of all deliberate errors. ``party`` names who is at fault, for messages and tests."""
+
+    party = "guard"
+
+
+class UsageError(GuardError):
+    """The command line was wrong."""
+
+    party = "command line"
+
+
+class PolicyError(GuardError):
+    """The policy file, or a file it names (token, CA), is wrong. ``problems`` lists every one found."""
+
+    party = "policy"
+
+    def __init__(self, problems: list[str] | str) -> None:
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class CaptureError(GuardError):
+    """A capture or log file cannot be read or written."""
+
+    party = "file"
+
+
+class XoError(GuardError):
+    """Xen Orchestra, or the way to it, is at fault."""
+
+    party = "XO"
+
+
+class XoUnreachableError(XoError):
+    """No connection: wrong URL, refused, TLS not trusted, connection lost in the middle."""
+
+
+class XoTimeoutError(XoError):
+    """The total time allowed for a call ran out."""
+
+
+class XoAuthError(XoError):
+    """The token was refused (401), or lacks a permission (403, JSON-RPC code 2)."""
+
+
+class XoBootingError(XoError):
+    """``/ping`` answers while a good token gets 401: xo-server has just started (observed on a real one)."""
+
+
+class XoAnswerError(XoError):
+    """An answer guard cannot use: HTML, half a JSON document, a wrong shape, an HTTP or JSON-RPC error.
+
+    ``status`` is the HTTP status or None; ``code`` the JSON-RPC error code or None.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, code: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class XoTooOldError(XoError):
+    """xo-server below 5.193.1 (XO 5.113)."""

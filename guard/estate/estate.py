@@ -1,0 +1,157 @@
+"""The estate: everything known about XO and its pools at one moment, immutable, each part with source and time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from guard.estate import xo_records as xo
+
+
+class PartName(StrEnum):
+    """What an estate is made of; a check names the parts it needs."""
+
+    POOLS = "pools"
+    HOSTS = "hosts"
+    SERVERS = "servers"
+    SRS = "srs"
+    PBDS = "pbds"
+    VMS = "vms"
+    VBDS = "vbds"
+    VDIS = "vdis"
+    VDI_SNAPSHOTS = "vdi_snapshots"
+    VDI_UNMANAGED = "vdi_unmanaged"
+    JOBS = "jobs"
+    CALL_JOBS = "call_jobs"
+    SCHEDULES = "schedules"
+    REPOSITORIES = "repositories"
+    REPOSITORY_INFO = "repository_info"
+    XAPI_TASKS = "xapi_tasks"
+    VUSBS = "vusbs"
+    LOGS = "logs"
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """How one part was read.
+
+    ``complete`` is False when XO may have filtered the list (the token's user is no admin): what is missing from it
+    is then unknown, never absent. ``error`` is one sentence when ``ok`` is False.
+    """
+
+    name: PartName
+    source: str
+    read_at: datetime
+    ok: bool = True
+    complete: bool = True
+    error: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether "not in the list" means "does not exist"."""
+        return self.ok and self.complete
+
+
+class XoIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """Which XO was asked, and as whom. ``url`` carries no credentials."""
+
+    url: str
+    version: str
+    admin: bool
+    history_days: int = 31
+
+
+@dataclass(frozen=True)
+class Estate:
+    """Records by part. ``vm_properties`` holds what job patterns ask of VMs beyond the fields of ``Vm``, by VM id."""
+
+    xo: XoIdentity
+    taken_at: datetime
+    parts: Mapping[PartName, Part]
+    pools: tuple[xo.Pool, ...] = ()
+    hosts: tuple[xo.Host, ...] = ()
+    servers: tuple[xo.Server, ...] = ()
+    srs: tuple[xo.Sr, ...] = ()
+    pbds: tuple[xo.Pbd, ...] = ()
+    vms: tuple[xo.Vm, ...] = ()
+    vbds: tuple[xo.Vbd, ...] = ()
+    vdis: tuple[xo.Vdi, ...] = ()
+    vdi_snapshots: tuple[xo.Vdi, ...] = ()
+    vdi_unmanaged: tuple[xo.Vdi, ...] = ()
+    jobs: tuple[xo.Job, ...] = ()
+    call_jobs: tuple[xo.CallJob, ...] = ()
+    schedules: tuple[xo.Schedule, ...] = ()
+    repositories: tuple[xo.Repository, ...] = ()
+    repository_info: Mapping[str, xo.RepositoryInfo] = field(default_factory=dict)
+    xapi_tasks: tuple[xo.XapiTask, ...] = ()
+    vusbs: tuple[xo.Vusb, ...] = ()
+    logs: tuple[xo.BackupLog, ...] = ()
+    vm_properties: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @cached_property
+    def pool_by_id(self) -> Mapping[str, xo.Pool]:
+        return {record.id: record for record in self.pools}
+
+    @cached_property
+    def sr_by_id(self) -> Mapping[str, xo.Sr]:
+        return {record.id: record for record in self.srs}
+
+    @cached_property
+    def vm_by_id(self) -> Mapping[str, xo.Vm]:
+        return {record.id: record for record in self.vms}
+
+    @cached_property
+    def job_by_id(self) -> Mapping[str, xo.Job]:
+        return {record.id: record for record in self.jobs}
+
+    @cached_property
+    def call_job_by_id(self) -> Mapping[str, xo.CallJob]:
+        return {record.id: record for record in self.call_jobs}
+
+    @cached_property
+    def schedule_by_id(self) -> Mapping[str, xo.Schedule]:
+        return {record.id: record for record in self.schedules}
+
+    @cached_property
+    def repository_by_id(self) -> Mapping[str, xo.Repository]:
+        return {record.id: record for record in self.repositories}
+
+    @cached_property
+    def vdi_by_id(self) -> Mapping[str, xo.Vdi]:
+        """Managed VDIs, snapshots and base copies together."""
+        return {record.id: record for group in (self.vdi_unmanaged, self.vdi_snapshots, self.vdis) for record in group}
+
+    @cached_property
+    def unmanaged_ids(self) -> frozenset[str]:
+        return frozenset(record.id for record in self.vdi_unmanaged)
+
+    @cached_property
+    def vbds_of_vm(self) -> Mapping[str, tuple[xo.Vbd, ...]]:
+        """VM id -> its VBDs that hold a VDI, CD drives included."""
+        grouped: dict[str, list[xo.Vbd]] = {}
+        for vbd in self.vbds:
+            if vbd.vm and vbd.vdi:
+                grouped.setdefault(vbd.vm, []).append(vbd)
+        return {vm: tuple(group) for vm, group in grouped.items()}
+
+    @cached_property
+    def snapshots_of_vdi(self) -> Mapping[str, tuple[xo.Vdi, ...]]:
+        """Active VDI id -> its snapshot VDIs."""
+        grouped: dict[str, list[xo.Vdi]] = {}
+        for snapshot in self.vdi_snapshots:
+            if snapshot.snapshot_of:
+                grouped.setdefault(snapshot.snapshot_of, []).append(snapshot)
+        return {vdi: tuple(group) for vdi, group in grouped.items()}
+
+    @cached_property
+    def pbds_of_sr(self) -> Mapping[str, tuple[xo.Pbd, ...]]:
+        grouped: dict[str, list[xo.Pbd]] = {}
+        for pbd in self.pbds:
+            if pbd.sr:
+                grouped.setdefault(pbd.sr, []).append(pbd)
+        return {sr: tuple(group) for sr, group in grouped.items()}

@@ -1,0 +1,254 @@
+"""XO's records as frozen structs: only the fields guard asks for, in XO's meaning and units.
+
+Sizes are bytes; XAPI-derived dates are seconds, XO's own times (logs) are milliseconds (xo-api.md section 3).
+Unknown fields are ignored. A field XO left out is ``UNSET``, never a guessed default: XO omits what it does not know
+(packages/xo-server/src/xapi-object-to-xo.mjs). Attribute names are XO's in snake case, without the dollar sign.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType, field
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """Base of all records. Without cycles, so left out of the garbage collector's rounds."""
+
+    id: str
+
+
+class Pool(Record, frozen=True, kw_only=True, gc=False):
+    """REST ``/pools``."""
+
+    name_label: str = ""
+    master: str | UnsetType = UNSET
+
+
+class Host(Record, frozen=True, kw_only=True, gc=False):
+    """REST ``/hosts``. ``power_state``: Running, Halted or Unknown."""
+
+    name_label: str = ""
+    pool: str | UnsetType = field(name="$pool", default=UNSET)
+    enabled: bool | UnsetType = UNSET
+    power_state: str | UnsetType = UNSET
+
+
+class Server(Record, frozen=True, kw_only=True, gc=False):
+    """REST ``/servers``: XO's connection to a pool. ``status``: connected, connecting or disconnected.
+
+    ``pool_id`` is only there while connected; ``error`` is whatever object XO kept of the last failure.
+    """
+
+    label: str | UnsetType = UNSET
+    host: str = ""
+    enabled: bool = True
+    status: str = ""
+    pool_id: str | UnsetType = field(name="poolId", default=UNSET)
+    pool_name_label: str | UnsetType = field(name="poolNameLabel", default=UNSET)
+    error: Any = UNSET
+
+    @property
+    def name(self) -> str:
+        """What XO's own list shows: the label, else the pool's name, else the address."""
+        return self.label or self.pool_name_label or self.host  # UNSET is falsy
+
+
+class Sr(Record, frozen=True, kw_only=True, gc=False):
+    """REST ``/srs``. Free bytes = ``size - physical_usage``, as of XAPI's last SR scan."""
+
+    name_label: str = ""
+    pool: str | UnsetType = field(name="$pool", default=UNSET)
+    container: str | UnsetType = field(name="$container", default=UNSET)
+    sr_type: str = field(name="SR_type", default="")
+    allocation_strategy: str | UnsetType = field(name="allocationStrategy", default=UNSET)
+    content_type: str | UnsetType = UNSET
+    size: int | UnsetType = UNSET
+    physical_usage: int | UnsetType = UNSET
+    shared: bool | UnsetType = UNSET
+    in_maintenance_mode: bool | UnsetType = field(name="inMaintenanceMode", default=UNSET)
+    other_config: dict[str, str] | UnsetType = UNSET
+    sm_config: dict[str, str] | UnsetType = UNSET
+
+
+class Pbd(Record, frozen=True, kw_only=True, gc=False):
+    """REST ``/pbds``: the plug of one SR on one host."""
+
+    sr: str | UnsetType = field(name="SR", default=UNSET)
+    host: str | UnsetType = UNSET
+    attached: bool | UnsetType = UNSET
+
+
+class Vm(Record, frozen=True, kw_only=True, gc=False):
+    """REST ``/vms`` (no snapshots, templates or dom0). ``container``: its host while running, else its pool or host."""
+
+    name_label: str | UnsetType = UNSET
+    power_state: str | UnsetType = UNSET
+    tags: list[str] | UnsetType = UNSET
+    pool: str | UnsetType = field(name="$pool", default=UNSET)
+    container: str | UnsetType = field(name="$container", default=UNSET)
+    blocked_operations: dict[str, str] | UnsetType = field(name="blockedOperations", default=UNSET)
+    other: dict[str, Any] | UnsetType = UNSET
+
+    @property
+    def name(self) -> str:
+        return self.name_label or self.id
+
+
+class Vbd(Record, frozen=True, kw_only=True, gc=False):
+    """REST ``/vbds``. ``vdi`` is absent for an empty drive."""
+
+    vm: str | UnsetType = field(name="VM", default=UNSET)
+    vdi: str | UnsetType = field(name="VDI", default=UNSET)
+    is_cd_drive: bool = False
+    attached: bool | UnsetType = UNSET
+
+
+class Vdi(Record, frozen=True, kw_only=True, gc=False):
+    """REST ``/vdis`` and ``/vdi-snapshots``, RPC type ``VDI-unmanaged``.
+
+    ``parent``: sm_config's vhd-parent, only for drivers that publish it. ``size`` virtual, ``usage`` physical bytes.
+    """
+
+    sr: str | UnsetType = field(name="$SR", default=UNSET)
+    name_label: str = ""
+    parent: str | UnsetType = UNSET
+    size: int | UnsetType = UNSET
+    usage: int | UnsetType = UNSET
+    image_format: str | UnsetType = UNSET
+    cbt_enabled: bool | UnsetType = UNSET
+    missing: bool | UnsetType = UNSET
+    snapshot_of: str | UnsetType = field(name="$snapshot_of", default=UNSET)
+    snapshot_time: int | None | UnsetType = UNSET
+    other_config: dict[str, str] | UnsetType = UNSET
+
+
+class Job(Record, frozen=True, kw_only=True, gc=False):
+    """REST ``/backup-jobs``. Values XO parsed back from JSON may have any type: a job named 123 arrives as a number.
+
+    ``run_id`` is only there while the job runs; it is the id of the run's log. ``settings``: xo-api.md 3.1.2.
+    """
+
+    raw_name: Any = field(name="name", default=UNSET)
+    type: str = "backup"
+    mode: str | UnsetType = UNSET
+    vms: Any = UNSET
+    remotes: Any = UNSET
+    srs: Any = UNSET
+    pools: Any = UNSET
+    source_remote: str | UnsetType = field(name="sourceRemote", default=UNSET)
+    proxy: str | None | UnsetType = UNSET
+    settings: dict[str, Any] | UnsetType = UNSET
+    run_id: str | UnsetType = field(name="runId", default=UNSET)
+
+    @property
+    def name(self) -> str:
+        """The name as text; the id when there is none."""
+        if self.raw_name is UNSET:
+            return self.id
+        return self.raw_name if isinstance(self.raw_name, str) else msgspec.json.encode(self.raw_name).decode()
+
+
+class CallJob(Record, frozen=True, kw_only=True, gc=False):
+    """RPC ``job.getAll``: a job of type ``call``. With method ``schedule.runSequence`` it is a sequence."""
+
+    raw_name: Any = field(name="name", default=UNSET)
+    method: str = ""
+    params_vector: Any = field(name="paramsVector", default=UNSET)
+    run_id: str | UnsetType = field(name="runId", default=UNSET)
+
+    @property
+    def name(self) -> str:
+        return self.raw_name if isinstance(self.raw_name, str) else self.id
+
+
+class Schedule(Record, frozen=True, kw_only=True, gc=False):
+    """REST ``/schedules``, those of call jobs and sequences included. No ``timezone`` means UTC."""
+
+    job_id: str | UnsetType = field(name="jobId", default=UNSET)
+    cron: str = ""
+    enabled: bool = False
+    raw_name: Any = field(name="name", default=UNSET)
+    timezone: str | None | UnsetType = UNSET
+
+    @property
+    def name(self) -> str:
+        """The name as text; the id when there is none."""
+        return str(self.raw_name) if self.raw_name else self.id
+
+    @property
+    def zone(self) -> str:
+        """XO's default is UTC (@xen-orchestra/cron index.js), never the server's zone."""
+        return self.timezone or "utc"
+
+
+class Repository(Record, frozen=True, kw_only=True, gc=False):
+    """REST ``/backup-repositories``: XO's "remote". ``error``: what the last mount or test left."""
+
+    name: str = ""
+    enabled: bool = True
+    url: str = ""
+    proxy: str | None | UnsetType = UNSET
+    error: Any = UNSET
+
+
+class RepositoryInfo(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """RPC ``remote.getAllInfo``, bytes from ``df``. Object stores have none of the three; XO never stamps them."""
+
+    size: int | UnsetType = UNSET
+    used: int | UnsetType = UNSET
+    available: int | UnsetType = UNSET
+
+
+class XapiTask(Record, frozen=True, kw_only=True, gc=False):
+    """RPC type ``task``: a task of XAPI, e.g. ``Garbage Collection`` (a coalesce at work) with the SR in applies_to."""
+
+    name_label: str = ""
+    name_description: str = ""
+    status: str = ""
+    progress: float | UnsetType = UNSET
+    applies_to: Any = UNSET
+
+
+class Vusb(Record, frozen=True, kw_only=True, gc=False):
+    """RPC type ``VUSB``: a USB device passed through to a VM."""
+
+    vm: str | UnsetType = UNSET
+    currently_attached: bool | UnsetType = field(name="currentlyAttached", default=UNSET)
+
+
+class LogTask(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """One task inside a backup log: ``backup VM``, ``snapshot``, ``export``, ``transfer``, ``clean-vm``, ... (ms)."""
+
+    id: str = ""
+    message: str | UnsetType = UNSET
+    data: Any = UNSET
+    start: int | UnsetType = UNSET
+    end: int | UnsetType = UNSET
+    status: str = "pending"
+    result: Any = UNSET
+    infos: list[Any] | UnsetType = UNSET
+    warnings: list[Any] | UnsetType = UNSET
+    tasks: tuple[LogTask, ...] = ()
+
+
+class BackupLog(Record, frozen=True, kw_only=True, gc=False):
+    """REST ``/backup-logs``: one run (ms epochs). ``result`` is a job-level error; VM errors are in ``tasks``.
+
+    ``status``: pending, success, failure, skipped or interrupted (xo-api.md 3.3).
+    """
+
+    message: str | UnsetType = UNSET
+    job_id: str | UnsetType = field(name="jobId", default=UNSET)
+    raw_job_name: Any = field(name="jobName", default=UNSET)
+    schedule_id: str | UnsetType = field(name="scheduleId", default=UNSET)
+    proxy_id: str | UnsetType = field(name="proxyId", default=UNSET)
+    data: Any = UNSET
+    start: int | UnsetType = UNSET
+    end: int | UnsetType = UNSET
+    status: str = "pending"
+    result: Any = UNSET
+    infos: list[Any] | UnsetType = UNSET
+    warnings: list[Any] | UnsetType = UNSET
+    tasks: tuple[LogTask, ...] | UnsetType = UNSET

@@ -1,0 +1,78 @@
+"""Bytes, durations and times: parse what people write, print what they read. Pure text and numbers."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, tzinfo
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+TIB = 1024 * GIB
+
+_BYTE_UNITS = {"B": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB, "TiB": TIB}
+_TIME_UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
+_BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB)")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)")
+
+
+def parse_bytes(text: str) -> int:
+    """``"512 MiB"`` -> 536870912. Raises ValueError naming what would be right."""
+    found = _BYTES.fullmatch(text.strip())
+    if found is None:
+        raise ValueError("a size such as \"10 GiB\" (units: B, KiB, MiB, GiB, TiB)")
+    return round(float(found[1]) * _BYTE_UNITS[found[2]])
+
+
+def parse_duration(text: str) -> timedelta:
+    """``"90 s"``, ``"15 min"``, ``"2h 30min"``, ``"1 d"`` -> timedelta. Raises ValueError naming what would be right."""
+    rest = text.strip()
+    total = 0.0
+    while rest:
+        found = _DURATION.match(rest)
+        if found is None:
+            raise ValueError("a duration such as \"90 s\", \"15 min\", \"2 h\" or \"1 d\"")
+        total += float(found[1]) * _TIME_UNITS[found[2]]
+        rest = rest[found.end() :].lstrip()
+    if text.strip() == "":
+        raise ValueError("a duration such as \"90 s\", \"15 min\", \"2 h\" or \"1 d\"")
+    return timedelta(seconds=total)
+
+
+def format_bytes(count: int) -> str:
+    """1536 -> ``"1.5 KiB"``; exact below one KiB. Negative counts keep their sign."""
+    if abs(count) < KIB:
+        return f"{count} B"
+    value = float(count)
+    for unit in ("KiB", "MiB", "GiB"):
+        value /= KIB
+        if abs(value) < 1023.95:
+            return f"{value:.1f} {unit}"
+    return f"{value / KIB:.1f} TiB"
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds -> ``"0.4 s"``, ``"42 s"``, ``"3 min"``, ``"2 h 10 min"``, ``"3 d 4 h"``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    minutes = round(whole / 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def format_time(moment: datetime, zone: tzinfo) -> str:
+    """An instant in a zone, with its abbreviation: ``"Tue 24 Nov 02:00 CET"``."""
+    return moment.astimezone(zone).strftime("%a %d %b %H:%M %Z")
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """``plural(1, "VM")`` -> ``"1 VM"``; ``plural(2, "VM")`` -> ``"2 VMs"``."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
