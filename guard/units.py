@@ -20,22 +20,22 @@ def parse_bytes(text: str) -> int:
     """``"512 MiB"`` -> 536870912. Raises ValueError naming what would be right."""
     found = _BYTES.fullmatch(text.strip())
     if found is None:
-        raise ValueError("a size such as \"10 GiB\" (units: B, KiB, MiB, GiB, TiB)")
+        raise ValueError('a size such as "10 GiB" (units: B, KiB, MiB, GiB, TiB)')
     return round(float(found[1]) * _BYTE_UNITS[found[2]])
 
 
 def parse_duration(text: str) -> timedelta:
-    """``"90 s"``, ``"15 min"``, ``"2h 30min"``, ``"1 d"`` -> timedelta. Raises ValueError naming what would be right."""
+    """``"90 s"``, ``"15 min"``, ``"2h 30min"``, ``"1 d"`` -> timedelta. ValueError names what would be right."""
     rest = text.strip()
     total = 0.0
     while rest:
         found = _DURATION.match(rest)
         if found is None:
-            raise ValueError("a duration such as \"90 s\", \"15 min\", \"2 h\" or \"1 d\"")
+            raise ValueError('a duration such as "90 s", "15 min", "2 h" or "1 d"')
         total += float(found[1]) * _TIME_UNITS[found[2]]
         rest = rest[found.end() :].lstrip()
     if text.strip() == "":
-        raise ValueError("a duration such as \"90 s\", \"15 min\", \"2 h\" or \"1 d\"")
+        raise ValueError('a duration such as "90 s", "15 min", "2 h" or "1 d"')
     return timedelta(seconds=total)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from guard.estate import xo_records as xo
+from guard.estate import xo_records as records
 
 
 class PartName(StrEnum):
@@ -73,56 +73,56 @@ class Estate:
     xo: XoIdentity
     taken_at: datetime
     parts: Mapping[PartName, Part]
-    pools: tuple[xo.Pool, ...] = ()
-    hosts: tuple[xo.Host, ...] = ()
-    servers: tuple[xo.Server, ...] = ()
-    srs: tuple[xo.Sr, ...] = ()
-    pbds: tuple[xo.Pbd, ...] = ()
-    vms: tuple[xo.Vm, ...] = ()
-    vbds: tuple[xo.Vbd, ...] = ()
-    vdis: tuple[xo.Vdi, ...] = ()
-    vdi_snapshots: tuple[xo.Vdi, ...] = ()
-    vdi_unmanaged: tuple[xo.Vdi, ...] = ()
-    jobs: tuple[xo.Job, ...] = ()
-    call_jobs: tuple[xo.CallJob, ...] = ()
-    schedules: tuple[xo.Schedule, ...] = ()
-    repositories: tuple[xo.Repository, ...] = ()
-    repository_info: Mapping[str, xo.RepositoryInfo] = field(default_factory=dict)
-    xapi_tasks: tuple[xo.XapiTask, ...] = ()
-    vusbs: tuple[xo.Vusb, ...] = ()
-    logs: tuple[xo.BackupLog, ...] = ()
+    pools: tuple[records.Pool, ...] = ()
+    hosts: tuple[records.Host, ...] = ()
+    servers: tuple[records.Server, ...] = ()
+    srs: tuple[records.Sr, ...] = ()
+    pbds: tuple[records.Pbd, ...] = ()
+    vms: tuple[records.Vm, ...] = ()
+    vbds: tuple[records.Vbd, ...] = ()
+    vdis: tuple[records.Vdi, ...] = ()
+    vdi_snapshots: tuple[records.Vdi, ...] = ()
+    vdi_unmanaged: tuple[records.Vdi, ...] = ()
+    jobs: tuple[records.Job, ...] = ()
+    call_jobs: tuple[records.CallJob, ...] = ()
+    schedules: tuple[records.Schedule, ...] = ()
+    repositories: tuple[records.Repository, ...] = ()
+    repository_info: Mapping[str, records.RepositoryInfo] = field(default_factory=dict)
+    xapi_tasks: tuple[records.XapiTask, ...] = ()
+    vusbs: tuple[records.Vusb, ...] = ()
+    logs: tuple[records.BackupLog, ...] = ()
     vm_properties: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @cached_property
-    def pool_by_id(self) -> Mapping[str, xo.Pool]:
+    def pool_by_id(self) -> Mapping[str, records.Pool]:
         return {record.id: record for record in self.pools}
 
     @cached_property
-    def sr_by_id(self) -> Mapping[str, xo.Sr]:
+    def sr_by_id(self) -> Mapping[str, records.Sr]:
         return {record.id: record for record in self.srs}
 
     @cached_property
-    def vm_by_id(self) -> Mapping[str, xo.Vm]:
+    def vm_by_id(self) -> Mapping[str, records.Vm]:
         return {record.id: record for record in self.vms}
 
     @cached_property
-    def job_by_id(self) -> Mapping[str, xo.Job]:
+    def job_by_id(self) -> Mapping[str, records.Job]:
         return {record.id: record for record in self.jobs}
 
     @cached_property
-    def call_job_by_id(self) -> Mapping[str, xo.CallJob]:
+    def call_job_by_id(self) -> Mapping[str, records.CallJob]:
         return {record.id: record for record in self.call_jobs}
 
     @cached_property
-    def schedule_by_id(self) -> Mapping[str, xo.Schedule]:
+    def schedule_by_id(self) -> Mapping[str, records.Schedule]:
         return {record.id: record for record in self.schedules}
 
     @cached_property
-    def repository_by_id(self) -> Mapping[str, xo.Repository]:
+    def repository_by_id(self) -> Mapping[str, records.Repository]:
         return {record.id: record for record in self.repositories}
 
     @cached_property
-    def vdi_by_id(self) -> Mapping[str, xo.Vdi]:
+    def vdi_by_id(self) -> Mapping[str, records.Vdi]:
         """Managed VDIs, snapshots and base copies together."""
         return {record.id: record for group in (self.vdi_unmanaged, self.vdi_snapshots, self.vdis) for record in group}
 
@@ -131,26 +131,26 @@ class Estate:
         return frozenset(record.id for record in self.vdi_unmanaged)
 
     @cached_property
-    def vbds_of_vm(self) -> Mapping[str, tuple[xo.Vbd, ...]]:
+    def vbds_of_vm(self) -> Mapping[str, tuple[records.Vbd, ...]]:
         """VM id -> its VBDs that hold a VDI, CD drives included."""
-        grouped: dict[str, list[xo.Vbd]] = {}
+        grouped: dict[str, list[records.Vbd]] = {}
         for vbd in self.vbds:
             if vbd.vm and vbd.vdi:
                 grouped.setdefault(vbd.vm, []).append(vbd)
         return {vm: tuple(group) for vm, group in grouped.items()}
 
     @cached_property
-    def snapshots_of_vdi(self) -> Mapping[str, tuple[xo.Vdi, ...]]:
+    def snapshots_of_vdi(self) -> Mapping[str, tuple[records.Vdi, ...]]:
         """Active VDI id -> its snapshot VDIs."""
-        grouped: dict[str, list[xo.Vdi]] = {}
+        grouped: dict[str, list[records.Vdi]] = {}
         for snapshot in self.vdi_snapshots:
             if snapshot.snapshot_of:
                 grouped.setdefault(snapshot.snapshot_of, []).append(snapshot)
         return {vdi: tuple(group) for vdi, group in grouped.items()}
 
     @cached_property
-    def pbds_of_sr(self) -> Mapping[str, tuple[xo.Pbd, ...]]:
-        grouped: dict[str, list[xo.Pbd]] = {}
+    def pbds_of_sr(self) -> Mapping[str, tuple[records.Pbd, ...]]:
+        grouped: dict[str, list[records.Pbd]] = {}
         for pbd in self.pbds:
             if pbd.sr:
                 grouped.setdefault(pbd.sr, []).append(pbd)

@@ -120,7 +120,7 @@ class Vdi(Record, frozen=True, kw_only=True, gc=False):
     cbt_enabled: bool | UnsetType = UNSET
     missing: bool | UnsetType = UNSET
     snapshot_of: str | UnsetType = field(name="$snapshot_of", default=UNSET)
-    snapshot_time: int | None | UnsetType = UNSET
+    snapshot_time: int | UnsetType | None = UNSET
     other_config: dict[str, str] | UnsetType = UNSET
 
 
@@ -138,7 +138,7 @@ class Job(Record, frozen=True, kw_only=True, gc=False):
     srs: Any = UNSET
     pools: Any = UNSET
     source_remote: str | UnsetType = field(name="sourceRemote", default=UNSET)
-    proxy: str | None | UnsetType = UNSET
+    proxy: str | UnsetType | None = UNSET
     settings: dict[str, Any] | UnsetType = UNSET
     run_id: str | UnsetType = field(name="runId", default=UNSET)
 
@@ -170,7 +170,7 @@ class Schedule(Record, frozen=True, kw_only=True, gc=False):
     cron: str = ""
     enabled: bool = False
     raw_name: Any = field(name="name", default=UNSET)
-    timezone: str | None | UnsetType = UNSET
+    timezone: str | UnsetType | None = UNSET
 
     @property
     def name(self) -> str:
@@ -189,7 +189,7 @@ class Repository(Record, frozen=True, kw_only=True, gc=False):
     name: str = ""
     enabled: bool = True
     url: str = ""
-    proxy: str | None | UnsetType = UNSET
+    proxy: str | UnsetType | None = UNSET
     error: Any = UNSET
 
 
