@@ -177,7 +177,8 @@ class Inventory:
         if physical_usage is not None:
             sr["physical_usage"] = physical_usage
             self._usage_given.add(sr["id"])
-        if not any(sm["SM_type"] == SR_type and sm["$pool"] == pool["id"] for sm in self.objects.get("SM", {}).values()):
+        drivers = {sm["SM_type"] for sm in self.objects.get("SM", {}).values() if sm["$pool"] == pool["id"]}
+        if SR_type not in drivers:
             self.add_object("SM", pool["id"], shapes.sm(SR_type), SR_type)
         for member in members:
             self._plug(sr, member)
@@ -229,7 +230,8 @@ class Inventory:
 
     def _add_vbd(self, vm: XoObject, vdi: XoObject | None, position: int, *, cd_drive: bool = False) -> XoObject:
         attached = vm["power_state"] == "Running" and not (cd_drive and vdi is None)
-        shape = shapes.vbd(vm["id"], position, attached=attached, cd_drive=cd_drive, vdi_id=vdi and vdi["id"])
+        inside = None if vdi is None else vdi["id"]
+        shape = shapes.vbd(vm["id"], position, attached=attached, cd_drive=cd_drive, vdi_id=inside)
         vbd = self.add_object("VBD", vm["$pool"], shape, vm["id"], position)
         vm["$VBDs"].append(vbd["id"])
         if vdi is not None:

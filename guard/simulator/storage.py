@@ -234,7 +234,7 @@ class Storage(Inventory):
         ]
 
     def coalesce(self, sr: XoObject, steps: int | None = None) -> int:
-        """Let the garbage collector of one SR work; returns how many merges it did. ``steps`` None: until it is done."""
+        """Let the garbage collector of one SR work, until it is done or for ``steps`` merges; returns how many."""
         done = 0
         while (steps is None or done < steps) and self._coalesce_one(sr):
             done += 1

@@ -20,8 +20,8 @@ are derived from names, so the same script gives the same world. Sizes are bytes
     world.add_run(schedule, start, end, error="no VMs match this pattern")           # a job-level error
 
 Things that happen: ``snapshot``, ``delete_snapshot``, ``write``, ``coalesce``, ``add_base_copies`` (the remains of
-snapshots nobody coalesced), ``remove_vm``, ``unplug``, ``disconnect``/``connect`` a server, ``start_run``/``finish_run``,
-``set_repository_space``, ``add_xapi_task``, ``add_vusb``, ``add_message``.
+snapshots nobody coalesced), ``remove_vm``, ``unplug``, ``disconnect``/``connect`` a server,
+``start_run``/``finish_run``, ``set_repository_space``, ``add_xapi_task``, ``add_vusb``, ``add_message``.
 
 Parts: ``inventory`` (pools, hosts, SRs, VMs), ``storage`` (disks and chains), ``backups`` (XO's configuration), ``runs``
 (logs). What the clock shows is decided by ``now``; nothing happens by itself.
@@ -43,7 +43,11 @@ class World(Runs):
     """One XO with everything it knows. ``version``: what ``system.getServerVersion`` answers."""
 
     def __init__(
-        self, now: Callable[[], datetime], *, token: str = "simulated-token", version: str = "5.207.2"  # noqa: S107 - opens a simulation only
+        self,
+        now: Callable[[], datetime],
+        *,
+        token: str = "simulated-token",  # noqa: S107 - opens a simulation only
+        version: str = "5.207.2",
     ) -> None:
         super().__init__(now)
         self.version = version
