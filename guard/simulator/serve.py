@@ -1,0 +1,139 @@
+"""The simulated XO on a loopback port, for tests, the benchmark and the demo."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from guard.simulator.faults import Faults, FaultyHttp
+from guard.simulator.rest import RestApi
+from guard.simulator.rpc import RpcApi
+from guard.simulator.world import World
+
+
+class Simulator:
+    """The ASGI application: XO's two faces over one world, with planted faults."""
+
+    def __init__(self, world: World, faults: Faults | None = None) -> None:
+        self.world = world
+        self.faults = faults or Faults()
+        self._rest = RestApi(world)
+        self._rpc = RpcApi(world, self.faults)
+        self._entry: ASGIApp = FaultyHttp(self._dispatch, self.faults)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._entry(scope, receive, send)
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._rpc.serve(WebSocket(scope, receive, send))
+            return
+        response = await self._rest.handle(Request(scope, receive))
+        await response(scope, receive, send)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that leaves signals alone and says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    def drop_connections(self) -> None:
+        for connection in list(self.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+
+
+@asynccontextmanager
+async def serve(
+    app: Simulator, *, certfile: str | None = None, keyfile: str | None = None, port: int = 0
+) -> AsyncIterator[str]:
+    """Serve on 127.0.0.1 and give the URL, ``https`` when a certificate is given. Port 0: any free one."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        log_level="critical",
+        ssl_certfile=certfile,
+        ssl_keyfile=keyfile,
+        timeout_keep_alive=5,  # Node's, which XO leaves as it is
+        timeout_graceful_shutdown=1,
+        ws="websockets-sansio",
+        ws_max_size=100 * 1024 * 1024,
+        ws_ping_interval=None,  # XO sends none
+        server_header=False,
+    )
+    server = _Server(config)
+    app.faults.drop = server.drop_connections
+    running_server = asyncio.create_task(server.serve(sockets=[listener]))
+    ready = asyncio.create_task(server.ready.wait())
+    await asyncio.wait({running_server, ready}, return_when=asyncio.FIRST_COMPLETED)
+    if not ready.done():
+        ready.cancel()
+        await running_server
+    try:
+        scheme = "https" if certfile else "http"
+        yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.drop_connections()
+        server.should_exit = True
+        await running_server
+        listener.close()
+
+
+@contextmanager
+def running(
+    world: World, faults: Faults | None = None, *, certfile: str | None = None, keyfile: str | None = None
+) -> Iterator[str]:
+    """The same from code that is not asynchronous: serves in a thread of its own and gives the URL."""
+    app = Simulator(world, faults)
+    loop = asyncio.new_event_loop()
+    started: list[str] = []
+    failed: list[BaseException] = []
+    ready, finish = threading.Event(), asyncio.Event()
+
+    async def stay() -> None:
+        async with serve(app, certfile=certfile, keyfile=keyfile) as url:
+            started.append(url)
+            ready.set()
+            await finish.wait()
+
+    def work() -> None:
+        try:
+            loop.run_until_complete(stay())
+        except BaseException as error:  # noqa: BLE001 - handed to the caller, in whose thread it is raised again
+            failed.append(error)
+        finally:
+            ready.set()
+
+    thread = threading.Thread(target=work, name="simulated XO", daemon=True)
+    thread.start()
+    ready.wait()
+    try:
+        if failed:
+            raise failed[0]
+        yield started[0]
+    finally:
+        if not failed:
+            loop.call_soon_threadsafe(finish.set)
+        thread.join()
+        loop.close()
