@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from guard.simulator.collector import Collector
 from guard.simulator.shapes import GIB, XoObject
-from guard.simulator.storage import Storage
 
 Pattern = Mapping[str, Any]
 
@@ -20,7 +20,7 @@ def id_pattern(targets: Iterable[XoObject] | Pattern) -> XoObject:
     return {"id": ids[0] if len(ids) == 1 else {"__or": ids}}
 
 
-class Backups(Storage):
+class Backups(Collector):
     """What an administrator has set up in XO."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
@@ -37,9 +37,7 @@ class Backups(Storage):
         self.passwords: dict[tuple[str, str], str] = {}
         """(email, password) -> user id, for HTTP basic."""
 
-    def add_user(
-        self, email: str, token: str, permission: str = "admin", password: str | None = None
-    ) -> XoObject:
+    def add_user(self, email: str, token: str, permission: str = "admin", password: str | None = None) -> XoObject:
         """A user with a token. ``permission``: admin or none."""
         user: XoObject = {"id": self.new_id("user", email), "email": email, "permission": permission}
         self.users[user["id"]] = user
@@ -55,7 +53,7 @@ class Backups(Storage):
         size: int | None = 1000 * GIB,
         available: int | None = None,
         enabled: bool = True,
-        error: Any = None,
+        error: object = None,
         proxy: XoObject | None = None,
     ) -> XoObject:
         """A backup repository and what ``df`` says of it; ``size`` None: an object store, which has no figures.
@@ -89,14 +87,14 @@ class Backups(Storage):
 
     def add_job(
         self,
-        name: Any,
+        name: object,
         mode: str = "delta",
         vms: Iterable[XoObject] | Pattern = (),
         remotes: Iterable[XoObject] | Pattern = (),
         srs: Iterable[XoObject] | Pattern = (),
         settings: Mapping[str, Any] | None = None,
         type: str = "backup",  # noqa: A002 - XO's own word
-        **properties: Any,
+        **properties: object,
     ) -> XoObject:
         """A backup job. ``vms``, ``remotes`` and ``srs``: objects, or a pattern as XO stores it.
 

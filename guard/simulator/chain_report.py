@@ -6,8 +6,8 @@ ancestor share one counter, so a healthy disk may show its sibling's number.
 
 from __future__ import annotations
 
+from guard.simulator.collector import DISK_TYPES
 from guard.simulator.shapes import XoObject
-from guard.simulator.storage import DISK_TYPES
 from guard.simulator.world import World
 
 
@@ -26,9 +26,7 @@ def writable(sr: XoObject) -> bool:
 
 def chains_of(world: World, sr: XoObject) -> XoObject:
     """What ``sr.getVdiChainsInfo`` answers for one SR."""
-    nodes = {
-        item["id"]: item for kind in DISK_TYPES for item in world.visible(kind) if item["$SR"] == sr["id"]
-    }
+    nodes = {item["id"]: item for kind in DISK_TYPES for item in world.visible(kind) if item["$SR"] == sr["id"]}
     children: dict[str, int] = {}
     for node in nodes.values():
         if "parent" in node:

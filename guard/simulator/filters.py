@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-Predicate = Callable[[Any], bool]
+Predicate = Callable[[object], bool]
 
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
@@ -191,7 +191,7 @@ def any_of(terms: list[Predicate]) -> Predicate:
 
 
 def property_is(name: str, term: Predicate) -> Predicate:
-    def holds(value: Any) -> bool:
+    def holds(value: object) -> bool:
         if isinstance(value, dict):
             return term(value.get(name, MISSING))
         if isinstance(value, list) and name.isdigit():
@@ -204,17 +204,17 @@ def property_is(name: str, term: Predicate) -> Predicate:
 def truthy(name: str) -> Predicate:
     """JavaScript's idea of true: empty arrays and objects are, 0 and "" are not."""
 
-    def holds(value: Any) -> bool:
+    def holds(value: object) -> bool:
         found = value.get(name) if isinstance(value, dict) else None
         return isinstance(found, (list, dict)) or bool(found)
 
     return holds
 
 
-def anywhere(test: Callable[[Any], bool]) -> Predicate:
+def anywhere(test: Callable[[object], bool]) -> Predicate:
     """The test on a plain value, or on any element of an array or object, however deep."""
 
-    def holds(value: Any) -> bool:
+    def holds(value: object) -> bool:
         if isinstance(value, dict):
             return any(holds(item) for item in value.values())
         if isinstance(value, list):
@@ -232,7 +232,7 @@ def contains(word: str) -> Predicate:
 def number_or_contains(number: float, word: str) -> Predicate:
     wanted = word.lower()
 
-    def test(value: Any) -> bool:
+    def test(value: object) -> bool:
         if isinstance(value, str):
             return wanted in value.lower()
         return is_number(value) and value == number
@@ -249,14 +249,14 @@ def matches_glob(pattern: str) -> Predicate:
     return matches(re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.IGNORECASE))
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def compares(comparison: Callable[[Any, Any], bool], number: float) -> Predicate:
     """JavaScript converts: null counts as 0, true as 1, a text as the number it spells; a missing one never matches."""
 
-    def holds(value: Any) -> bool:
+    def holds(value: object) -> bool:
         if value is None:
             return comparison(0, number)
         if isinstance(value, (bool, int, float)):

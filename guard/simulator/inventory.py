@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from guard.simulator import shapes
@@ -117,7 +116,7 @@ class Inventory:
         self._hidden_pools.discard(pool["id"])
 
     def disconnect(
-        self, server: XoObject, status: str = "disconnected", enabled: bool = True, error: Any = None
+        self, server: XoObject, status: str = "disconnected", enabled: bool = True, error: object = None
     ) -> None:
         """XO loses the pool: ``poolId`` goes and every object of the pool vanishes from all lists.
 
@@ -211,7 +210,7 @@ class Inventory:
         power_state: str = "Running",
         host: XoObject | None = None,
         memory: int = 2 * GIB,
-        **properties: Any,
+        **properties: object,
     ) -> XoObject:
         """A VM without disks. ``host``: where it runs, the pool's master unless told. ``properties``: any XO key."""
         hosts = self.hosts_of(pool) or [self.add_host(pool, f"{pool['name_label']}-host-1")]

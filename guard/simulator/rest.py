@@ -108,7 +108,7 @@ class RestApi:
 
     def _document(self) -> XoObject:
         """Not XO's document, which has its own licence: only what a client looks at, for our own routes."""
-        paths = {f"/{name}": {"get": {}} for name in (*POOL_COLLECTIONS, *XO_COLLECTIONS)}
+        paths: XoObject = {f"/{name}": {"get": {}} for name in (*POOL_COLLECTIONS, *XO_COLLECTIONS)}
         paths |= {"/ping": {"get": {}}, "/schedules/{id}/actions/run": {"post": {}}}
         return {"openapi": "3.0.0", "info": {"title": "rest-api", "version": self.world.rest_version}, "paths": paths}
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from guard.simulator.chain_report import chains_of, writable
@@ -71,26 +72,25 @@ class RpcApi:
         try:
             while True:
                 await self._answer(socket, session, await socket.receive_text())
-        except (WebSocketDisconnect, _Closed):
+        except (WebSocketDisconnect, _ClosedError):
             return
 
     async def _answer(self, socket: WebSocket, session: Session, text: str) -> None:
+        self.faults.count()
         try:
             request = msgspec.json.decode(text)
         except msgspec.DecodeError:
-            request = {"id": None, "method": "", "broken": True}
-        self.faults.count()
+            request = {}
         method = str(request.get("method", ""))
         fault = self.faults.take(method)
         answer: XoObject = {"jsonrpc": "2.0", "id": request.get("id")}
-        try:
-            if "broken" in request:
-                raise RpcError(-32700, "invalid JSON")
-            if isinstance(fault, RpcFailure):
-                raise RpcError(fault.code, fault.message)
-            answer["result"] = self.call(session, method, request.get("params") or {})
-        except RpcError as error:
-            answer["error"] = error.body
+        if isinstance(fault, RpcFailure):
+            answer["error"] = {"message": fault.message, "code": fault.code}
+        else:
+            try:
+                answer["result"] = self.call(session, method, request.get("params") or {})
+            except RpcError as error:
+                answer["error"] = error.body
         await _send(socket, msgspec.json.encode(answer).decode(), fault, self.faults)
         if method.startswith("session.signIn") and "result" in answer:
             await self._notify(socket)
@@ -122,13 +122,12 @@ class RpcApi:
 
     def _methods(self) -> dict[str, Method]:
         world = self.world
-        of_type = lambda kind: [job for job in world.jobs.values() if job["type"] == kind]  # noqa: E731 - short name for four rows
         return {
-            "backupNg.getAllJobs": Method(lambda _s, _p: of_type("backup")),
+            "backupNg.getAllJobs": Method(lambda _s, _p: self._jobs("backup")),
             "backupNg.getLogs": Method(lambda _s, p: self._logs(p), params=(ANY_PARAMETER,)),
             "job.getAll": Method(lambda _s, _p: list(world.call_jobs.values())),
-            "metadataBackup.getAllJobs": Method(lambda _s, _p: of_type("metadataBackup")),
-            "mirrorBackup.getAllJobs": Method(lambda _s, _p: of_type("mirrorBackup")),
+            "metadataBackup.getAllJobs": Method(lambda _s, _p: self._jobs("metadataBackup")),
+            "mirrorBackup.getAllJobs": Method(lambda _s, _p: self._jobs("mirrorBackup")),
             "proxy.getAll": Method(lambda _s, _p: list(world.proxies.values())),
             "remote.getAll": Method(lambda _s, _p: list(world.repositories.values())),
             "remote.getAllInfo": Method(lambda _s, _p: self._repository_info()),
@@ -143,6 +142,9 @@ class RpcApi:
             "system.listMethods": Method(lambda _s, _p: sorted(self.methods), permission=None),
             "xo.getAllObjects": Method(self._objects, permission="", params=("filter?", "limit?")),
         }
+
+    def _jobs(self, kind: str) -> list[XoObject]:
+        return [job for job in self.world.jobs.values() if job["type"] == kind]
 
     def _sign_in(self, session: Session, params: XoObject) -> JsonValue:
         user_id = None if self.faults.boot_window else self.world.tokens.get(params["token"])
@@ -173,7 +175,8 @@ class RpcApi:
 
     def _logs(self, params: XoObject) -> list[XoObject]:
         """``limit`` keeps the newest; ``after`` and ``before`` bound the start (ms); anything else must be equal."""
-        wanted = {key: value for key, value in params.items() if key not in {"after", "before", "limit", "_forceRefresh"}}
+        bounds = {"after", "before", "limit", "_forceRefresh"}
+        wanted = {key: value for key, value in params.items() if key not in bounds}
         after, before = params.get("after", 0), params.get("before", float("inf"))
         found = [
             log
@@ -200,7 +203,7 @@ class RpcApi:
         return dict(list(kept.items())[: params["limit"]]) if "limit" in params else kept
 
 
-class _Closed(Exception):
+class _ClosedError(Exception):
     """The socket was closed from this side."""
 
 
@@ -244,9 +247,8 @@ def is_part(wanted: JsonValue, found: JsonValue) -> bool:
     return bool(wanted == found)
 
 
-def _denial(fault: HttpStatus | Html | Cut) -> JsonValue:
-    from starlette.responses import PlainTextResponse
-
+def _denial(fault: HttpStatus | Html | Cut) -> PlainTextResponse:
+    """The answer to a handshake that is not taken up."""
     return PlainTextResponse("planted fault", 502 if isinstance(fault, Cut) else fault.status)
 
 
@@ -256,7 +258,7 @@ async def _send(socket: WebSocket, text: str, fault: Fault | None, faults: Fault
             return
         case Cut():
             faults.drop()
-            raise _Closed
+            raise _ClosedError
         case HalfAnswer():
             await socket.send_text(text[: len(text) // 2])
         case Html() | HttpStatus():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from guard.simulator.backups import Backups
 from guard.simulator.shapes import XoObject
@@ -163,7 +162,7 @@ class Runs(Backups):
     def _task_id(self, moment: int) -> str:
         return f"{base36(moment)}-{self.new_id('xo-task', moment).replace('-', '')[:11]}"
 
-    def _task(self, start: int, message: str, end: int | None = None, **parts: Any) -> XoObject:
+    def _task(self, start: int, message: str, end: int | None = None, **parts: object) -> XoObject:
         task: XoObject = {"id": self._task_id(start), "start": start, "status": "pending", "message": message, **parts}
         return task if end is None else task | {"end": end, "status": parts.get("status", "success")}
 

@@ -1,8 +1,8 @@
-"""Disks and their chains, acted out as SM does it: snapshots, removals, coalescing, guests that write.
+"""Disks and their chains, acted out as SM does it: snapshots, removals, guests that write.
 
 A snapshot turns the leaf's node into a hidden base copy; a new leaf, which keeps the disk's uuid, and the snapshot hang
 below it (SM LVHDSR.py ``_snapshot``, FileSR.py ``_snapshot``). Removing the snapshot leaves the base copy behind until
-the garbage collector merges it (SM cleanup.py). Bytes everywhere.
+the garbage collector merges it (``collector``). Bytes everywhere.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ EMPTY_LVM_NODE = 8 * MIB  # header and block table of an empty VHD, rounded to L
 EMPTY_FILE_NODE = 256 * 1024
 JOURNALS = 8 * MIB  # two extents while an LVM snapshot is made
 CHAINLESS_TYPES = frozenset({"iso", "udev", "zfs-vol", "gfs2"})  # drivers that publish no vhd-parent
-DISK_TYPES = ("VDI", "VDI-snapshot", "VDI-unmanaged")
 
 
 class StorageRefusedError(Exception):
@@ -187,6 +186,10 @@ class Storage(Inventory):
         self._refresh(disk)
         return frozen
 
+    def _new_base_copy(self, sr: XoObject, disk: XoObject, usage: int) -> XoObject:
+        shape = shapes.vdi("base copy", sr["id"], disk["size"], usage)
+        return self.add_object("VDI-unmanaged", sr["$pool"], shape, "base copy of", disk["id"])
+
     def delete_snapshot(self, snapshot: XoObject) -> None:
         """Remove a VM snapshot. Its base copies stay behind until something coalesces them."""
         disks = self.disks_of(snapshot)
@@ -201,77 +204,6 @@ class Storage(Inventory):
         if vm is not None:
             vm["snapshots"].remove(snapshot["id"])
         self.remove_object(snapshot)
-
-    # --- base copies and the garbage collector
-
-    def add_base_copies(self, disk: XoObject, count: int, usage: int = 10 * MIB) -> list[XoObject]:
-        """Plant what ``count`` removed snapshots leave when nothing is ever coalesced: base copies above the leaf.
-
-        Returned from the root downwards.
-        """
-        sr = self.sr_of(disk)
-        planted = []
-        for _ in range(count):
-            base = self._new_base_copy(sr, disk, usage)
-            if "parent" in disk:
-                base["parent"] = disk["parent"]
-            disk["parent"] = base["id"]
-            self._enter(sr, base)
-            planted.append(base)
-        self._refresh(disk)
-        return planted
-
-    def _new_base_copy(self, sr: XoObject, disk: XoObject, usage: int) -> XoObject:
-        shape = shapes.vdi("base copy", sr["id"], disk["size"], usage)
-        return self.add_object("VDI-unmanaged", sr["$pool"], shape, "base copy of", disk["id"])
-
-    def children_of(self, node: XoObject) -> list[XoObject]:
-        return [
-            found
-            for kind in DISK_TYPES
-            for found in self.objects.get(kind, {}).values()
-            if found.get("parent") == node["id"] and found["$SR"] == node["$SR"]
-        ]
-
-    def coalesce(self, sr: XoObject, steps: int | None = None) -> int:
-        """Let the garbage collector of one SR work, until it is done or for ``steps`` merges; returns how many."""
-        done = 0
-        while (steps is None or done < steps) and self._coalesce_one(sr):
-            done += 1
-        return done
-
-    def _coalesce_one(self, sr: XoObject) -> bool:
-        for base in list(self.objects.get("VDI-unmanaged", {}).values()):
-            if base["$SR"] != sr["id"]:
-                continue
-            children = self.children_of(base)
-            if len(children) == 1 and children[0]["type"] != "VDI-snapshot":
-                self._merge(base, children[0])
-                return True
-            if not children:
-                self._leave(base)
-                return True
-        return False
-
-    def _merge(self, base: XoObject, child: XoObject) -> None:
-        """A hidden child goes into its parent; a leaf takes the parent's data and keeps its own uuid."""
-        merged = min(base["usage"] + child["usage"], base["size"] + EMPTY_LVM_NODE)
-        if child["type"] == "VDI-unmanaged":
-            grandchildren = self.children_of(child)
-            for grandchild in grandchildren:
-                grandchild["parent"] = base["id"]
-            self._resize(base, merged)
-            self._leave(child)
-            for grandchild in grandchildren:
-                self._refresh(grandchild)
-            return
-        child.pop("parent")
-        if "parent" in base:
-            child["parent"] = base["parent"]
-        self._leave(base)
-        self._resize(child, merged)
-        self._written.pop(child["id"], None)
-        self._refresh(child)
 
     # --- book-keeping of the SR
 

@@ -19,12 +19,12 @@ are derived from names, so the same script gives the same world. Sizes are bytes
     world.add_run(schedule, start, end, {vm["id"]: VmOutcome(sizes=30 * GIB, is_full=True)})
     world.add_run(schedule, start, end, error="no VMs match this pattern")           # a job-level error
 
-Things that happen: ``snapshot``, ``delete_snapshot``, ``write``, ``coalesce``, ``add_base_copies`` (the remains of
+Things that happen: ``snapshot``, ``delete_snapshot``, ``write``, ``coalesce``, ``add_base_copies`` (what is left of
 snapshots nobody coalesced), ``remove_vm``, ``unplug``, ``disconnect``/``connect`` a server,
 ``start_run``/``finish_run``, ``set_repository_space``, ``add_xapi_task``, ``add_vusb``, ``add_message``.
 
-Parts: ``inventory`` (pools, hosts, SRs, VMs), ``storage`` (disks and chains), ``backups`` (XO's configuration), ``runs``
-(logs). What the clock shows is decided by ``now``; nothing happens by itself.
+Parts: ``inventory`` (pools, hosts, SRs, VMs), ``storage`` and ``collector`` (disks and chains), ``backups`` (XO's
+configuration), ``runs`` (logs). What the clock shows is decided by ``now``; nothing happens by itself.
 """
 
 from __future__ import annotations
