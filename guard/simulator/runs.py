@@ -179,7 +179,7 @@ class Runs(Backups):
             task["tasks"] = self._steps(schedule, start, end, vm_id, outcome, result)
         if result is not None:
             task |= {"result": result, "status": failed_status(result)}
-        elif "tasks" in task and len(task["tasks"]) > 2:
+        if any(step["message"] == "export" for step in task.get("tasks", [])):
             task["data"]["progress"] = 0
         return task
 
@@ -213,6 +213,8 @@ def leave_pending(task: XoObject) -> None:
     for key in ("end", "result"):
         task.pop(key, None)
     task["status"] = "pending"
+    if task["message"] == "export":
+        del task["tasks"][1:]  # the transfer never ended, so nothing came after it
     for inner in task.get("tasks", [])[-1:]:
         leave_pending(inner)
 

@@ -113,14 +113,15 @@ def network(name: str) -> XoObject:
 
 
 def sm(sr_type: str) -> XoObject:
+    names = {"lvm": "Local LVM", "ext": "Local EXT3"}
     return {
         "name_description": "SR plugin",
-        "name_label": sr_type,
+        "name_label": names.get(sr_type, sr_type.upper()),
         "SM_type": sr_type,
         "configuration": {},
         "vendor": "Citrix Systems Inc",
         "features": {"VDI_SNAPSHOT": 1},
-        "driver_filename": f"/opt/xensource/sm/{sr_type}SR",
+        "driver_filename": f"/opt/xensource/sm/{sr_type.upper()}SR",
         "required_cluster_stack": [],
         "supported_image_formats": [],
     }
