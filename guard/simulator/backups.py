@@ -173,7 +173,8 @@ class Backups(Collector):
     def add_proxy(self, name: str, reachable: bool = True) -> XoObject:
         """A backup proxy. An unreachable one has no ``version``. Its URL holds a token, as in XO."""
         identity = self.new_id("proxy", name)
-        proxy: XoObject = {"id": identity, "name": name, "url": f"https://simulated-token@{name}.example/"}
+        url = f"https://simulated-token@{name}.example/"
+        proxy: XoObject = {"id": identity, "name": name, "vmUuid": self.new_id("VM", "proxy", name), "url": url}
         if reachable:
             proxy["version"] = "0.29.60"
         self.proxies[identity] = proxy

@@ -5,9 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 MAPS = {
-    "addresses", "bios_strings", "blockedOperations", "current_operations", "device_config", "license_params", "other",
-    "otherConfig", "other_config", "settings", "sm_config", "xenStoreData", "unhealthyVdis", "error", "result", "params",
-    "vdisWithUnknownVhdParent", "configuration", "features", "license_server", "logging",
+    "addresses",
+    "bios_strings",
+    "blockedOperations",
+    "current_operations",
+    "device_config",
+    "license_params",
+    "other",
+    "otherConfig",
+    "other_config",
+    "settings",
+    "sm_config",
+    "xenStoreData",
+    "unhealthyVdis",
+    "error",
+    "result",
+    "params",
+    "vdisWithUnknownVhdParent",
+    "configuration",
+    "features",
+    "license_server",
+    "logging",
 }
 """Properties whose keys are data, not structure: their type is compared, their keys are not."""
 

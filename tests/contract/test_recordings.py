@@ -125,8 +125,11 @@ def test_every_accepted_difference_is_still_there(name: str, difference: str) ->
 
 def by_id(value: Any) -> bool:
     """Whether an answer is an object whose keys are ids."""
-    return isinstance(value, dict) and bool(value) and all(isinstance(item, dict) for item in value.values()) and all(
-        len(key) == 36 for key in value
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and all(isinstance(item, dict) for item in value.values())
+        and all(len(key) == 36 for key in value)
     )
 
 
