@@ -1,0 +1,56 @@
+"""Which snapshots a run deletes before it takes its own (failure-modes.md 8.1; _runners/_vmRunners/_AbstractXapi.mjs).
+
+Per schedule of the job the newest ``snapshotRetention`` stay; in delta mode the newest of the whole job stays as well,
+because it is the base of the next delta.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from guard.estate.xo_records import Job, Vdi
+from guard.mechanics.settings import Settings
+
+
+def removed_first(
+    job: Job, vm_id: str, snapshots: Iterable[Vdi], settings_of: Callable[[str], Settings]
+) -> frozenset[str]:
+    """Ids of the snapshot VDIs that go before the new snapshot.
+
+    ``snapshots`` are the snapshot VDIs of the VM's disks; ``settings_of`` gives the settings of a schedule id for this VM.
+    """
+    generations: dict[tuple[str, str], list[str]] = {}
+    for snapshot in snapshots:
+        marks = snapshot.other_config or {}
+        if marks.get("xo:backup:job") == job.id and marks.get("xo:backup:vm") == vm_id:
+            key = (marks.get("xo:backup:datetime", ""), marks.get("xo:backup:schedule", ""))
+            generations.setdefault(key, []).append(snapshot.id)
+    newest_first = sorted(generations, reverse=True)
+    kept: set[tuple[str, str]] = set()
+    if newest_first and job.mode != "full":
+        kept.add(newest_first[0])
+    for schedule in {schedule for _, schedule in newest_first}:
+        own = [key for key in newest_first if key[1] == schedule]
+        kept.update(own[: settings_of(schedule).snapshot_retention])
+    return frozenset(vdi for key, vdis in generations.items() if key not in kept for vdi in vdis)
+
+
+def has_base(job: Job, vm_id: str, snapshots: Iterable[Vdi]) -> tuple[bool, int]:
+    """Whether a disk keeps an exported snapshot of this job as delta base, and that base's delta chain length.
+
+    (VMR/IncrementalXapi.mjs: candidates carry the job, the VM and the exported mark, and are no copies.)
+    """
+    newest = ("", 0)
+    found = False
+    for snapshot in snapshots:
+        marks = snapshot.other_config or {}
+        if (
+            marks.get("xo:backup:job") == job.id
+            and marks.get("xo:backup:vm") == vm_id
+            and "xo:backup:exported" in marks
+            and "xo:copy_of" not in marks
+        ):
+            found = True
+            length = marks.get("xo:backup:deltaChainLength", "0")
+            newest = max(newest, (marks.get("xo:backup:datetime", ""), int(length) if length.isdecimal() else 0))
+    return found, newest[1]
