@@ -1,0 +1,41 @@
+"""What follows from the findings of one due run. Data only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from guard.finding import Finding
+
+
+class Action(StrEnum):
+    """The five verdicts. ``skip``: another run covers this due time; ``refuse``: starting would do harm."""
+
+    START = "start"
+    START_SOME = "start_some"
+    DEFER = "defer"
+    REFUSE = "refuse"
+    SKIP = "skip"
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """One VM that must wait, why, and until when at most (None: it is refused, nothing waits)."""
+
+    vm: str
+    name: str
+    codes: tuple[str, ...]
+    deadline: datetime | None
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """``sentence`` is the reason in one sentence; ``clears`` what would clear it and when, '' for a whole start."""
+
+    action: Action
+    sentence: str
+    clears: str
+    start_vms: tuple[str, ...]
+    held: tuple[Held, ...]
+    findings: tuple[Finding, ...]
+    unknown: bool
