@@ -190,7 +190,7 @@ class RpcApi:
         wanted = params.get("filter")
         found = self.world.visible_of_all_types()
         if isinstance(wanted, dict):
-            if set(wanted) == {"type"}:
+            if isinstance(wanted.get("type"), str):
                 found = self.world.visible(wanted["type"])
             found = (item for item in found if is_part(wanted, item))
         elif wanted:

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 
 import uvicorn
 from starlette.requests import Request
@@ -98,19 +98,19 @@ async def serve(
     )
     server = _Server(config)
     app.faults.drop = server.drop_connections
-    running_server = asyncio.create_task(server.serve(sockets=[listener]))
-    ready = asyncio.create_task(server.ready.wait())
-    await asyncio.wait({running_server, ready}, return_when=asyncio.FIRST_COMPLETED)
-    if not ready.done():
-        ready.cancel()
-        await running_server
-    try:
-        scheme = "https" if certfile else "http"
-        yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.stop()
-        await running_server
-        listener.close()
+    with closing(listener):
+        running_server = asyncio.create_task(server.serve(sockets=[listener]))
+        ready = asyncio.create_task(server.ready.wait())
+        await asyncio.wait({running_server, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done():
+            ready.cancel()
+            await running_server  # raises what kept it from starting
+        try:
+            scheme = "https" if certfile else "http"
+            yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.stop()
+            await running_server
 
 
 @contextmanager
