@@ -104,7 +104,10 @@ class _Parser:
     def _comparison(self) -> Predicate | None:
         for symbol in (">=", "<=", ">", "<"):
             if self._accept(symbol):
-                number = to_number(self._word() or "")
+                word = self._word()
+                if word is None:
+                    return None
+                number = to_number(word)
                 if math.isnan(number):
                     raise FilterError("value must be a number", self.text)
                 return compares(COMPARISONS[symbol], number)
