@@ -26,7 +26,7 @@ class View:
     def now(self) -> datetime:
         return self.outlook.now
 
-    def fact(self, name: str, value: float | str | bool | None, unit: str, part: PartName) -> Fact:  # noqa: FBT001
+    def fact(self, name: str, value: float | str | bool | None, unit: str, part: PartName) -> Fact:
         """A figure read from one part of the estate, with that part's source and time."""
         read = self.estate.parts[part]
         return Fact(name=name, value=value, unit=unit, source=read.source, observed_at=read.read_at)

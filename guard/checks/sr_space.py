@@ -1,0 +1,265 @@
+"""SR headroom: do the snapshots of this run fit, beside those of other runs (failure-modes.md 3.3)?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from guard.checks.check import Check
+from guard.checks.options import SrSpaceOptions
+from guard.checks.view import View, policy_fact
+from guard.estate.estate import PartName
+from guard.estate.xo_records import Sr
+from guard.finding import Certainty, ClearedBy, Clears, Code, Finding, Harm, Level, Scope, ScopeKind
+from guard.mechanics.outlook import ExpectedRun, Outlook, repository_ids, target_sr_ids
+from guard.mechanics.settings import takes_snapshot
+from guard.mechanics.snapshot_space import LVM_TYPES, Need, disk_need, total
+from guard.units import format_bytes, plural
+
+SR_NO_SPACE = Code(
+    id="SR_NO_SPACE",
+    title="An SR has too little free space for the snapshots of a run",
+    why="A snapshot on a thick (LVM) SR needs the data written since the last snapshot plus 16 MiB, at worst the whole "
+    "virtual size; SM refuses it with SR_BACKEND_FAILURE_44. Freed space only returns after a coalesce, which itself "
+    "needs room: hence the page's rules of 30 % free, and 50 % on a thick SR.",
+    do="Free space on the SR: delete old snapshots and orphaned VDIs, let coalesces finish (rescan the SR), move disks to "
+    "another SR, or spread the VMs over more schedules. A thin SR (ext, NFS) needs far less for a snapshot.",
+    page_section="SR_BACKEND_FAILURE_44",
+)
+
+
+def evaluate(view: View, options: SrSpaceOptions) -> list[Finding]:
+    """Per SR: VMs that cannot fit, the sum that does not, or figures that cannot be had; then the page's own rules."""
+    findings: list[Finding] = []
+    for sr_id, by_vm in sorted(_needs(view.outlook, view.run, view.vms).items()):
+        sr = view.estate.sr_by_id.get(sr_id)
+        if sr is None or sr.size is None or not isinstance(sr.size, int) or not isinstance(sr.physical_usage, int):
+            findings.append(_unknown(view, sr_id, sr.name_label if sr else sr_id, tuple(by_vm), "its free space"))
+            continue
+        free = sr.size - sr.physical_usage
+        findings += _space(view, sr, free, by_vm)
+        findings += _page_rules(view, options, sr, free, tuple(by_vm))
+    return findings
+
+
+def _needs(outlook: Outlook, run: ExpectedRun, vms: Iterable[str]) -> dict[str, dict[str, list[Need | None]]]:
+    """SR id -> VM id -> the needs of that VM's disks there."""
+    found: dict[str, dict[str, list[Need | None]]] = {}
+    targets = (*repository_ids(run.job), *target_sr_ids(run.job))
+    for vm_id in vms:
+        vm = outlook.estate.vm_by_id.get(vm_id)
+        disks = outlook.disks(vm_id)
+        nobak = vm is not None and len(disks) < sum(
+            1 for vbd in outlook.estate.vbds_of_vm.get(vm_id, ()) if not vbd.is_cd_drive
+        )
+        if vm is None or not takes_snapshot(
+            run.job, outlook.settings_of(run, vm_id), vm.power_state or None, has_nobak_disk=nobak
+        ):
+            continue
+        whole = sum(vdi.size for _, vdi in disks if isinstance(vdi.size, int)) or 1
+        delta = outlook.bytes_of(run, vm_id, targets[0]) if targets and run.job.mode != "full" else None
+        for vbd, vdi in disks:
+            sr = outlook.estate.sr_by_id.get(vdi.sr or "")
+            # what the last interval wrote, shared among the VM's disks by size; a full says nothing about the leaf
+            written = (
+                round((delta.high or 0) * vdi.size / whole)
+                if delta is not None and delta.high is not None and not delta.full and isinstance(vdi.size, int)
+                else None
+            )
+            need = None
+            if sr is not None and isinstance(vdi.size, int):
+                need = disk_need(
+                    sr_type=sr.sr_type,
+                    size=vdi.size,
+                    usage=vdi.usage if isinstance(vdi.usage, int) else None,
+                    image_format=vdi.image_format or "vhd",
+                    provisioning=(sr.sm_config or {}).get("allocation") or sr.allocation_strategy or "thick",
+                    attached=vbd.attached is True,
+                    written=written,
+                    cbt=vdi.cbt_enabled is True,
+                )
+            found.setdefault(vdi.sr or "", {}).setdefault(vm_id, []).append(need)
+    return found
+
+
+def _others(view: View, sr_id: str) -> tuple[int, list[str]]:
+    """Bytes the snapshots of other runs hold on this SR at the same time, at least, and the names of their jobs."""
+    start, end = view.run.due.at, view.run.ends or view.run.due.at + timedelta(hours=1)
+    held, names = 0, []
+    for other in view.outlook.runs:
+        if other.due.at > end:
+            break
+        if other.job.id == view.run.job.id or (other.ends or other.due.at) < start:
+            continue
+        mine = set(view.vms)
+        by_vm = _needs(view.outlook, other, (vm for vm in other.selection.ids if vm not in mine)).get(sr_id, {})
+        needs = [need for group in by_vm.values() for need in group if need is not None]
+        if needs:
+            whole = total(needs)
+            held += whole.lower if whole.expected is None else whole.expected
+            names.append(other.job.name)
+    return held, names
+
+
+def _space(view: View, sr: Sr, free: int, by_vm: dict[str, list[Need | None]]) -> list[Finding]:
+    unknown = tuple(vm for vm, needs in by_vm.items() if None in needs)
+    known = {vm: [need for need in needs if need is not None] for vm, needs in by_vm.items() if None not in needs}
+    findings = (
+        [_unknown(view, sr.id, sr.name_label, unknown, f"what a snapshot needs on a {sr.sr_type} SR")]
+        if unknown
+        else []
+    )
+    if not known:
+        return findings
+    if total(need for needs in known.values() for need in needs).upper <= free and not view.outlook.runs:
+        return findings
+    whole = total(need for needs in known.values() for need in needs)
+    alone = {vm: total(needs) for vm, needs in known.items()}
+    certain = tuple(vm for vm, need in alone.items() if need.lower > free)
+    if certain:
+        findings.append(_finding(view, sr, free, certain, alone[certain[0]], Certainty.CERTAIN, 0, []))
+        known = {vm: needs for vm, needs in known.items() if vm not in certain}
+        if not known:
+            return findings
+        whole = total(need for needs in known.values() for need in needs)
+    others, names = _others(view, sr.id)
+    left = free - others
+    if whole.upper <= left:
+        return findings
+    if whole.lower > left or (whole.expected is not None and whole.expected > left):
+        too_many = _drop_until_fits(alone, known, left)
+        sure = Certainty.CERTAIN if whole.lower > free else Certainty.LIKELY
+        findings.append(_finding(view, sr, free, too_many, whole, sure, others, names))
+    elif whole.expected is None:
+        guess = [vm for vm in known if alone[vm].expected is None]
+        findings.append(
+            _unknown(
+                view,
+                sr.id,
+                sr.name_label,
+                tuple(guess),
+                f"how much was written since the last snapshot (between {format_bytes(whole.lower)} and "
+                f"{format_bytes(whole.upper)} needed, {format_bytes(left)} free)",
+            )
+        )
+    return findings
+
+
+def _drop_until_fits(alone: dict[str, Need], known: dict[str, list[Need]], left: int) -> tuple[str, ...]:
+    """The VMs to hold, largest need first, until the rest fits."""
+    staying = dict(known)
+    held: list[str] = []
+    for vm in sorted(known, key=lambda one: (-(alone[one].expected or alone[one].lower), one)):
+        rest = total(need for needs in staying.values() for need in needs)
+        if (rest.lower if rest.expected is None else rest.expected) <= left:
+            break
+        held.append(vm)
+        del staying[vm]
+    return tuple(held)
+
+
+def _finding(
+    view: View,
+    sr: Sr,
+    free: int,
+    held: tuple[str, ...],
+    need: Need,
+    certainty: Certainty,
+    others: int,
+    names: list[str],
+) -> Finding:
+    thick = sr.sr_type in LVM_TYPES
+    expected = need.lower if need.expected is None else need.expected
+    beside = (
+        f"; {format_bytes(others)} go to other runs at that time ({', '.join(sorted(set(names))[:3])})"
+        if others
+        else ""
+    )
+    return Finding(
+        code=SR_NO_SPACE.id,
+        check="sr_space",
+        level=Level.BLOCK,
+        certainty=certainty,
+        # a refused LVM snapshot hurts nobody; a filesystem that fills up stops the guests writing to it
+        harm=Harm.NONE if thick else Harm.PRODUCTION,
+        scope=Scope(ScopeKind.SR, sr.id, sr.name_label),
+        holds=held,
+        summary=f"{sr.name_label}: {format_bytes(free)} free, the snapshots of "
+        f"{view.vm_name(held[0]) if certainty is Certainty.CERTAIN and len(held) == 1 else 'this run'} need "
+        f"{format_bytes(expected)} (at most {format_bytes(need.upper)}){beside}; {plural(len(held), 'VM')} held.",
+        facts=(
+            view.fact("free", free, "bytes", PartName.SRS),
+            view.fact("need_at_least", need.lower, "bytes", PartName.VDIS),
+            view.fact("need_expected", need.expected, "bytes", PartName.LOGS),
+            view.fact("need_at_most", need.upper, "bytes", PartName.VDIS),
+            view.fact("other_runs", others, "bytes", PartName.VDIS),
+        ),
+        remedy=f"Free at least {format_bytes(max(0, expected + others - free))} on {sr.name_label}, or rescan it so that "
+        "pending coalesces give space back.",
+        clears=Clears(ClearedBy.TIME if others else ClearedBy.PERSON),
+    )
+
+
+def _unknown(view: View, sr_id: str, name: str, vms: tuple[str, ...], what: str) -> Finding:
+    return Finding(
+        code=SR_NO_SPACE.id,
+        check="sr_space",
+        level=Level.UNKNOWN,
+        certainty=Certainty.TREND,
+        harm=Harm.NONE,
+        scope=Scope(ScopeKind.SR, sr_id, name),
+        holds=vms,
+        summary=f"{name}: {what} cannot be told for {plural(len(vms), 'VM')}.",
+        facts=(view.fact("vms", len(vms), "VMs", PartName.SRS),),
+        remedy="Nothing to do if the SR has ample room; finished runs of this schedule will tell.",
+        clears=Clears(ClearedBy.TIME),
+    )
+
+
+def _page_rules(view: View, options: SrSpaceOptions, sr: Sr, free: int, vms: tuple[str, ...]) -> list[Finding]:
+    size = sr.size if isinstance(sr.size, int) else 0
+    share = 100 * free / size if size else 0.0
+    thick = sr.sr_type in LVM_TYPES
+    rules = []
+    if share < options.warn_free_percent:
+        rules.append((f"less than {options.warn_free_percent:g} % free", "warn_free", options.warn_free_percent))
+    if thick and 100 - share > options.warn_thick_used_percent:
+        rules.append(
+            (
+                f"a thick SR more than {options.warn_thick_used_percent:g} % used",
+                "warn_used",
+                options.warn_thick_used_percent,
+            )
+        )
+    if not rules:
+        return []
+    return [
+        Finding(
+            code=SR_NO_SPACE.id,
+            check="sr_space",
+            level=Level.WARN,
+            certainty=Certainty.TREND,
+            harm=Harm.NONE,
+            scope=Scope(ScopeKind.SR, sr.id, sr.name_label),
+            holds=vms,
+            summary=f"{sr.name_label}: {share:.0f} % free ({format_bytes(free)} of {format_bytes(size)}); the "
+            f"troubleshooting page warns of {' and of '.join(text for text, _, _ in rules)}.",
+            facts=(
+                view.fact("free", free, "bytes", PartName.SRS),
+                view.fact("free_share", round(share, 1), "%", PartName.SRS),
+                *(policy_fact(name, value, "%") for _, name, value in rules),
+            ),
+            remedy="Free space or spread the load before a coalesce or a first full snapshot runs out of room.",
+            clears=Clears(ClearedBy.PERSON),
+        )
+    ]
+
+
+CHECK = Check(
+    name="sr_space",
+    title="SR headroom",
+    codes=(SR_NO_SPACE,),
+    needs={part: timedelta(minutes=10) for part in (PartName.SRS, PartName.VMS, PartName.VBDS, PartName.VDIS)},
+    options=SrSpaceOptions,
+    evaluate=evaluate,
+)
