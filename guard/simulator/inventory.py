@@ -187,7 +187,7 @@ class Inventory:
         return sr
 
     def _plug(self, sr: XoObject, host: XoObject) -> XoObject:
-        shape = shapes.pbd(sr["id"], host["id"])
+        shape = shapes.pbd(sr["id"], host["id"], sr["SR_type"])
         pbd = self.add_object("PBD", sr["$pool"], shape, sr["name_label"], host["name_label"])
         sr["$PBDs"].append(pbd["id"])
         host["$PBDs"].append(pbd["id"])
@@ -216,7 +216,8 @@ class Inventory:
         hosts = self.hosts_of(pool) or [self.add_host(pool, f"{pool['name_label']}-host-1")]
         home = host or hosts[0]
         started = self.seconds() - 86400
-        vm = self.add_object("VM", pool["id"], shapes.vm(name, power_state, home["id"], memory, started), name)
+        shape = shapes.vm(name, power_state, home["id"], pool["id"], memory, started)
+        vm = self.add_object("VM", pool["id"], shape, name)
         vm["tags"] = list(tags)
         vm |= properties
         if power_state == "Running":
@@ -252,15 +253,19 @@ class Inventory:
             "allowedOperations": [],
             "created": self.seconds(),
             "current_operations": {},
+            "finished": None,
             "name_description": "",
             "name_label": name_label,
             "progress": progress,
+            "result": "",
             "status": "pending",
             "$host": pool.get("master"),
         }
         if applies_to is not None:
             shape["applies_to"] = applies_to["id"]
-        return self.add_object("task", pool["id"], shape, name_label, self.seconds())
+        task = self.add_object("task", pool["id"], shape, name_label, self.seconds())
+        task["xapiRef"] = task["_xapiRef"]
+        return task
 
     def add_message(self, about: XoObject, name: str, body: str = "") -> XoObject:
         """A message of XAPI about one object."""

@@ -13,9 +13,16 @@ XoObject = dict[str, Any]
 THICK_TYPES = frozenset({"lvm", "lvmoiscsi", "lvmohba", "lvmofcoe"})
 """SR types whose volumes take their whole size when created."""
 
-ALLOCATION_STRATEGIES = dict.fromkeys(THICK_TYPES, "thick") | dict.fromkeys(
-    ("ext", "file", "hba", "linstor", "nfs", "smb", "zfs"), "thin"
+THICK_IN_XO = (
+    *("hba", "iscsi", "rawhba", "rawiscsi", "udev"),
+    *("lvhd", "lvhdofcoe", "lvhdohba", "lvhdoiscsi"),
+    *("ocfs", "ocfsohba", "ocfsoiscsi"),
 )
+ALLOCATION_STRATEGIES = {
+    **dict.fromkeys((*THICK_TYPES, *THICK_IN_XO), "thick"),
+    **dict.fromkeys(("ext", "file", "nfs", "shm", "smb", "xosan", "zfs"), "thin"),
+    "linstor": "thin",  # XO reads it from the PBD's ``provisioning``
+}
 """XO's table (packages/xo-server/src/xapi-object-to-xo.mjs); a type that is missing here has no strategy in XO."""
 
 GIB = 1024**3
@@ -152,21 +159,25 @@ def sr(name: str, sr_type: str, size: int, *, shared: bool, container: str) -> X
     return shape
 
 
-def pbd(sr_id: str, host_id: str) -> XoObject:
+def pbd(sr_id: str, host_id: str, sr_type: str) -> XoObject:
+    config = {"device": "/dev/disk/by-id/scsi-simulated"}
     return {
         "attached": True,
         "host": host_id,
         "SR": sr_id,
-        "device_config": {"device": "/dev/disk/by-id/scsi-simulated"},
+        "device_config": {"provisioning": "thin"} if sr_type == "linstor" else config,
         "otherConfig": {},
     }
 
 
-def vm(name: str, power_state: str, container: str, memory: int, started: int) -> XoObject:
-    """A VM as XO shows it; a running one has its guest tools' findings too."""
+def vm(name: str, power_state: str, host_id: str, pool_id: str, memory: int, started: int) -> XoObject:
+    """A VM as XO shows it; a running one has its guest tools' findings too.
+
+    XO puts a VM that is on no host into its pool (until it has a disk on a local SR).
+    """
     shape: XoObject = {
         "addresses": {},
-        "affinityHost": container,
+        "affinityHost": host_id,
         "auto_poweron": False,
         "bios_strings": {},
         "blockedOperations": {},
@@ -196,7 +207,7 @@ def vm(name: str, power_state: str, container: str, memory: int, started: int) -
         "VIFs": [],
         "VTPMs": [],
         "virtualizationMode": "hvm",
-        "$container": container,
+        "$container": pool_id if power_state == "Halted" else host_id,
         "$VBDs": [],
         "VGPUs": [],
         "$VGPUs": [],

@@ -60,6 +60,8 @@ class Storage(Inventory):
         if data is not None:
             self._written[vdi["id"]] = data
         self._add_vbd(vm, vdi, position if position < 3 else position + 1)
+        if vm["$container"] == vm["$pool"] and not sr["shared"]:
+            vm["$container"] = sr["$container"]  # XO shows a halted VM where its local disk is
         self._enter(sr, vdi, allocate=sr["id"] not in self._usage_given)
         return vdi
 

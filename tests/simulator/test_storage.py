@@ -106,3 +106,21 @@ def test_planted_base_copies_hang_between_root_and_leaf() -> None:
 
 def test_the_same_script_gives_the_same_world() -> None:
     assert small_world().world.objects == small_world().world.objects
+
+
+def test_a_halted_vm_is_in_its_pool_until_a_disk_on_a_local_sr_ties_it_to_a_host() -> None:
+    small = small_world()
+    halted = small.world.add_vm(small.pool, "off", power_state="Halted")
+    small.world.add_disk(halted, small.nfs)
+    assert halted["$container"] == small.pool["id"]
+    small.world.add_disk(halted, small.lvm)
+    assert halted["$container"] == small.lvm["$container"]
+
+
+@pytest.mark.parametrize(
+    ("sr_type", "strategy"),
+    [("lvmoiscsi", "thick"), ("nfs", "thin"), ("linstor", "thin"), ("xfs", None), ("iso", None)],
+)
+def test_xo_knows_the_allocation_of_some_types_only(sr_type: str, strategy: str | None) -> None:
+    small = small_world()
+    assert small.world.add_sr(small.pool, "another", sr_type).get("allocationStrategy") == strategy
