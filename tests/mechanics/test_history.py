@@ -1,0 +1,90 @@
+"""Samples from backup logs."""
+
+from __future__ import annotations
+
+import msgspec
+from guard.estate.xo_records import BackupLog
+from guard.mechanics.history import Quantiles, quantiles, read_history, sizes
+
+DAY = 86_400_000
+
+
+def transfer(size, full, start, status="success"):
+    result = {} if size is None else {"size": size}
+    inner = {"message": "transfer", "status": status, "start": start, "end": start + 2000, "result": result}
+    return {
+        "message": "export",
+        "status": status,
+        "data": {"type": "remote", "id": "r", "isFull": full},
+        "tasks": [inner],
+    }
+
+
+def vm_task(vm, *tasks, status="success"):
+    snapshot = {"message": "snapshot", "status": "success"}
+    return {"message": "backup VM", "status": status, "data": {"type": "VM", "id": vm}, "tasks": [snapshot, *tasks]}
+
+
+def run(day, *tasks, status="success", **more):
+    start = day * DAY
+    return {
+        "id": str(start), "jobId": "j", "scheduleId": "s", "start": start, "end": start + 60_000, "status": status,
+        "tasks": list(tasks), **more,
+    }  # fmt: skip
+
+
+def history(*logs):
+    return read_history(msgspec.convert(list(logs), list[BackupLog]))
+
+
+def test_durations_come_from_runs_that_attempted_their_vms():
+    found = history(
+        run(1),
+        run(2, status="failure"),
+        run(3, status="failure", result={"message": "the job (j) is already running"}),
+        run(4, status="pending", end=msgspec.UNSET),
+    )
+    assert found.seconds == {"s": (60.0, 60.0)}
+
+
+def test_a_pending_run_tells_since_when_it_runs():
+    log = run(4, status="pending")
+    del log["end"]
+    assert history(log).running_since == {str(4 * DAY): 4 * DAY}
+
+
+def test_transfers_are_kept_by_vm_and_target_oldest_first():
+    found = history(run(2, vm_task("a", transfer(20, False, 2))), run(1, vm_task("a", transfer(100, True, 1))))
+    samples = found.transfers["a", "r"]
+    assert [one.size for one in samples] == [100, 20]
+    assert samples[0].seconds == 2.0
+    assert sizes(samples, full=True) == (100,)
+    assert sizes(samples, full=False) == (20,)
+
+
+def test_failed_empty_and_shapeless_transfers_are_no_samples():
+    found = history(
+        run(
+            1, vm_task("a", transfer(5, False, 1, status="failure"), transfer(None, False, 1), {"message": "clean-vm"})
+        ),
+        run(2, vm_task("a", transfer(0, False, 2))),
+    )
+    assert sizes(found.transfers["a", "r"], full=False) == ()
+
+
+def test_a_vm_that_failed_after_its_snapshot_has_lost_its_base_until_it_succeeds():
+    failed = run(1, vm_task("a", status="failure"))
+    assert history(failed).base_lost == {("j", "a")}
+    assert history(failed, run(2, vm_task("a"))).base_lost == frozenset()
+
+
+def test_the_vms_of_the_last_run_come_from_its_info_or_its_tasks():
+    told = run(2, infos=[{"message": "other"}, {"message": "vms", "data": {"vms": ["a", "b"]}}])
+    assert history(run(1, vm_task("c")), told).last_vms == {"s": ("a", "b")}
+    assert history(run(1, vm_task("c"), {"message": "get SR record"})).last_vms == {"s": ("c",)}
+
+
+def test_quantiles_are_by_nearest_rank():
+    assert quantiles(range(1, 11)) == Quantiles(p50=5, p90=9, samples=10)
+    assert quantiles([7]) == Quantiles(p50=7, p90=7, samples=1)
+    assert quantiles([]) == Quantiles()
