@@ -17,9 +17,7 @@ EXTENT = 4 * MIB
 JOURNAL = 2 * EXTENT  # two journal volumes, gone again after the snapshot
 
 LVM_TYPES = frozenset({"lvm", "lvmoiscsi", "lvmohba", "lvmofcoe"})
-FILE_TYPES = frozenset(
-    {"ext", "nfs", "smb", "file", "xfs", "zfs", "cephfs", "glusterfs", "moosefs", "largeblock"}
-)
+FILE_TYPES = frozenset({"ext", "nfs", "smb", "file", "xfs", "zfs", "cephfs", "glusterfs", "moosefs", "largeblock"})
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
