@@ -1,0 +1,197 @@
+"""REST over one httpx client: the only importer of httpx and tenacity.
+
+Every call is bounded in total time (httpx's own limits never bound a body that dribbles) and in size. Only GETs are
+sent, so every one may be retried. Errors are typed by who is at fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+import tenacity
+
+from guard.errors import (
+    PolicyError,
+    XoAnswerError,
+    XoAuthError,
+    XoError,
+    XoTimeoutError,
+    XoUnreachableError,
+)
+
+ATTEMPTS = 3
+MAX_BODY_BYTES = 512 * 1024 * 1024
+KEEPALIVE_EXPIRY_S = 4.0  # node closes an idle connection after 5 s; a request sent into that gap would be lost
+
+
+class _PassingError(Exception):
+    """A failure worth another try; carries what to raise when tries are used up."""
+
+    def __init__(self, error: XoError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def tls_context(ca_file: Path | None, *, verify: bool) -> ssl.SSLContext:
+    """The TLS rules of a connection to XO. Raises PolicyError when the CA file cannot be used."""
+    if not verify:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise PolicyError(f"[xo] ca_file {ca_file}: cannot be used ({error}); expected a readable PEM file") from error
+
+
+class Http:
+    """One connection pool to one XO. ``timeout_s`` bounds each call as a whole, retries included."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        tls: ssl.SSLContext,
+        timeout_s: float,
+        server_name: str | None = None,
+        connections: int = 4,
+        retry_wait_s: float = 0.3,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._url = url.rstrip("/")
+        self._timeout_s = timeout_s
+        self._retry_wait_s = retry_wait_s
+        self._extensions = {"sni_hostname": server_name} if server_name else {}
+        self._client = httpx.AsyncClient(
+            base_url=self._url,
+            cookies={"authenticationToken": token},
+            headers={"Accept-Encoding": "gzip", "Accept": "application/json"},
+            verify=tls,
+            timeout=None,  # noqa: S113  asyncio.timeout bounds the whole call, which httpx's limits do not
+            follow_redirects=False,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=connections, keepalive_expiry=KEEPALIVE_EXPIRY_S),
+            transport=transport,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def get(self, path: str, params: dict[str, str] | None = None) -> bytes:
+        """The body of a 200 answer. Raises XoError and its kinds."""
+        retrying = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            wait=tenacity.wait_fixed(self._retry_wait_s),
+            retry=tenacity.retry_if_exception_type(_PassingError),
+            reraise=True,
+        )
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await retrying(self._once, path, params)
+        except TimeoutError as error:
+            raise XoTimeoutError(
+                f"XO did not finish answering GET {path} within {self._timeout_s:g} s; it is overloaded or hung. "
+                "Try again, or raise [xo] call_timeout"
+            ) from error
+        except _PassingError as error:
+            raise error.error from error
+
+    async def _once(self, path: str, params: dict[str, str] | None) -> bytes:
+        try:
+            async with self._client.stream("GET", path, params=params, extensions=self._extensions) as answer:
+                body = await self._read(answer, path)
+        except httpx.UnsupportedProtocol as error:
+            raise XoUnreachableError(f"{self._url} is no URL of an XO: {error}. Set [xo] url") from error
+        except httpx.ConnectError as error:
+            raise self._connect_error(error) from error
+        except httpx.DecodingError as error:
+            raise XoAnswerError(f"XO's answer to GET {path} is no valid gzip: {error}") from error
+        except httpx.TransportError as error:
+            raise _PassingError(
+                XoUnreachableError(
+                    f"XO at {self._url} broke off in the middle of GET {path} ({error or type(error).__name__}); "
+                    "it may be restarting. Try again in a minute"
+                )
+            ) from error
+        return await self._checked(answer, path, body)
+
+    async def _read(self, answer: httpx.Response, path: str) -> bytes:
+        parts, size = [], 0
+        async for part in answer.aiter_bytes():
+            size += len(part)
+            if size > MAX_BODY_BYTES:
+                raise XoAnswerError(f"XO's answer to GET {path} is larger than {MAX_BODY_BYTES} bytes; guard gave up")
+            parts.append(part)
+        return b"".join(parts)
+
+    async def _checked(self, answer: httpx.Response, path: str, body: bytes) -> bytes:
+        status = answer.status_code
+        if status == httpx.codes.OK:
+            if "json" not in answer.headers.get("content-type", "json"):
+                raise XoAnswerError(
+                    f"GET {path} at {self._url} gave a web page instead of JSON; is [xo] url the address of XO itself?",
+                    status=status,
+                )
+            return body
+        if answer.is_redirect:
+            raise XoUnreachableError(
+                f"XO at {self._url} redirects to {answer.headers.get('location', '?').split('/rest/')[0]}; "
+                "configure that address as [xo] url"
+            )
+        told = said(body)
+        if status == httpx.codes.UNAUTHORIZED:
+            raise self._refused()
+        if status == httpx.codes.FORBIDDEN:
+            raise XoAuthError(
+                f"XO's token may not GET {path} ({told}); give its user the right, or use an admin's token"
+            )
+        error = XoAnswerError(f"XO answered GET {path} with {status}: {told}", status=status)
+        if status in (502, 503, 504):
+            raise _PassingError(error)
+        raise error
+
+    def _refused(self) -> XoError:
+        """A 401. An xo-server that still boots refuses good tokens too, though ``/ping`` already answers (observed)."""
+        return XoAuthError(
+            f"XO at {self._url} refused the token (401). Check the token file; if xo-server was started within the last "
+            "minute, it refuses every token while it boots: try again then"
+        )
+
+    def _connect_error(self, error: httpx.ConnectError) -> XoError | _PassingError:
+        text = str(error)
+        if "CERTIFICATE" in text.upper() or "SSL" in text.upper():
+            return XoUnreachableError(
+                f"The TLS certificate of {self._url} is not trusted ({text}). Set [xo] ca_file to the CA (or to the "
+                "self-signed certificate itself), and server_name if the name differs"
+            )
+        if "Name or service" in text or "getaddrinfo" in text or "resolution" in text:
+            return XoUnreachableError(f"The name in {self._url} is not known ({text}). Check [xo] url")
+        return _PassingError(
+            XoUnreachableError(f"No XO answers at {self._url} ({text}). Check [xo] url, and that xo-server runs")
+        )
+
+
+def said(body: bytes) -> str:
+    """What XO said in an error body: ``error`` may be a string or an object, and the body may be HTML."""
+    try:
+        error = json.loads(body)["error"]
+    except (ValueError, TypeError, KeyError):
+        return "no JSON in the answer"
+    if isinstance(error, dict):
+        return "; ".join(
+            f"{field}: {told.get('message', told) if isinstance(told, dict) else told}" for field, told in error.items()
+        )
+    return str(error)

@@ -1,0 +1,129 @@
+"""JSON-RPC over one short-lived WebSocket, for what REST lacks. Notifications are read and dropped."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import ssl
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+import websockets
+from websockets.asyncio.client import ClientConnection, connect
+
+from guard.errors import XoAnswerError, XoAuthError, XoError, XoTimeoutError, XoUnreachableError
+
+MAX_FRAME_BYTES = 512 * 1024 * 1024
+_REFUSED = frozenset({2, 3, 5, 8})
+
+
+class _Failure(msgspec.Struct):
+    message: str = ""
+    code: Any = None
+
+
+class _Answer(msgspec.Struct):
+    """A frame; ``id`` is None for a notification, whose content is left undecoded."""
+
+    id: int | None = None
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    error: _Failure | None = None
+
+
+class Rpc:
+    """Several calls may be in flight at once. ``timeout_s`` bounds each of them as a whole."""
+
+    def __init__(self, url: str, *, tls: ssl.SSLContext, timeout_s: float, server_name: str | None = None) -> None:
+        secure = url.startswith("https")
+        # exactly /api/: without the slash, or with a query, XO hangs in the handshake (xo-api.md 1.3)
+        self._url = url.rstrip("/").replace("http", "ws", 1) + "/api/"
+        self._tls = tls if secure else None
+        self._name = server_name if secure else None
+        self._timeout_s = timeout_s
+        self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
+        self._ids = itertools.count(1)
+        self._decoder = msgspec.json.Decoder(_Answer)
+
+    async def __aenter__(self) -> Self:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                self._socket: ClientConnection = await connect(
+                    self._url,
+                    ssl=self._tls,
+                    server_hostname=self._name,
+                    max_size=MAX_FRAME_BYTES,
+                    open_timeout=None,
+                    ping_interval=None,
+                    proxy=None,
+                )
+        except TimeoutError as error:
+            raise XoTimeoutError(f"XO did not open {self._url} within {self._timeout_s:g} s") from error
+        except (OSError, websockets.WebSocketException) as error:
+            raise XoUnreachableError(
+                f"No XO opens {self._url} ({error}). Check [xo] url, and that xo-server runs"
+            ) from error
+        self._reader = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._reader.cancel()
+        await asyncio.gather(self._reader, return_exceptions=True)
+        self._socket.transport.abort()  # nothing is owed to XO: a polite close could wait for a hung server
+
+    async def call(self, method: str, params: dict[str, Any] | None = None) -> msgspec.Raw:
+        """The raw JSON of ``result``. Raises XoError and its kinds."""
+        number = next(self._ids)
+        future: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = future
+        request = {"jsonrpc": "2.0", "id": number, "method": method, "params": params or {}}
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                if not self._reader.done():
+                    await self._socket.send(msgspec.json.encode(request).decode())
+                    return await future
+        except TimeoutError as error:
+            raise XoTimeoutError(f"XO did not answer {method} within {self._timeout_s:g} s") from error
+        except websockets.ConnectionClosed:
+            pass
+        finally:
+            self._waiting.pop(number, None)
+        raise self._lost(method)
+
+    async def _read(self) -> None:
+        try:
+            async for frame in self._socket:
+                self._take(frame)
+        except websockets.WebSocketException:
+            pass
+        finally:
+            for future in self._waiting.values():
+                if not future.done():
+                    future.set_exception(self._lost("a call"))
+
+    def _take(self, frame: str | bytes) -> None:
+        try:
+            answer = self._decoder.decode(frame)
+        except msgspec.MsgspecError:
+            return  # no answer to any call; the call's own time limit tells
+        future = self._waiting.get(answer.id) if answer.id is not None else None
+        if future is None or future.done():
+            return
+        if answer.error is None:
+            future.set_result(answer.result)
+        else:
+            future.set_exception(_typed(answer.error))
+
+    def _lost(self, method: str) -> XoUnreachableError:
+        return XoUnreachableError(
+            f"XO closed {self._url} in the middle of {method}; it may be restarting. Try again in a minute"
+        )
+
+
+def _typed(failure: _Failure) -> XoError:
+    code = failure.code if isinstance(failure.code, int) else None
+    if code in _REFUSED:
+        return XoAuthError(f"XO refused: {failure.message or 'no permission'} (JSON-RPC code {code})")
+    return XoAnswerError(f"XO answered: {failure.message} (JSON-RPC code {code})", code=code)
