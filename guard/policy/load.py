@@ -1,0 +1,30 @@
+"""Policy text -> Policy, or every problem at once."""
+
+from __future__ import annotations
+
+import tomli
+
+from guard.errors import PolicyError
+from guard.policy.lines import find_lines
+from guard.policy.schema import Policy
+from guard.policy.validate import build
+
+
+def load(text: str, *, file: str) -> Policy:
+    """Raises PolicyError with one line per problem: file, line, key path, value, what would be right."""
+    try:
+        content = tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        raise PolicyError(f"{file}: is no TOML: {error}") from error
+    lines = find_lines(text)
+    problems: list[tuple[int, str]] = []
+
+    def report(path: str, value: object, wrong: str) -> None:
+        line = lines.get(path) or lines.get(path.rpartition(".")[0], 0)
+        at = f"{file}:{line}" if line else file
+        problems.append((line, f"{at}: {path} = {value!r}: {wrong}"))
+
+    policy = build(content, report)
+    if problems:
+        raise PolicyError([text for _, text in sorted(problems, key=lambda one: one[0])])
+    return policy

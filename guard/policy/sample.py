@@ -1,0 +1,80 @@
+"""The sample policy and the list of effective values, both made from the schema."""
+
+from __future__ import annotations
+
+import textwrap
+from datetime import timedelta
+from typing import Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from guard.policy.schema import CHECK_OPTIONS, Defaults, Policy, ScheduleRule, XoSection
+from guard.units import format_duration
+
+_HEAD = """\
+# Policy of guard. Every option is here with its default; uncomment what you change.
+# Check it with: guard config check
+"""
+_EXAMPLE = """\
+# Overrides for some schedules. Of two matching entries the later wins, key by key.
+# [[schedule]]
+# name = "nightly*"
+# max_defer = "2 h"
+# [schedule.checks.chain]
+# tolerance = 2
+"""
+
+
+def sample() -> str:
+    """The text of config/guard.toml."""
+    parts = [_HEAD, _section("xo", XoSection, XoSection()), _section("defaults", Defaults, Defaults())]
+    parts += [_section(f"checks.{name}", kind, kind()) for name, kind in CHECK_OPTIONS.items()]
+    match = [f"# {key}: {text}" for key, text in descriptions(ScheduleRule).items()]
+    return "\n".join([*parts, "\n".join(match) + "\n" + _EXAMPLE])
+
+
+def descriptions(kind: type[msgspec.Struct]) -> dict[str, str]:
+    """Field -> what the schema says of it; fields without a description are not options."""
+    found = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        metas = [one for one in get_args(hint)[1:] if isinstance(one, msgspec.Meta)] if get_origin(hint) else []
+        texts = [one.description for one in metas if one.description]
+        if texts:
+            found[name] = texts[0]
+    return {name: found[name] for name in kind.__struct_fields__ if name in found}
+
+
+def written(value: object) -> str:
+    """A value as TOML writes it; an unset one as an empty string."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, timedelta):
+        return f'"{format_duration(value.total_seconds())}"'
+    if isinstance(value, (int, float)):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    return f'"{value or ""}"'
+
+
+def show(policy: Policy) -> list[tuple[str, str, str]]:
+    """(key path, value, where it is from) of every option outside [[schedule]]; nothing in a policy is secret."""
+    sections: list[tuple[str, Any]] = [("xo", policy.xo), ("defaults", policy.defaults)]
+    sections += [(f"checks.{name}", options) for name, options in policy.checks.items()]
+    return [
+        (
+            f"{section}.{key}",
+            written(getattr(values, key)),
+            "policy" if f"{section}.{key}" in policy.given else "default",
+        )
+        for section, values in sections
+        for key in values.__struct_fields__
+    ]
+
+
+def _section(name: str, kind: type[msgspec.Struct], defaults: msgspec.Struct) -> str:
+    lines = [f"# {line}" for line in textwrap.wrap((kind.__doc__ or "").splitlines()[0], 100)] + [f"[{name}]"]
+    for key, text in descriptions(kind).items():
+        lines += [f"# {line}" for line in textwrap.wrap(text, 100)]
+        lines.append(
+            f"#{key} = {written(getattr(defaults, key))}" if key != "url" else 'url = "https://xo.example.org"'
+        )
+    return "\n".join(lines) + "\n"

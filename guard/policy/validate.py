@@ -1,0 +1,158 @@
+"""Turns parsed TOML into a policy, collecting every problem instead of stopping at the first."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from pathlib import PurePosixPath
+from typing import Any, TypeVar, get_type_hints
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
+
+import msgspec
+
+from guard.policy.schema import CHECK_OPTIONS, Defaults, Policy, ScheduleRule, XoSection
+from guard.units import parse_duration
+
+Report = Callable[[str, object, str], None]
+_S = TypeVar("_S", bound=msgspec.Struct)
+_MATCH_KEYS = ("id", "name", "job", "tag")
+_SECTIONS = ("xo", "defaults", "checks", "schedule")
+
+
+def build(content: Mapping[str, Any], report: Report) -> Policy:
+    """``report(key path, value, what is wrong and what would be right)`` is called for every problem."""
+    for key in content:
+        if key not in _SECTIONS:
+            report(
+                key, content[key], f"unknown section{_suggest(key, _SECTIONS)}; expected one of {', '.join(_SECTIONS)}"
+            )
+    xo = _struct(XoSection, _table(content, "xo", report), "xo", report)
+    _check_xo(xo, report)
+    defaults = _struct(Defaults, _table(content, "defaults", report), "defaults", report)
+    checks = _checks(_table(content, "checks", report), "checks", report)
+    options = {
+        name: _struct(kind, checks.get(name, {}), f"checks.{name}", report) for name, kind in CHECK_OPTIONS.items()
+    }
+    entries = content.get("schedule", [])
+    if not isinstance(entries, list):
+        report("schedule", entries, "expected an array of tables, written [[schedule]]")
+        entries = []
+    rules = tuple(_rule(entry, f"schedule[{number}]", report) for number, entry in enumerate(entries, start=1))
+    given = frozenset(f"{section}.{key}" for section in ("xo", "defaults") for key in _table(content, section, None))
+    given |= {f"checks.{name}.{key}" for name, table in checks.items() for key in table}
+    return Policy(xo=xo, defaults=defaults, checks=options, schedules=rules, given=given)
+
+
+def convert(kind: type[msgspec.Struct], key: str, value: object) -> object:
+    """One value as the type of one field. Raises ValueError saying what would be right."""
+    wanted = get_type_hints(kind, include_extras=True)[key]
+    if get_type_hints(kind)[key] is timedelta:
+        if not isinstance(value, str):
+            raise ValueError('expected a duration such as "90 s", "15 min", "2 h" or "1 d"')
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            raise ValueError(f"expected {error}") from error
+    try:
+        return msgspec.convert(value, wanted)
+    except msgspec.ValidationError as error:
+        choices = _choices(get_type_hints(kind)[key])
+        if choices:
+            raise ValueError(f"expected one of {', '.join(choices)}{_suggest(value, choices)}") from error
+        raise ValueError(str(error).partition(" - at")[0].replace("Expected", "expected")) from error
+
+
+def _struct(kind: type[_S], table: Mapping[str, Any], path: str, report: Report) -> _S:
+    return kind(**_values(kind, table, path, report))
+
+
+def _values(kind: type[msgspec.Struct], table: Mapping[str, Any], path: str, report: Report) -> dict[str, Any]:
+    names = kind.__struct_fields__
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in names:
+            report(f"{path}.{key}", value, f"unknown key{_suggest(key, names)}; expected one of {', '.join(names)}")
+            continue
+        try:
+            values[key] = convert(kind, key, value)
+        except ValueError as error:
+            report(f"{path}.{key}", value, str(error))
+    return values
+
+
+def _check_xo(xo: XoSection, report: Report) -> None:
+    parts = urlsplit(xo.url)
+    if not xo.url or parts.scheme not in ("http", "https") or not parts.hostname:
+        report("xo.url", xo.url, "expected the address of XO, such as https://xo.example.org")
+    elif parts.username or parts.password:
+        report("xo.url", "***", "holds credentials; expected a bare address, with the token in [xo] token_file")
+    elif parts.path.strip("/") or parts.query:
+        report("xo.url", xo.url, "holds a path; expected a bare address such as https://xo.example.org")
+    if xo.zone is not None and xo.zone not in available_timezones():
+        report(
+            "xo.zone",
+            xo.zone,
+            f"unknown zone{_suggest(xo.zone, available_timezones())}; expected a name such as Europe/Paris",
+        )
+    for key in ("token_file", "ca_file"):
+        path = getattr(xo, key)
+        if path is not None and not PurePosixPath(path).is_absolute():
+            report(f"xo.{key}", path, "expected an absolute path")
+    if not xo.verify and xo.ca_file is not None:
+        report("xo.verify", xo.verify, "contradicts ca_file; expected true, or no ca_file")
+
+
+def _rule(entry: object, path: str, report: Report) -> ScheduleRule:
+    if not isinstance(entry, dict):
+        report(path, entry, "expected a table, written [[schedule]]")
+        return ScheduleRule()
+    match = {key: value for key, value in entry.items() if key in _MATCH_KEYS}
+    checks = _checks(_table(entry, "checks", report, path), f"{path}.checks", report)
+    changes = {key: value for key, value in entry.items() if key not in _MATCH_KEYS and key != "checks"}
+    if not match:
+        report(path, "", f"matches nothing; expected at least one of {', '.join(_MATCH_KEYS)}")
+    unknown = [key for key in changes if key not in Defaults.__struct_fields__]
+    for key in unknown:
+        right = (*_MATCH_KEYS, *Defaults.__struct_fields__, "checks")
+        report(
+            f"{path}.{key}", changes.pop(key), f"unknown key{_suggest(key, right)}; expected one of {', '.join(right)}"
+        )
+    return ScheduleRule(
+        **_values(ScheduleRule, match, path, report),
+        changes=_values(Defaults, changes, path, report),
+        checks={
+            name: _values(CHECK_OPTIONS[name], table, f"{path}.checks.{name}", report) for name, table in checks.items()
+        },
+    )
+
+
+def _checks(tables: Mapping[str, Any], path: str, report: Report) -> dict[str, Mapping[str, Any]]:
+    for name in tables:
+        if name not in CHECK_OPTIONS:
+            right = ", ".join(CHECK_OPTIONS)
+            report(
+                f"{path}.{name}", tables[name], f"unknown check{_suggest(name, CHECK_OPTIONS)}; expected one of {right}"
+            )
+    return {name: _table(tables, name, report, path) for name in tables if name in CHECK_OPTIONS}
+
+
+def _table(content: Mapping[str, Any], key: str, report: Report | None, path: str = "") -> Mapping[str, Any]:
+    value = content.get(key, {})
+    if isinstance(value, dict):
+        return value
+    if report is not None:
+        report(f"{path}.{key}" if path else key, value, "expected a table")
+    return {}
+
+
+def _choices(kind: object) -> tuple[str, ...]:
+    if isinstance(kind, type) and hasattr(kind, "__members__"):
+        return tuple(str(member) for member in kind.__members__.values())
+    return tuple(one for one in getattr(kind, "__args__", ()) if isinstance(one, str))
+
+
+def _suggest(written: object, right: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(written), list(right), n=1)
+    return f", did you mean {near[0]}?" if near else ""
