@@ -1,0 +1,66 @@
+"""The command line: one parser, from which help, man page and completion come."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from guard import __version__
+from guard.errors import UsageError
+
+DEFAULT_CONFIG = "/etc/guard/guard.toml"
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse exits with 2 on a usage error; for guard 2 means that a run would not start whole."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}. See {self.prog} --help")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="guard", description="Pre-flight backup scheduler guard for Xen Orchestra.")
+    parser.add_argument("--version", action="version", version=f"guard {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    plan = commands.add_parser("plan", help="every backup run due soon, and whether it would succeed")
+    _estate_options(plan)
+    plan.add_argument("--from", dest="start", metavar="TIME", help="plan from this time (ISO 8601) instead of now")
+    plan.add_argument("--within", default="24 h", metavar="DURATION", help='how far ahead, such as "24 h" or "7 d"')
+    plan.add_argument("--schedule", metavar="ID|NAME", help="only this schedule")
+    plan.add_argument("--json", action="store_true", help="print the document guard.plan/1")
+    plan.add_argument("--exit-code", action="store_true", help="exit 2 when a run would not start whole, or is unknown")
+
+    capture = commands.add_parser("capture", help="save what XO tells into a file, without secrets")
+    capture.add_argument("file", metavar="FILE")
+    capture.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE")
+
+    explain = commands.add_parser("explain", help="what a code means and what to do")
+    explain.add_argument("code", nargs="?", metavar="CODE")
+
+    match = commands.add_parser("match", help="which VMs a job takes, and why not the others")
+    match.add_argument("job", metavar="JOB", help="id or name")
+    _estate_options(match)
+
+    when = commands.add_parser("when", help="XO's next start dates of an expression or a schedule")
+    when.add_argument("expression", metavar="EXPRESSION|SCHEDULE")
+    when.add_argument(
+        "--zone", default=None, metavar="ZONE", help="zone of the expression (default: XO's default, UTC)"
+    )
+    when.add_argument("--count", type=int, default=5, metavar="N", help="how many dates (1 to 100)")
+    when.add_argument("--from", dest="start", metavar="TIME", help="from this time (ISO 8601) instead of now")
+    _estate_options(when)
+
+    config = commands.add_parser("config", help="check or show the policy")
+    config.add_argument("what", choices=("check", "show"))
+    config.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE")
+
+    commands.add_parser("demo", help="show a plan of a simulated XO that holds every trouble guard knows")
+    return parser
+
+
+def _estate_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", default=None, metavar="FILE", help=f"the policy (default: {DEFAULT_CONFIG})")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--estate", metavar="FILE", help="read a capture instead of XO")
+    source.add_argument("--demo", action="store_true", help="read the simulated XO of the demo")

@@ -1,0 +1,47 @@
+"""guard plan."""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import TextIO
+
+import msgspec
+
+from guard.assess import Plan, make_plan
+from guard.cli import source
+from guard.cli.colour import style_for
+from guard.decision.verdict import Action
+from guard.errors import UsageError
+from guard.units import parse_duration
+from guard.views.documents import plan_document
+from guard.views.plan import plan_text
+
+
+def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
+    began = time.monotonic()
+    try:
+        within = parse_duration(arguments.within)
+    except ValueError as error:
+        raise UsageError(f"--within {arguments.within!r}: expected {error}") from None
+    estate, policy, now = source.read(arguments, stderr, env)
+    start = source.parse_time(arguments.start) if arguments.start else now
+    plan = make_plan(estate, policy, now=now, start=start, within=within, only=arguments.schedule)
+    if arguments.schedule and not plan.runs and arguments.schedule not in _known(plan):
+        raise UsageError(f"--schedule {arguments.schedule!r}: XO has no schedule of that id or name")
+    if arguments.json:
+        stdout.write(msgspec.json.encode(plan_document(plan)).decode() + "\n")
+    else:
+        stdout.write(plan_text(plan, took_s=time.monotonic() - began, style=style_for(stdout, env)))
+    return 2 if arguments.exit_code and not _whole(plan) else 0
+
+
+def _known(plan: Plan) -> set[str]:
+    return {text for one in plan.estate.schedules for text in (one.id, one.name)}
+
+
+def _whole(plan: Plan) -> bool:
+    return (
+        all(one.verdict.action is Action.START and not one.verdict.unknown for one in plan.runs) and not plan.warnings
+    )

@@ -1,0 +1,92 @@
+"""Where a command gets its policy and its estate from: XO, a capture, or the demo."""
+
+from __future__ import annotations
+
+import asyncio
+from argparse import Namespace
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TextIO
+
+from guard.cli import clock
+from guard.cli.parser import DEFAULT_CONFIG
+from guard.errors import CaptureError, PolicyError, UsageError
+from guard.estate.capture import from_bytes
+from guard.estate.estate import Estate
+from guard.policy.load import load
+from guard.policy.schema import Policy, default_policy
+
+
+def read_policy(path: str) -> Policy:
+    """Raises PolicyError."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError(f"{path}: the policy cannot be read ({error}); name one with --config FILE") from error
+    return load(text, file=path)
+
+
+def read(arguments: Namespace, stderr: TextIO, env: Mapping[str, str]) -> tuple[Estate, Policy, datetime]:
+    """(estate, policy, now). With a capture or the demo, now is the time it was taken."""
+    if arguments.estate is not None:
+        policy = read_policy(arguments.config) if arguments.config else default_policy()
+        try:
+            estate = from_bytes(Path(arguments.estate).read_bytes())
+        except OSError as error:
+            raise CaptureError(f"{arguments.estate}: cannot be read ({error})") from error
+        except CaptureError as error:
+            raise CaptureError(f"{arguments.estate}: {error}") from error
+        latest = max((part.read_at for part in estate.parts.values()), default=estate.taken_at)
+        return estate, policy, latest
+    if arguments.demo:
+        policy = read_policy(arguments.config) if arguments.config else default_policy()
+        estate = read_demo()
+        return estate, policy, estate.taken_at
+    policy = read_policy(arguments.config or DEFAULT_CONFIG)
+    estate = read_xo(policy, stderr, env)
+    return estate, policy, clock.now()
+
+
+def read_xo(policy: Policy, stderr: TextIO, env: Mapping[str, str]) -> Estate:
+    """Ask the XO of the policy. Raises XoError, PolicyError."""
+    from guard.xo.client import XoSettings, read_estate
+    from guard.xo.token import read_token
+
+    xo = policy.xo
+    token = read_token(Path(xo.token_file) if xo.token_file else None, env)
+    if not xo.verify:
+        print("guard: warning: [xo] verify = false: anybody on the way can read the token", file=stderr)
+    settings = XoSettings(
+        url=xo.url,
+        ca_file=Path(xo.ca_file) if xo.ca_file else None,
+        server_name=xo.server_name,
+        verify=xo.verify,
+        call_timeout_s=xo.call_timeout.total_seconds(),
+        total_timeout_s=xo.total_timeout.total_seconds(),
+        history_days=xo.history_days,
+    )
+    return asyncio.run(read_estate(settings, token, clock=clock.now))
+
+
+def read_demo() -> Estate:
+    """Ask the simulated XO of the demo, on loopback, at the demo's own time."""
+    from guard.simulator import demo
+    from guard.simulator.serve import running
+    from guard.xo.client import XoSettings, read_estate
+    from guard.xo.token import Token
+
+    world = demo.build(lambda: demo.DEMO_NOW)
+    with running(world) as url:
+        return asyncio.run(read_estate(XoSettings(url=url), Token(demo.TOKEN), clock=lambda: demo.DEMO_NOW))
+
+
+def parse_time(text: str) -> datetime:
+    """An aware ISO 8601 time. Raises UsageError."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--from {text!r}: expected a time such as 2027-03-27T18:00+01:00") from None
+    if moment.tzinfo is None:
+        raise UsageError(f"--from {text!r}: has no zone; expected a time such as 2027-03-27T18:00+01:00")
+    return moment
