@@ -57,8 +57,11 @@ def _concerns(view: View, server: Server) -> bool:
     if not selection.smart:
         return bool(selection.unknown)
     wanted = named_pools(view.run.job.vms)
-    missing = [pool for pool in wanted if pool not in view.estate.pool_by_id]
-    return bool(missing) or (not wanted and server.enabled)
+    if wanted:
+        return any(pool not in view.estate.pool_by_id for pool in wanted)
+    before = view.outlook.history.last_vms.get(view.run.schedule.id)
+    # a job that still takes all it took last time has lost nothing with this pool
+    return server.enabled and (before is None or not set(before).issubset(selection.ids))
 
 
 def _disconnected(view: View, server: Server) -> Finding:

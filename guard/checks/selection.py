@@ -10,7 +10,7 @@ from guard.checks.options import SelectionOptions
 from guard.checks.view import View, policy_fact
 from guard.estate.estate import PartName
 from guard.finding import Certainty, ClearedBy, Clears, Code, Fact, Finding, Harm, Level, Scope, ScopeKind
-from guard.mechanics.selection import left_out_because
+from guard.mechanics.selection import left_out_because, named_pools
 from guard.units import plural
 
 NO_VM_MATCHES = Code(
@@ -41,6 +41,10 @@ def evaluate(view: View, options: SelectionOptions) -> list[Finding]:
 
 
 def _lost_servers(view: View) -> list[str]:
+    """Servers whose VMs the job may be missing; none when it only asks for pools that XO shows."""
+    wanted = named_pools(view.run.job.vms)
+    if wanted and all(pool in view.estate.pool_by_id for pool in wanted):
+        return []
     return [one.name for one in view.estate.servers if one.enabled and one.status != "connected"]
 
 

@@ -70,7 +70,7 @@ def decide(
     return Verdict(
         action=action,
         sentence=_sentence(action, whole, blocking, start, records, findings, vms),
-        clears=_clears(action, blocking, deadline, zone),
+        clears=_clears(action, blocking, [one for one in records if one.deadline is None], deadline, zone),
         start_vms=() if action not in (Action.START, Action.START_SOME) else start,
         held=records,
         findings=tuple(findings),
@@ -121,7 +121,9 @@ def _sentence(
     return f"No VM is left to start; held are {who}: {codes}."
 
 
-def _clears(action: Action, blocking: Sequence[Finding], deadline: datetime, zone: tzinfo) -> str:
+def _clears(
+    action: Action, blocking: Sequence[Finding], refused: Sequence[Held], deadline: datetime, zone: tzinfo
+) -> str:
     if action is Action.START or not blocking:
         return ""
     if action is Action.SKIP:
@@ -135,4 +137,6 @@ def _clears(action: Action, blocking: Sequence[Finding], deadline: datetime, zon
     }[first.clears.by]
     if action is Action.REFUSE:
         return f"{how}; starting it as it is would do harm ({first.harm.value})."
+    if refused:
+        return f"{how}; {plural(len(refused), 'VM')} will not be started before, that would do harm ({first.harm.value})."
     return f"{how}; the wait ends at {format_time(deadline, zone)}."

@@ -159,7 +159,8 @@ class _Demo:
         self.week(self.nightly("offsite", offsite, remotes=[cloud], cron="35 21 * * *"), offsite)
 
     def selections(self) -> None:
-        self.nightly("staging", {"tags": {"__or": [["staging"]]}}, cron="40 20 * * *")
+        staging = {"$pool": self.paris["id"], "tags": {"__or": [["staging"]]}}
+        self.nightly("staging", staging, cron="40 20 * * *")
         shops = self.vms([f"shop-{number}" for number in range(1, 11)], self.nfs, tags=["shop"])
         self.week(self.nightly("shops", {"tags": {"__or": [["shop"]]}}, cron="45 20 * * *"), shops)
         for vm in shops[6:]:

@@ -84,7 +84,8 @@ def _block(planned: PlannedRun, style: Style) -> list[str]:
     first, *rest = _wrapped(title, " " * 12, first="")
     lines = [first.replace(word, style(word, verdict.action.value), 1), *rest]
     lines += _wrapped(f"schedule {run.schedule.name}" + (", through a sequence" if run.due.via else ""), "  ")
-    lines += _wrapped(verdict.sentence, "  ")
+    if all(verdict.sentence != one.summary for one in verdict.findings):
+        lines += _wrapped(verdict.sentence, "  ")
     if verdict.clears:
         lines += _wrapped(verdict.clears, "  ")
     expected = _expected(planned)
