@@ -16,9 +16,17 @@ def finding(
     code="CHAIN_UNHEALTHY", *, level=Level.BLOCK, harm=Harm.NONE, by=ClearedBy.TIME, eta=None, holds=(), kind="vm"
 ):
     return Finding(
-        code=code, check="chain", level=level, certainty=Certainty.CERTAIN, harm=harm,
-        scope=Scope(ScopeKind(kind), "x", "x"), holds=holds, summary=f"{code} told.", remedy="act", clears=Clears(by, eta),
-    )  # fmt: skip
+        code=code,
+        check="chain",
+        level=level,
+        certainty=Certainty.CERTAIN,
+        harm=harm,
+        scope=Scope(ScopeKind(kind), "x", "x"),
+        holds=holds,
+        summary=f"{code} told.",
+        remedy="act",
+        clears=Clears(by, eta),
+    )
 
 
 def verdict(*findings, vms=("a", "b"), on_unknown="start", overlap="skip"):
@@ -28,9 +36,16 @@ def verdict(*findings, vms=("a", "b"), on_unknown="start", overlap="skip"):
             for vm in one.holds:
                 held[vm] = (*held.get(vm, ()), one)
     return decide(
-        vms=vms, names={"a": "web"}, findings=findings, held=held, due=DUE, max_defer=timedelta(hours=4),
-        on_unknown=on_unknown, overlap=overlap, zone=UTC,
-    )  # fmt: skip
+        vms=vms,
+        names={"a": "web"},
+        findings=findings,
+        held=held,
+        due=DUE,
+        max_defer=timedelta(hours=4),
+        on_unknown=on_unknown,
+        overlap=overlap,
+        zone=UTC,
+    )
 
 
 def test_nothing_in_the_way_starts_the_whole_run():

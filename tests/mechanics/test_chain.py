@@ -29,7 +29,7 @@ def index(**nodes):
             vdis=tuple(groups["l"]),
             vdi_snapshots=tuple(groups["s"]),
             vdi_unmanaged=tuple(groups["b"]),
-        )  # fmt: skip
+        )
     )
 
 

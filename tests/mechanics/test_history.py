@@ -28,9 +28,15 @@ def vm_task(vm, *tasks, status="success"):
 def run(day, *tasks, status="success", **more):
     start = day * DAY
     return {
-        "id": str(start), "jobId": "j", "scheduleId": "s", "start": start, "end": start + 60_000, "status": status,
-        "tasks": list(tasks), **more,
-    }  # fmt: skip
+        "id": str(start),
+        "jobId": "j",
+        "scheduleId": "s",
+        "start": start,
+        "end": start + 60_000,
+        "status": status,
+        "tasks": list(tasks),
+        **more,
+    }
 
 
 def history(*logs):
