@@ -48,9 +48,7 @@ def evaluate(view: View, options: ChainOptions) -> list[Finding]:
 def _worst_disk(view: View, options: ChainOptions, vm_id: str) -> Finding | None:
     estate, chains = view.estate, view.outlook.chains
     disks = [
-        estate.vdi_by_id[vbd.vdi]
-        for vbd in estate.vbds_of_vm.get(vm_id, ())
-        if vbd.vdi and vbd.vdi in estate.vdi_by_id
+        estate.vdi_by_id[vbd.vdi] for vbd in estate.vbds_of_vm.get(vm_id, ()) if vbd.vdi and vbd.vdi in estate.vdi_by_id
     ]
     snapshots = [snapshot for disk in disks for snapshot in estate.snapshots_of_vdi.get(disk.id, ())]
     job = view.run.job

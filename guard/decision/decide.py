@@ -138,5 +138,7 @@ def _clears(
     if action is Action.REFUSE:
         return f"{how}; starting it as it is would do harm ({first.harm.value})."
     if refused:
-        return f"{how}; {plural(len(refused), 'VM')} will not be started before, that would do harm ({first.harm.value})."
+        return (
+            f"{how}; {plural(len(refused), 'VM')} will not be started before, that would do harm ({first.harm.value})."
+        )
     return f"{how}; the wait ends at {format_time(deadline, zone)}."

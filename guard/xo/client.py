@@ -183,7 +183,9 @@ class _Reading:
         since = self._clock() - timedelta(days=self._settings.history_days)
         after = f"start:>{int(since.timestamp() * 1000)}"
         logs: tuple[BackupLog, ...] = await self._get("backup-logs", reads.LOG_FIELDS, BackupLog, filter=after)
-        live = frozenset(one.id for one in got.records.get(PartName.SCHEDULES, ()))  # members of a sequence are disabled
+        live = frozenset(
+            one.id for one in got.records.get(PartName.SCHEDULES, ())
+        )  # members of a sequence are disabled
         filters = reads.id_filters(reads.wanted_trees(logs, live))
         fields = reads.fields_of(BackupLog)
         trees = await gathered([self._get("backup-logs", fields, BackupLog, filter=one) for one in filters])
