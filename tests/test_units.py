@@ -1,0 +1,55 @@
+"""Sizes, durations and times as people write and read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from guard.units import format_bytes, format_duration, format_time, parse_bytes, parse_duration, plural
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("512 MiB", 536870912), ("1.5KiB", 1536), ("7 B", 7), ("2 TiB", 2 * 2**40)]
+)
+def test_a_size_is_read_in_binary_units(text, count):
+    assert parse_bytes(text) == count
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90 s", 90), ("15 min", 900), ("2h 30min", 9000), ("1 d", 86400)])
+def test_a_duration_is_read_in_parts(text, seconds):
+    assert parse_duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("read", [parse_bytes, parse_duration])
+@pytest.mark.parametrize("text", ["", "soon", "10", "10 GB"])
+def test_what_is_neither_says_what_would_be_right(read, text):
+    with pytest.raises(ValueError, match="such as"):
+        read(text)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (-(2**30), "-1.0 GiB"), (3 * 2**40, "3.0 TiB")]
+)
+def test_bytes_are_printed_with_one_decimal(count, text):
+    assert format_bytes(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "0.4 s"),
+        (42, "42 s"),
+        (180, "3 min"),
+        (7800, "2 h 10 min"),
+        (7200, "2 h"),
+        (273600, "3 d 4 h"),
+        (259200, "3 d"),
+    ],
+)
+def test_durations_are_printed_in_two_parts_at_most(seconds, text):
+    assert format_duration(seconds) == text
+
+
+def test_times_carry_their_zone_and_counts_their_plural():
+    assert format_time(datetime(2026, 11, 24, 2, tzinfo=UTC), UTC) == "Tue 24 Nov 02:00 UTC"
+    assert (plural(1, "VM"), plural(2, "VM"), plural(2, "copy", "copies")) == ("1 VM", "2 VMs", "2 copies")
