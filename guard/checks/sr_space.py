@@ -45,41 +45,46 @@ def evaluate(view: View, options: SrSpaceOptions) -> list[Finding]:
 def _needs(outlook: Outlook, run: ExpectedRun, vms: Iterable[str]) -> dict[str, dict[str, list[Need | None]]]:
     """SR id -> VM id -> the needs of that VM's disks there."""
     found: dict[str, dict[str, list[Need | None]]] = {}
-    targets = (*repository_ids(run.job), *target_sr_ids(run.job))
     for vm_id in vms:
-        vm = outlook.estate.vm_by_id.get(vm_id)
-        disks = outlook.disks(vm_id)
-        nobak = vm is not None and len(disks) < sum(
-            1 for vbd in outlook.estate.vbds_of_vm.get(vm_id, ()) if not vbd.is_cd_drive
-        )
-        if vm is None or not takes_snapshot(
-            run.job, outlook.settings_of(run, vm_id), vm.power_state or None, has_nobak_disk=nobak
-        ):
-            continue
-        whole = sum(vdi.size for _, vdi in disks if isinstance(vdi.size, int)) or 1
-        delta = outlook.bytes_of(run, vm_id, targets[0]) if targets and run.job.mode != "full" else None
-        for vbd, vdi in disks:
-            sr = outlook.estate.sr_by_id.get(vdi.sr or "")
-            # what the last interval wrote, shared among the VM's disks by size; a full says nothing about the leaf
-            written = (
-                round((delta.high or 0) * vdi.size / whole)
-                if delta is not None and delta.high is not None and not delta.full and isinstance(vdi.size, int)
-                else None
-            )
-            need = None
-            if sr is not None and isinstance(vdi.size, int):
-                need = disk_need(
-                    sr_type=sr.sr_type,
-                    size=vdi.size,
-                    usage=vdi.usage if isinstance(vdi.usage, int) else None,
-                    image_format=vdi.image_format or "vhd",
-                    provisioning=(sr.sm_config or {}).get("allocation") or sr.allocation_strategy or "thick",
-                    attached=vbd.attached is True,
-                    written=written,
-                    cbt=vdi.cbt_enabled is True,
-                )
-            found.setdefault(vdi.sr or "", {}).setdefault(vm_id, []).append(need)
+        key = (run.schedule.id, vm_id)
+        if key not in outlook.snapshot_needs:  # asked again by every run that overlaps this one
+            outlook.snapshot_needs[key] = _needs_of(outlook, run, vm_id)
+        for sr_id, need in outlook.snapshot_needs[key]:
+            found.setdefault(sr_id, {}).setdefault(vm_id, []).append(need)
     return found
+
+
+def _needs_of(outlook: Outlook, run: ExpectedRun, vm_id: str) -> tuple[tuple[str, Need | None], ...]:
+    vm = outlook.estate.vm_by_id.get(vm_id)
+    disks = outlook.disks(vm_id)
+    all_disks = sum(1 for vbd in outlook.estate.vbds_of_vm.get(vm_id, ()) if not vbd.is_cd_drive)
+    if vm is None or not takes_snapshot(
+        run.job, outlook.settings_of(run, vm_id), vm.power_state or None, has_nobak_disk=len(disks) < all_disks
+    ):
+        return ()
+    targets = (*repository_ids(run.job), *target_sr_ids(run.job))
+    whole = sum(vdi.size for _, vdi in disks if isinstance(vdi.size, int)) or 1
+    delta = outlook.bytes_of(run, vm_id, targets[0]) if targets and run.job.mode != "full" else None
+    told = delta is not None and delta.high is not None and not delta.full
+    found: list[tuple[str, Need | None]] = []
+    for vbd, vdi in disks:
+        sr = outlook.estate.sr_by_id.get(vdi.sr or "")
+        need = None
+        if sr is not None and isinstance(vdi.size, int):
+            # what the last interval wrote, shared among the VM's disks by size; a full says nothing about the leaf
+            written = round((delta.high or 0) * vdi.size / whole) if told and delta is not None else None
+            need = disk_need(
+                sr_type=sr.sr_type,
+                size=vdi.size,
+                usage=vdi.usage if isinstance(vdi.usage, int) else None,
+                image_format=vdi.image_format or "vhd",
+                provisioning=(sr.sm_config or {}).get("allocation") or sr.allocation_strategy or "thick",
+                attached=vbd.attached is True,
+                written=written,
+                cbt=vdi.cbt_enabled is True,
+            )
+        found.append((vdi.sr or "", need))
+    return tuple(found)
 
 
 def _others(view: View, sr_id: str) -> tuple[int, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -31,6 +32,7 @@ def main(argv: Sequence[str], stdout: TextIO, stderr: TextIO, env: Mapping[str, 
 
 def run() -> None:
     """The console script."""
+    gc.disable()  # a command lives for seconds and holds its records to the end: collecting would only walk them
     try:
         code = main(sys.argv[1:], sys.stdout, sys.stderr, os.environ)
         sys.stdout.flush()

@@ -17,6 +17,7 @@ from guard.mechanics.history import History, Quantiles, quantiles, read_history,
 from guard.mechanics.retention import has_base
 from guard.mechanics.selection import Selection, Selector, listed_ids
 from guard.mechanics.settings import Settings, effective
+from guard.mechanics.snapshot_space import Need
 
 
 class Bytes(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +48,10 @@ class ExpectedRun:
 
 
 class Outlook:
-    """The shared computations of one plan. Pure: the same estate, due times and now give the same answers."""
+    """The shared computations of one plan. Pure: the same estate, due times and now give the same answers.
+
+    ``snapshot_needs``: (schedule id, VM id) -> (SR id, need) of each disk, kept for the runs that overlap.
+    """
 
     def __init__(self, estate: Estate, now: datetime) -> None:
         self.estate = estate
@@ -55,6 +59,7 @@ class Outlook:
         self.chains = ChainIndex(estate)
         self.selector = Selector(estate)
         self.runs: Sequence[ExpectedRun] = ()
+        self.snapshot_needs: dict[tuple[str, str], tuple[tuple[str, Need | None], ...]] = {}
         self._selections: dict[str, Selection] = {}
         self._bytes: dict[tuple[str, str, str], Bytes] = {}
 
