@@ -66,7 +66,7 @@ class XoIdentity(msgspec.Struct, frozen=True, kw_only=True):
     history_days: int = 31
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Estate:
     """Records by part. ``vm_properties`` holds what job patterns ask of VMs beyond the fields of ``Vm``, by VM id."""
 
@@ -92,6 +92,10 @@ class Estate:
     vusbs: tuple[records.Vusb, ...] = ()
     logs: tuple[records.BackupLog, ...] = ()
     vm_properties: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Short: asyncio and tracebacks print what they hold, and a whole estate is hundreds of megabytes of text."""
+        return f"<Estate of {self.xo.url}, {len(self.vms)} VMs, taken at {self.taken_at:%Y-%m-%d %H:%M:%S %Z}>"
 
     @cached_property
     def pool_by_id(self) -> Mapping[str, records.Pool]:

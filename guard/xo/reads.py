@@ -39,6 +39,7 @@ TREES_PER_SCHEDULE = 10
 TREES_AT_LEAST = 3
 TREES_IN_ALL = 600
 FILTER_CHARACTERS = 12_000  # node refuses request heads above 16 KiB
+TREES_PER_REQUEST = 150  # a tree of 50 VMs is about 100 kB: this bounds what one answer holds in memory
 
 
 class _Typed(msgspec.Struct):
@@ -105,7 +106,7 @@ def id_filters(ids: Iterable[str]) -> list[str]:
     length = 0
     for identity in ids:
         term = f"id:/^{identity}$/"
-        if length + len(term) > FILTER_CHARACTERS:
+        if length + len(term) > FILTER_CHARACTERS or len(terms) == TREES_PER_REQUEST:
             filters.append(f"|({' '.join(terms)})")
             terms, length = [], 0
         terms.append(term)
