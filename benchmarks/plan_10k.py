@@ -1,8 +1,9 @@
 """A cold `guard plan` of 10,000 VMs against the bare fetch and decode of the same bytes, both in fresh processes.
 
 The simulated XO runs in a process of its own: 10,000 VMs, 30,000 VDIs (disks, snapshots and base copies), 30,000 VBDs
-(those of snapshots and CD drives included), 200 schedules with three past runs each, 20 SRs. The baseline asks the same questions over one http.client connection with
-gzip and one WebSocket, and decodes the same bytes into the same structs. Targets: 1.5 times, 250 MiB, 25 requests.
+(those of snapshots and CD drives included), 200 schedules with three past runs each, 20 SRs. The baseline asks the same
+questions over one http.client connection with gzip and one WebSocket, and decodes the same bytes into the same structs.
+Targets: 1.5 times, 250 MiB, 25 requests.
 """
 
 from __future__ import annotations

@@ -92,6 +92,23 @@ def night_cases(changes, seed=2):
     ]
 
 
+def job_cases(changes, count, seed=4):
+    """Schedules whose hours lie in or beside a changed hour, armed 70 days before that night by a job of their own."""
+    rng = random.Random(seed)
+    minutes = ("0", "30", "59", "0,30", "*/15", "*/20", "5,50")
+    hours = ("0", "1", "2", "3", "23", "0,1", "1,2", "2,3", "1-3", "22-23", "*/2", "2,14", "0-2", "0,12", "*", "0-23")
+    dates = (*["*"] * 6, "1", "28", "28-31", "1,15", "*/7")
+    months = (*["*"] * 5, "2", "9", "2,9", "mar")
+    days = (*["*"] * 4, "0", "sun", "6,0", "1-5")
+    found = []
+    for zone, minute in rng.choices(changes, k=count):
+        text = " ".join(map(rng.choice, (minutes, hours, dates, months, days)))
+        found.append(
+            {"op": "job", "expression": text, "zone": zone, "from": minute - 70 * 1440, "until": minute + 1440}
+        )
+    return found
+
+
 def _scalar(rng):
     return rng.choice(("a", "b", "prod", "db", "", 0, 1, 1.0, 2, True, False, None))
 

@@ -2,10 +2,13 @@
 // JSON lines in, JSON lines out, one answer a line in the order of the questions: {result} or {error, name}.
 //   {op: 'cron', expression, zone, after: minutes, count}  -> starts in minutes, each asked from the one before
 //   {op: 'match', pattern, value}                          -> boolean
+//   {op: 'job', expression, zone, from: minutes, until: minutes}
+//       -> {starts: minutes, storm: minute or null}: what a real Job armed at `from` does; a storm ends it
 //   {op: 'zones', from: minutes, until: minutes}           -> {name: [first offset, [minute, offset], ...]}, minutes
 const readline = require('node:readline')
 const moment = require('moment-timezone')
 const { createPredicate } = require('value-matcher')
+const { createSchedule } = require('@xen-orchestra/cron')
 const next = require('@xen-orchestra/cron/next')
 const parse = require('@xen-orchestra/cron/parse')
 
@@ -25,6 +28,34 @@ function cron({ expression, zone, after, count }) {
   return starts
 }
 
+// runs the package's own Job on a clock of ours: timers fire in order, at once, and never early
+function job({ expression, zone, from, until }) {
+  const real = { now: Date.now, setTimeout: global.setTimeout }
+  let now = from * MINUTE
+  let timer
+  const starts = []
+  Date.now = () => now
+  global.setTimeout = (callback, delay) => (timer = { at: now + Math.max(1, delay), callback })
+  try {
+    createSchedule(expression, zone).startJob(() => {
+      starts.push(Math.floor(now / MINUTE))
+    })
+    while (timer.at <= until * MINUTE) {
+      const { at, callback } = timer
+      now = at
+      callback()
+      const count = starts.length
+      if (count > 2 && starts[count - 1] === starts[count - 3]) {
+        return { starts: [...new Set(starts)], storm: starts[count - 1] }
+      }
+    }
+    return { starts, storm: null }
+  } finally {
+    Date.now = real.now
+    global.setTimeout = real.setTimeout
+  }
+}
+
 function zones({ from, until }) {
   const found = {}
   for (const name of moment.tz.names()) {
@@ -41,7 +72,7 @@ function zones({ from, until }) {
   return found
 }
 
-const operations = { cron, zones, match: ({ pattern, value }) => createPredicate(pattern)(value) }
+const operations = { cron, job, zones, match: ({ pattern, value }) => createPredicate(pattern)(value) }
 
 readline.createInterface({ input: process.stdin, crlfDelay: Infinity }).on('line', line => {
   let answer
