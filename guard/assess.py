@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import cast
 
+from guard.agenda import Agenda, Note, make_agenda
 from guard.checks import ALL
-from guard.checks.check import Options
+from guard.checks.check import Effect, Options
+from guard.checks.clock_change import storm_sentence
+from guard.checks.options import ClockChangeOptions
 from guard.checks.run import run_checks
 from guard.checks.view import View
 from guard.decision.decide import decide, new_holds
-from guard.decision.verdict import Verdict
+from guard.decision.verdict import Action, Verdict
 from guard.estate.estate import Estate
-from guard.estate.xo_records import Schedule
-from guard.finding import Finding
-from guard.mechanics.cron import CronError
-from guard.mechanics.due import DueTime, due_times, sequence_members
+from guard.estate.xo_records import Job, Schedule
+from guard.finding import Finding, Level
+from guard.mechanics.due import next_storm
 from guard.mechanics.history import quantiles
 from guard.mechanics.outlook import ExpectedRun, Outlook, repository_ids, target_sr_ids
 from guard.mechanics.selection import named_tags
 from guard.mechanics.zones import resolve
 from guard.policy.resolve import Effective, effective
 from guard.policy.schema import Policy
+
+_STILL_GOING_ON = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -39,14 +44,20 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Plan:
-    """Every due run in (start, until], and what kept a schedule from being planned at all."""
+    """Every due run in (start, until], and what there is to say beside them."""
 
     estate: Estate
     now: datetime
     start: datetime
     until: datetime
     runs: tuple[PlannedRun, ...]
-    warnings: tuple[str, ...]
+    notes: tuple[Note, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every run would start whole and nothing is unknown."""
+        whole = all(one.verdict.action is Action.START and not one.verdict.unknown for one in self.runs)
+        return whole and not any(note.unknown for note in self.notes)
 
 
 def assess(outlook: Outlook, run: ExpectedRun, policy: Effective, zone: tzinfo) -> Verdict:
@@ -68,7 +79,11 @@ def assess(outlook: Outlook, run: ExpectedRun, policy: Effective, zone: tzinfo) 
             kept.append(one)
             for vm in one.holds:
                 held[vm] = (*held.get(vm, ()), one)
-    last = [one for one in findings if one not in kept]
+    # what a finding that holds says of a thing is not said once more, milder, of what remains
+    told = {(one.code, one.scope) for one in kept}
+    last = [
+        one for one in findings if one not in kept and ((one.code, one.scope) not in told or one.level is Level.BLOCK)
+    ]
     estate = outlook.estate
     vms = tuple(dict.fromkeys((*run.selection.ids, *run.selection.unknown)))
     return decide(
@@ -93,93 +108,67 @@ def make_plan(
     within: timedelta,
     only: str | None = None,
 ) -> Plan:
-    """Plan every due run of every enabled schedule. ``only``: a schedule's id or name."""
+    """Plan every due run of every enabled schedule in (start, start + within]. ``only``: a schedule's id or name.
+
+    Runs due in the day before are looked at too, for what of them still goes on, and those after it that begin while
+    its last ones still may: where the plan ends must not change what it says.
+    """
     until = start + within
     outlook = Outlook(estate, now)
-    warnings: list[str] = []
-    dues = _all_due_times(outlook, policy, start, until, warnings)
-    expected = [run for run in map(outlook.expect, dues) if run is not None]
-    outlook.runs = tuple(sorted(expected, key=lambda run: (run.due.at, run.schedule.name, run.schedule.id)))
-    rules = {run.schedule.id: _rules(policy, run) for run in outlook.runs}
-    runs = tuple(
-        _planned(outlook, run, rules[run.schedule.id], policy)
-        for run in outlook.runs
-        if only is None or only in (run.schedule.id, run.schedule.name)
+    longest = max((max(seconds) for seconds in outlook.history.seconds.values() if seconds), default=0.0)
+    agenda = make_agenda(
+        estate,
+        after=min(start, max(now, start - _STILL_GOING_ON)),
+        until=until + min(_STILL_GOING_ON, timedelta(seconds=longest)),
+        local_zone=policy.xo.zone,
+        seconds_of=lambda schedule: quantiles(outlook.history.seconds.get(schedule, ())).p50,
     )
-    return Plan(estate=estate, now=now, start=start, until=until, runs=runs, warnings=tuple(warnings))
+    expected = [run for run in map(outlook.expect, agenda.dues) if run is not None]
+    outlook.runs = expected
+    runs = tuple(
+        _planned(outlook, run, _rules(policy, estate, run.schedule))
+        for run in outlook.runs
+        if start < run.due.at <= until and (only is None or only in _names(estate, run))
+    )
+    notes = (*agenda.notes, *_storms_ahead(agenda, policy, estate, start, until))
+    if only is not None:
+        mine = {"", *(one.id for one in estate.schedules if only in (one.id, one.name))}
+        notes = tuple(note for note in notes if note.schedule in mine)
+    return Plan(estate=estate, now=now, start=start, until=until, runs=runs, notes=notes)
 
 
-def _rules(policy: Policy, run: ExpectedRun) -> Effective:
+def _names(estate: Estate, run: ExpectedRun) -> tuple[str, ...]:
+    """What a run may be asked for by: its schedule, or the sequence it belongs to."""
+    sequence = estate.schedule_by_id.get(run.due.via)
+    return (run.schedule.id, run.schedule.name, *((sequence.id, sequence.name) if sequence else ()))
+
+
+def _rules(policy: Policy, estate: Estate, schedule: Schedule) -> Effective:
+    job = estate.job_by_id.get(schedule.job_id or "") or estate.call_job_by_id.get(schedule.job_id or "")
     return effective(
         policy,
-        schedule_id=run.schedule.id,
-        schedule_name=run.schedule.name,
-        job_name=run.job.name,
-        tags=named_tags(run.job.vms),
+        schedule_id=schedule.id,
+        schedule_name=schedule.name,
+        job_name=job.name if job is not None else "",
+        tags=named_tags(job.vms) if isinstance(job, Job) else frozenset(),
     )
 
 
-def _all_due_times(
-    outlook: Outlook, policy: Policy, start: datetime, until: datetime, warnings: list[str]
-) -> list[DueTime]:
-    estate = outlook.estate
-    dues: list[DueTime] = []
-    for schedule in estate.schedules:
-        if not schedule.enabled:
+def _storms_ahead(agenda: Agenda, policy: Policy, estate: Estate, start: datetime, until: datetime) -> Iterator[Note]:
+    """Start storms of schedules that are not due in the plan; those that are due carry them as findings."""
+    for firing in agenda.firings:
+        options = _rules(policy, estate, firing.schedule).checks["clock_change"]
+        if any(start < due.at <= until for due in firing.dues) or options.effect is Effect.OFF:
             continue
-        call = estate.call_job_by_id.get(schedule.job_id or "")
-        members = sequence_members(call) if call is not None else ()
-        if call is not None and not members:
-            continue
-        own = _own_due_times(schedule, policy, start, until, warnings)
-        if call is None:
-            if own and (schedule.job_id or "") not in estate.job_by_id:
-                warnings.append(
-                    f"Schedule {schedule.name}: its job {schedule.job_id or '(none)'} is not in XO's lists."
-                )
-            dues += own
-        else:
-            dues += [member for due in own for member in _through(outlook, due, members)]
-    return dues
+        ahead = start + timedelta(days=cast(ClockChangeOptions, options).look_ahead_days)
+        storm = next_storm(firing.schedule.cron, firing.zone, start, ahead)
+        if storm is not None:
+            told = storm_sentence(firing.schedule.cron, firing.zone, storm, start)
+            yield Note(f"Schedule {firing.schedule.name}: {told}", unknown=False, schedule=firing.schedule.id)
 
 
-def _own_due_times(
-    schedule: Schedule, policy: Policy, start: datetime, until: datetime, warnings: list[str]
-) -> tuple[DueTime, ...]:
-    zone = schedule.zone
-    if zone == "local":
-        if policy.xo.zone is None:
-            warnings.append(
-                f"Schedule {schedule.name}: its zone is XO's own (local), which no API shows; set [xo] zone in the policy."
-            )
-            return ()
-        zone = policy.xo.zone
-    elif resolve(zone) is None:
-        warnings.append(f"Schedule {schedule.name}: XO does not know the zone {zone!r} and uses UTC.")
-    try:
-        return due_times(schedule, zone=zone, after=start, until=until)
-    except CronError as error:
-        warnings.append(f"Schedule {schedule.name}: XO itself would choke on its cron {schedule.cron!r}: {error}.")
-        return ()
-
-
-def _through(outlook: Outlook, due: DueTime, members: tuple[str, ...]) -> list[DueTime]:
-    """The members of a sequence, one after another by their median durations (0 where none is known)."""
-    at, found = due.at, []
-    for member in members:
-        schedule = outlook.estate.schedule_by_id.get(member)
-        if schedule is None:
-            continue
-        found.append(
-            replace(due, schedule_id=member, job_id=schedule.job_id or "", at=at, starts=(at,), via=due.schedule_id)
-        )
-        at += timedelta(seconds=quantiles(outlook.history.seconds.get(member, ())).p50 or 0)
-    return found
-
-
-def _planned(outlook: Outlook, run: ExpectedRun, rules: Effective, policy: Policy) -> PlannedRun:
-    name = (policy.xo.zone or "utc") if run.schedule.zone == "local" else run.schedule.zone
-    zone = resolve(name) or UTC
+def _planned(outlook: Outlook, run: ExpectedRun, rules: Effective) -> PlannedRun:
+    zone = resolve(run.due.zone) or UTC
     verdict = assess(outlook, run, rules, zone)
     targets = (*repository_ids(run.job), *target_sr_ids(run.job))
     known = [outlook.bytes_of(run, vm, target) for vm in run.selection.ids for target in targets]

@@ -122,7 +122,7 @@ class Http:
         except httpx.TransportError as error:
             raise _PassingError(
                 XoUnreachableError(
-                    f"XO at {self._url} broke off in the middle of GET {path} ({error or type(error).__name__}); "
+                    f"XO at {self._url} broke off in the middle of GET {path} ({str(error) or type(error).__name__}); "
                     "it may be restarting. Try again in a minute"
                 )
             ) from error
@@ -172,10 +172,11 @@ class Http:
 
     def _connect_error(self, error: httpx.ConnectError) -> XoError | _PassingError:
         text = str(error)
-        if "CERTIFICATE" in text.upper() or "SSL" in text.upper():
+        if "CERTIFICATE" in text.upper():
+            return untrusted(self._url, text)
+        if "SSL" in text.upper():
             return XoUnreachableError(
-                f"The TLS certificate of {self._url} is not trusted ({text}). Set [xo] ca_file to the CA (or to the "
-                "self-signed certificate itself), and server_name if the name differs"
+                f"{self._url} does not speak TLS as it should ({text}). Check [xo] url: https or http, and the port"
             )
         if "Name or service" in text or "getaddrinfo" in text or "resolution" in text:
             return XoUnreachableError(f"The name in {self._url} is not known ({text}). Check [xo] url")
@@ -184,11 +185,19 @@ class Http:
         )
 
 
+def untrusted(url: str, why: str) -> XoUnreachableError:
+    """A server whose certificate cannot be checked, and what to set."""
+    return XoUnreachableError(
+        f"The TLS certificate of {url} is not trusted ({why}). Set [xo] ca_file to the CA (or to the self-signed "
+        "certificate itself), and server_name if the name differs"
+    )
+
+
 def said(body: bytes) -> str:
     """What XO said in an error body: ``error`` may be a string or an object, and the body may be HTML."""
     try:
         error = json.loads(body)["error"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return "no JSON in the answer"
     if isinstance(error, dict):
         return "; ".join(

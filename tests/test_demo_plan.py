@@ -119,7 +119,7 @@ def test_a_sequence_runs_its_members_one_after_another(plan):
 
 def test_a_job_named_by_a_number_keeps_its_name_and_its_odd_zone_is_told(plan):
     assert run_of(plan, "number").run.job.name == "123"
-    assert [one for one in plan.warnings if "Mars/Olympus" in one]
+    assert [one for one in plan.notes if "Mars/Olympus" in one.text]
 
 
 def test_a_capture_gives_the_same_plan_and_holds_no_secret(estate, plan):

@@ -56,6 +56,10 @@ def with_job(estate, name, **changes):
     return dataclasses.replace(estate, jobs=jobs)
 
 
+def notes_of(plan):
+    return [note.text for note in plan.notes]
+
+
 def run_of(plan, name):
     return next(one for one in plan.runs if one.run.schedule.name == name)
 
@@ -66,28 +70,30 @@ def findings(estate, schedule):
 
 def test_a_cron_xo_would_choke_on_is_a_note_not_a_crash(estate):
     plan = planned(with_schedule(estate, "mail nightly", cron="0 2 * * wed"))
-    assert any("choke" in text and "wen" in text for text in plan.warnings)
+    assert any("choke" in text and "wen" in text for text in notes_of(plan))
 
 
 def test_a_local_zone_is_unknown_until_the_policy_tells_it(estate):
     bent = with_schedule(estate, "mail nightly", timezone="local")
-    assert any("set [xo] zone" in text for text in planned(bent).warnings)
+    assert any("set [xo] zone" in text for text in notes_of(planned(bent)))
     assert run_of(planned(bent, LOCAL), "mail nightly").verdict.action is Action.START
 
 
 def test_a_schedule_of_an_unknown_job_is_told(estate):
     bent = with_schedule(estate, "mail nightly", job_id="gone")
-    assert any("is not in XO's lists" in text for text in planned(bent).warnings)
+    assert any("does not exist in XO" in text for text in notes_of(planned(bent)))
 
 
-def test_a_call_job_that_is_no_sequence_and_a_lost_member_are_left_out(estate):
+def test_a_call_job_that_is_no_sequence_is_left_out_and_a_lost_member_ends_its_sequence(estate):
     other = tuple(msgspec.structs.replace(one, method="vm.start") for one in estate.call_jobs)
     assert "step one" not in [
         one.run.schedule.name for one in planned(dataclasses.replace(estate, call_jobs=other)).runs
     ]
-    lost = tuple(one for one in estate.schedules if one.name != "step one")
-    names = [one.run.schedule.name for one in planned(dataclasses.replace(estate, schedules=lost)).runs]
-    assert ("step one" in names, "step two" in names) == (False, True)
+    for lost, left in (("step one", []), ("step two", ["step one"])):
+        schedules = tuple(one for one in estate.schedules if one.name != lost)
+        plan = planned(dataclasses.replace(estate, schedules=schedules))
+        assert [one.run.schedule.name for one in plan.runs if one.run.due.via] == left
+        assert [note.unknown for note in plan.notes if "XO stops it at the member" in note.text] == [True]
 
 
 def checked(estate, check, policy=None, **changes):

@@ -33,8 +33,7 @@ def evaluate(view: View, options: ChainOptions) -> list[Finding]:
     for vm_id in view.vms:
         settings = view.outlook.settings_of(view.run, vm_id)
         vm = view.estate.vm_by_id[vm_id]
-        # a NOBAK disk makes a full job snapshot too, but the chain rule covers every VBD of the VM, CDs included
-        nobak = len(view.outlook.disks(vm_id)) < len(view.estate.vbds_of_vm.get(vm_id, ()))
+        nobak = view.outlook.has_nobak_disk(vm_id)
         if settings.bypass_vdi_chains_check or not takes_snapshot(
             view.run.job, settings, vm.power_state or None, has_nobak_disk=nobak
         ):
@@ -46,6 +45,7 @@ def evaluate(view: View, options: ChainOptions) -> list[Finding]:
 
 
 def _worst_disk(view: View, options: ChainOptions, vm_id: str) -> Finding | None:
+    """XO's rule looks at every VBD of a VM: CDs and [NOBAK] disks too (vm.mjs:212)."""
     estate, chains = view.estate, view.outlook.chains
     disks = [
         estate.vdi_by_id[vbd.vdi] for vbd in estate.vbds_of_vm.get(vm_id, ()) if vbd.vdi and vbd.vdi in estate.vdi_by_id

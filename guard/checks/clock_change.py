@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from guard.checks.check import Check
 from guard.checks.options import ClockChangeOptions
@@ -30,54 +30,73 @@ DST_STORM = Code(
 
 def evaluate(view: View, options: ClockChangeOptions) -> list[Finding]:
     """A storm on the due night itself, one ahead, or a double start."""
-    due, schedule = view.run.due, view.run.schedule
+    due = view.run.due
     if due.storm is not None:
         return [_storm(view, due.storm, Level.BLOCK)]
-    ahead = next_storm(schedule.cron, schedule.zone, due.at, due.at + timedelta(days=options.look_ahead_days))
+    ahead = next_storm(due.cron, due.zone, due.at, due.at + timedelta(days=options.look_ahead_days))
     findings = [_storm(view, ahead, Level.WARN)] if ahead is not None else []
     if len(due.starts) > 1:
         findings.append(_twice(view))
     return findings
 
 
+def storm_sentence(cron: str, zone: str, storm: Storm, now: datetime) -> str:
+    """What a storm is, when, and what avoids it."""
+    away = format_duration(max(0.0, (storm.first - now).total_seconds()))
+    whenever = "" if storm.reached else ", if xo-server is restarted or the schedule is saved then"
+    return (
+        f"from {storm.first:%a %d %b %Y %H:%M} to {storm.last:%H:%M} UTC, in {away}, XO would start {cron!r} ({zone}) again "
+        f"and again until it dies{whenever}. {_advice(cron, zone, now)}"
+    )
+
+
+def _advice(cron: str, zone: str, now: datetime) -> str:
+    safe = storm_free(cron, zone, now)
+    return f"Change it to {' or '.join(repr(one) for one in safe) or 'another hour'}, or to the zone UTC, before that night."
+
+
+def _scope(view: View) -> Scope:
+    """The schedule that fires: of a member, the one of its sequence."""
+    fired = view.estate.schedule_by_id.get(view.run.due.via) or view.run.schedule
+    return Scope(ScopeKind.SCHEDULE, fired.id, fired.name)
+
+
 def _storm(view: View, storm: Storm, level: Level) -> Finding:
-    schedule = view.run.schedule
-    safe = storm_free(schedule.cron, schedule.zone, view.now)
-    over = storm.last + timedelta(minutes=1)
-    away = format_duration(max(0.0, (storm.first - view.now).total_seconds()))
+    due = view.run.due
+    advice = _advice(due.cron, due.zone, view.now)
+    told = storm_sentence(due.cron, due.zone, storm, view.now)
     return Finding(
         code=DST_STORM.id,
         check="clock_change",
         level=level,
-        certainty=Certainty.CERTAIN,
+        certainty=Certainty.CERTAIN if storm.reached else Certainty.TREND,
         harm=Harm.PRODUCTION,
-        scope=Scope(ScopeKind.SCHEDULE, schedule.id, schedule.name),
-        summary=f"From {storm.first:%a %d %b %Y %H:%M} UTC, in {away}, XO would start {schedule.cron!r} ({schedule.zone}) again "
-        "and again until it dies.",
+        scope=_scope(view),
+        summary=(told[0].upper() + told[1:]).removesuffix(f" {advice}"),
         facts=(
             Fact(name="first", value=storm.first.isoformat(), unit="", source="XO's scheduler", observed_at=None),
             Fact(name="last", value=storm.last.isoformat(), unit="", source="XO's scheduler", observed_at=None),
-            view.fact("cron", schedule.cron, "", PartName.SCHEDULES),
+            view.fact("cron", due.cron, "", PartName.SCHEDULES),
         ),
-        remedy=f"Change it to {' or '.join(repr(one) for one in safe) or 'another hour'}, or to the zone UTC, before that night.",
-        clears=Clears(ClearedBy.TIME, over),
+        remedy=advice,
+        clears=Clears(ClearedBy.TIME, storm.last + timedelta(minutes=1)),
     )
 
 
 def _twice(view: View) -> Finding:
-    schedule, starts = view.run.schedule, view.run.due.starts
-    told = " and ".join(f"{one:%H:%M} UTC" for one in starts)
+    due = view.run.due
+    told = " and ".join(f"{one:%H:%M} UTC" for one in due.starts)
     return Finding(
         code=RUNS_TWICE.id,
         check="clock_change",
         level=Level.WARN,
         certainty=Certainty.CERTAIN,
         harm=Harm.NONE,
-        scope=Scope(ScopeKind.SCHEDULE, schedule.id, schedule.name),
-        summary=f"The clocks change that night: XO starts {schedule.cron!r} ({schedule.zone}) {len(starts)} times, at {told}.",
+        scope=_scope(view),
+        summary=f"The clocks change that night: XO starts {due.cron!r} ({due.zone}) {len(due.starts)} times, at {told}.",
         facts=(
-            Fact(name="starts", value=len(starts), unit="starts", source="XO's scheduler", observed_at=None),
-            view.fact("cron", schedule.cron, "", PartName.SCHEDULES),
+            Fact(name="starts", value=len(due.starts), unit="starts", source="XO's scheduler", observed_at=None),
+            view.fact("cron", due.cron, "", PartName.SCHEDULES),
         ),
         remedy="Move the schedule out of the hours around the change, or give it the zone UTC.",
         clears=Clears(ClearedBy.PERSON),

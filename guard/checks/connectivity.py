@@ -41,7 +41,7 @@ def evaluate(view: View, options: ConnectivityOptions) -> list[Finding]:
     """Servers first, then listed VMs that are not shown, then SRs of the VMs in question."""
     del options
     findings = [_disconnected(view, server) for server in view.estate.servers if _concerns(view, server)]
-    findings += _unknown_vms(view)
+    findings += _unknown_vms(view) + _of_lost_pools(view)
     for vm_id in view.vms:
         finding = _detached(view, view.estate.vm_by_id[vm_id])
         if finding is not None:
@@ -111,6 +111,36 @@ def _unknown_vms(view: View) -> list[Finding]:
     ]
 
 
+def _of_lost_pools(view: View) -> list[Finding]:
+    """VMs that XO still shows though no server connects it to their pool: it forgets them minutes later (xo-api.md 3.5)."""
+    connected = {server.pool_id for server in view.estate.servers if server.status == "connected"}
+    by_pool: dict[str, list[str]] = {}
+    for vm_id in view.vms:
+        home = view.estate.vm_by_id[vm_id].pool
+        if home and home not in connected:
+            by_pool.setdefault(home, []).append(vm_id)
+    findings = []
+    for pool_id, vms in by_pool.items():
+        pool = view.estate.pool_by_id.get(pool_id)
+        name = pool.name_label if pool is not None and pool.name_label else pool_id
+        findings.append(
+            Finding(
+                code=POOL_DISCONNECTED.id,
+                check="connectivity",
+                level=Level.BLOCK,
+                certainty=Certainty.LIKELY,
+                harm=Harm.NONE,
+                scope=Scope(ScopeKind.POOL, pool_id, name),
+                holds=tuple(vms),
+                summary=f"No server connects XO to pool {name} now; what it shows of {plural(len(vms), 'VM')} there is old.",
+                facts=(view.fact("vms", len(vms), "VMs", PartName.VMS),),
+                remedy=f"Reconnect the server of {name} in XO (Settings > Servers).",
+                clears=Clears(ClearedBy.TIME),
+            )
+        )
+    return findings
+
+
 def _detached(view: View, vm: Vm) -> Finding | None:
     for _, vdi in view.outlook.disks(vm.id):
         sr = view.estate.sr_by_id.get(vdi.sr or "")
@@ -149,7 +179,15 @@ CHECK = Check(
     codes=(POOL_DISCONNECTED, VM_UNKNOWN, SR_DETACHED),
     needs={
         part: timedelta(minutes=10)
-        for part in (PartName.SERVERS, PartName.POOLS, PartName.VMS, PartName.SRS, PartName.PBDS)
+        for part in (
+            PartName.SERVERS,
+            PartName.POOLS,
+            PartName.VMS,
+            PartName.VBDS,
+            PartName.VDIS,
+            PartName.SRS,
+            PartName.PBDS,
+        )
     },
     options=ConnectivityOptions,
     evaluate=evaluate,

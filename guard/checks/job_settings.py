@@ -9,6 +9,7 @@ from guard.checks.options import JobSettingsOptions
 from guard.checks.view import View
 from guard.estate.estate import PartName
 from guard.finding import Certainty, ClearedBy, Clears, Code, Finding, Harm, Level, Scope, ScopeKind
+from guard.mechanics.outlook import ExpectedRun, repository_ids, target_sr_ids
 from guard.mechanics.settings import settings_key_exists
 
 SETTINGS_MISSING = Code(
@@ -27,11 +28,21 @@ def evaluate(view: View, options: JobSettingsOptions) -> list[Finding]:
     if not settings_key_exists(run.job, run.schedule.id):
         text = f"Job {run.job.name} has no settings for schedule {run.schedule.name}: XO crashes when it starts it."
         return [_finding(view, Level.BLOCK, text, 0)]
-    kept = run.settings.export_retention + run.settings.copy_retention + run.settings.snapshot_retention
-    if kept == 0 and run.settings.long_term_retention is None:
+    kept = _kept(run)
+    if kept == 0:
         text = f"Job {run.job.name} keeps nothing for schedule {run.schedule.name}: XO would report a success without a backup."
         return [_finding(view, Level.WARN, text, kept)]
     return []
+
+
+def _kept(run: ExpectedRun) -> int:
+    """What the run leaves behind: each retention counts only where the job has such a target (VmsXapi.mjs:85)."""
+    settings, kept = run.settings, run.settings.snapshot_retention
+    if repository_ids(run.job):
+        kept += settings.export_retention + len(settings.long_term_retention or {})
+    if target_sr_ids(run.job):
+        kept += settings.copy_retention
+    return kept
 
 
 def _finding(view: View, level: Level, summary: str, kept: int) -> Finding:

@@ -44,8 +44,12 @@ class SelectionOptions(Options, frozen=True, kw_only=True):
 
     shrunk_percent: Annotated[
         float,
-        Meta(ge=0, le=100, description="Report when at least this share of the last run's VMs is no longer selected."),
-    ] = 20.0
+        Meta(
+            ge=0,
+            le=100,
+            description="Report when more than this share of the last run's VMs is no longer selected; 0: any VM.",
+        ),
+    ] = 0.0
 
 
 class ConnectivityOptions(Options, frozen=True, kw_only=True):

@@ -30,71 +30,143 @@ RUN_OVERLAP = Code(
 )
 
 
+_SOON = timedelta(hours=1)
+"""A run whose end cannot be told stands in the way of what is due this soon; further ahead it is unknown."""
+
+
 def evaluate(view: View, options: OverlapOptions) -> list[Finding]:
-    """The run going on now, then the one expected to go on, then other jobs that share VMs."""
+    """The run going on now, then the one expected to go on, then other jobs that share VMs or repositories."""
     own = _running_now(view, options) or _predicted(view, options)
     return [own] if own is not None else _shared(view, options)
 
 
 def _running_now(view: View, options: OverlapOptions) -> Finding | None:
     job, due = view.run.job, view.run.due.at
-    if job.id not in view.outlook.running:
+    now = view.outlook.running.get(job.id)
+    if now is None:
         return None
-    since, seconds = view.outlook.running[job.id], view.run.seconds
-    known = since is not None and seconds.p90 is not None and seconds.samples >= options.min_samples
-    end = since + timedelta(seconds=seconds.p90) if known and since is not None and seconds.p90 is not None else None
-    if end is not None and end < view.now:
-        end = None  # it already takes longer than usual: the past does not tell when it ends
-    if end is not None and end <= due:
+    end = now.ends_by(options.min_samples)
+    meets, other = view.outlook.meets(view.run, options.min_samples)
+    if (not meets or other is not None) if end is not None else _is_later_turn(view):
         return None
-    text = f" since {format_duration((view.now - since).total_seconds())}" if since is not None else ""
-    ends = f"; by its past it ends about {_clock(end)}" if end is not None else "; when it ends cannot be told"
+    since = f" since {format_duration((view.now - now.since).total_seconds())}" if now.since is not None else ""
+    soon = end is not None or due - view.now <= _SOON
+    ends = f"by its past it ends about {_clock(end)}" if end is not None else "when it ends cannot be told"
     return _finding(
-        view, JOB_RUNNING, f"Job {job.name} is running{text}{ends}.", end, Certainty.LIKELY, Level.BLOCK, options
+        view,
+        options,
+        code=JOB_RUNNING,
+        level=Level.BLOCK if soon else Level.UNKNOWN,
+        certainty=Certainty.LIKELY if soon else Certainty.TREND,
+        summary=f"Job {job.name} is running{since}; {ends}.",
+        eta=end,
+        remedy="Wait for it to end; if it makes no progress for hours, only a restart of xo-server (or the proxy) ends it.",
+    )
+
+
+def _is_later_turn(view: View) -> bool:
+    """Without a known end, a run that goes on now is held against the job's next due run only."""
+    job = view.run.job.id
+    return any(one.job.id == job and view.now < one.due.at < view.run.due.at for one in view.outlook.runs)
+
+
+def _predicted(view: View, options: OverlapOptions) -> Finding | None:
+    meets, other = view.outlook.meets(view.run, options.min_samples)
+    if not meets or other is None:
+        return None
+    same = other.due.at == view.run.due.at
+    if same:
+        text = f"Schedule {other.schedule.name} starts the same job at the same minute; XO refuses the second start."
+    else:
+        text = (
+            f"The run of {other.schedule.name} due {_clock(other.due.at)} takes up to "
+            f"{format_duration(other.seconds.p90 or 0)} (P90 of {plural(other.seconds.samples, 'run')}) and would still go on."
+        )
+    return _finding(
+        view,
+        options,
+        code=RUN_OVERLAP,
+        level=Level.BLOCK,
+        certainty=Certainty.CERTAIN if same else Certainty.LIKELY,
+        summary=text,
+        eta=None if same else other.ends,
+        remedy='Leave more time between the schedules, or let the policy run it later (overlap = "one_later").',
+    )
+
+
+def _shared(view: View, options: OverlapOptions) -> list[Finding]:
+    """Other jobs at work at the same time: on the same VMs and repository, on the same VMs, on a mirror's repositories."""
+    mine = view.run
+    vms, targets = set(view.vms), _touched(mine)
+    beside: list[str] = []
+    for other in view.outlook.runs:
+        if other.due.at > (mine.ends or mine.due.at):
+            break
+        if other.job.id == mine.job.id or other.seconds.samples < options.min_samples or _over(other) <= mine.due.at:
+            continue
+        if mine.due.via and (mine.due.via, mine.due.sequence_at) == (other.due.via, other.due.sequence_at):
+            continue
+        both, share = vms.intersection(other.selection.ids), bool(targets & _touched(other))
+        mirror = share and "mirrorBackup" in (mine.job.type, other.job.type)
+        if both or mirror:
+            return [_collision(view, options, other, len(both), share=share, mirror=mirror)]
+        if share and other.job.name not in beside:
+            beside.append(other.job.name)
+    return [_beside(view, options, beside)] if beside else []
+
+
+def _touched(run: ExpectedRun) -> set[str]:
+    """The repositories in which a run locks VM folders: its targets, and a mirror's source (failure-modes.md 3.11)."""
+    source = {run.job.source_remote} if run.job.source_remote else set()
+    return {*repository_ids(run.job), *source}
+
+
+def _collision(
+    view: View, options: OverlapOptions, other: ExpectedRun, both: int, *, share: bool, mirror: bool
+) -> Finding:
+    when = f"Job {other.job.name}, due {_clock(other.due.at)},"
+    if mirror:
+        text = (
+            f"{when} works on the same repository at the same time; a mirror locks each VM's folder at its source too."
+        )
+    elif share:
+        text = (
+            f"{when} backs up {plural(both, 'VM')} of this run to the same repository at the same time; the second to come "
+            "finds the lock held."
+        )
+    else:
+        text = (
+            f"{when} backs up {plural(both, 'VM')} of this run at the same time; both snapshot them, and the second may find "
+            "their chains unhealthy."
+        )
+    return _finding(
+        view,
+        options,
+        code=RUN_OVERLAP,
+        level=Level.WARN,
+        certainty=Certainty.LIKELY if share else Certainty.TREND,
+        summary=text,
+        eta=other.ends,
+        remedy="Leave more time between the two jobs' schedules.",
+    )
+
+
+def _beside(view: View, options: OverlapOptions, names: list[str]) -> Finding:
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return _finding(
+        view,
+        options,
+        code=RUN_OVERLAP,
+        level=Level.OK,
+        certainty=Certainty.LIKELY,
+        summary=f"Shares a repository at that time with {plural(len(names), 'other job')} ({shown}); no VM is in both.",
+        eta=None,
+        remedy="Nothing to do, unless the repository is too slow for both.",
     )
 
 
 def _clock(moment: datetime) -> str:
     return moment.strftime("%a %H:%M UTC")
-
-
-def _predicted(view: View, options: OverlapOptions) -> Finding | None:
-    mine = view.run
-    for other in view.outlook.runs:
-        if other is mine:
-            break  # sorted by due time: what comes later cannot stand in the way
-        if other.job.id != mine.job.id:
-            continue
-        if other.due.at == mine.due.at:
-            text = (
-                f"Schedule {other.schedule.name} starts the same job at the same minute; XO refuses the second start."
-            )
-            return _finding(view, RUN_OVERLAP, text, None, Certainty.CERTAIN, Level.BLOCK, options)
-        if other.seconds.samples >= options.min_samples and other.ends is not None and other.ends > mine.due.at:
-            text = (
-                f"The run of {other.schedule.name} due {_clock(other.due.at)} takes up to "
-                f"{format_duration(other.seconds.p90 or 0)} (P90 of {plural(other.seconds.samples, 'run')}) and would still go on."
-            )
-            return _finding(view, RUN_OVERLAP, text, other.ends, Certainty.LIKELY, Level.BLOCK, options)
-    return None
-
-
-def _shared(view: View, options: OverlapOptions) -> list[Finding]:
-    mine, vms, targets = view.run, set(view.vms), set(repository_ids(view.run.job))
-    end = mine.ends or mine.due.at
-    for other in view.outlook.runs:
-        if other.due.at > end:
-            break
-        if other.job.id == mine.job.id or other.seconds.samples < options.min_samples or _over(other) <= mine.due.at:
-            continue
-        both = vms.intersection(other.selection.ids)
-        if both and targets.intersection(repository_ids(other.job)):
-            text = (
-                f"Job {other.job.name}, due {_clock(other.due.at)}, backs up {plural(len(both), 'VM')} of this run to the same "
-                "repository at the same time; the second to come finds the lock held."
-            )
-            return [_finding(view, RUN_OVERLAP, text, other.ends, Certainty.LIKELY, Level.WARN, options)]
-    return []
 
 
 def _over(other: ExpectedRun) -> datetime:
@@ -103,12 +175,14 @@ def _over(other: ExpectedRun) -> datetime:
 
 def _finding(
     view: View,
+    options: OverlapOptions,
+    *,
     code: Code,
+    level: Level,
+    certainty: Certainty,
     summary: str,
     eta: datetime | None,
-    certainty: Certainty,
-    level: Level,
-    options: OverlapOptions,
+    remedy: str,
 ) -> Finding:
     seconds = view.run.seconds
     return Finding(
@@ -125,7 +199,7 @@ def _finding(
             view.fact("samples", seconds.samples, "runs", PartName.LOGS),
             policy_fact("min_samples", options.min_samples, "runs"),
         ),
-        remedy='Leave more time between the schedules, or let the policy run it later (overlap = "one_later").',
+        remedy=remedy,
         clears=Clears(ClearedBy.TIME, eta),
     )
 

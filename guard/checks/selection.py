@@ -87,11 +87,12 @@ def _shrunk(view: View, options: SelectionOptions) -> list[Finding]:
     before = view.outlook.history.last_vms.get(view.run.schedule.id, ())
     now = set(view.run.selection.ids)
     gone = [vm for vm in before if vm not in now]
-    if not gone or 100 * len(gone) / len(before) < options.shrunk_percent:
+    if not gone or 100 * len(gone) / len(before) <= options.shrunk_percent:
         return []
     reasons = Counter(_why_gone(view, vm) for vm in gone)
     causes = "; ".join(f"{count}: {reason}" for reason, count in reasons.most_common(3))
     names = ", ".join(view.vm_name(vm) for vm in gone[:3]) + (f" and {len(gone) - 3} more" if len(gone) > 3 else "")
+    are = "is" if len(gone) == 1 else "are"
     return [
         Finding(
             code=SELECTION_SHRUNK.id,
@@ -100,7 +101,7 @@ def _shrunk(view: View, options: SelectionOptions) -> list[Finding]:
             certainty=Certainty.CERTAIN,
             harm=Harm.NONE,
             scope=Scope(ScopeKind.JOB, view.run.job.id, view.run.job.name),
-            summary=f"{len(gone)} of {plural(len(before), 'VM')} of the last run are no longer taken ({names}). {causes}.",
+            summary=f"{len(gone)} of {plural(len(before), 'VM')} of the last run {are} no longer taken ({names}). {causes}.",
             facts=(
                 Fact(
                     name="last_run",

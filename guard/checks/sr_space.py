@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -11,9 +12,9 @@ from guard.checks.view import View, policy_fact
 from guard.estate.estate import PartName
 from guard.estate.xo_records import Sr
 from guard.finding import Certainty, ClearedBy, Clears, Code, Finding, Harm, Level, Scope, ScopeKind
-from guard.mechanics.outlook import ExpectedRun, Outlook, repository_ids, target_sr_ids
+from guard.mechanics.outlook import ExpectedRun, Outlook, is_nobak, repository_ids, target_sr_ids
 from guard.mechanics.settings import takes_snapshot
-from guard.mechanics.snapshot_space import LVM_TYPES, Need, disk_need, total
+from guard.mechanics.snapshot_space import LVM_TYPES, Need, Total, disk_need, total
 from guard.units import format_bytes, plural
 
 SR_NO_SPACE = Code(
@@ -33,13 +34,31 @@ def evaluate(view: View, options: SrSpaceOptions) -> list[Finding]:
     findings: list[Finding] = []
     for sr_id, by_vm in sorted(_needs(view.outlook, view.run, view.vms).items()):
         sr = view.estate.sr_by_id.get(sr_id)
-        if sr is None or sr.size is None or not isinstance(sr.size, int) or not isinstance(sr.physical_usage, int):
-            findings.append(_unknown(view, sr_id, sr.name_label if sr else sr_id, tuple(by_vm), "its free space"))
+        free = _free(sr)
+        if sr is None or free is None:
+            what = "its free space" if sr_id else "what the snapshot of a disk needs that XO does not show"
+            findings.append(_unknown(view, sr_id, sr.name_label if sr else sr_id or "SR", tuple(by_vm), what))
             continue
-        free = sr.size - sr.physical_usage
         findings += _space(view, sr, free, by_vm)
         findings += _page_rules(view, options, sr, free, tuple(by_vm))
     return findings
+
+
+def _free(sr: Sr | None) -> int | None:
+    """Free bytes; None where XO has no figures, which it shows as a size of 0 or -1 (xo-api.md 3.7)."""
+    if sr is None or not isinstance(sr.size, int) or not isinstance(sr.physical_usage, int):
+        return None
+    return sr.size - sr.physical_usage if sr.size > 0 and sr.physical_usage >= 0 else None
+
+
+def provisioning_of(sr: Sr) -> str:
+    """thick, thin or unknown: what the SR's own configuration says, else what XO derives from its driver.
+
+    ``allocation`` on LVM, ``provisioning`` on LINSTOR (SM LVHDSR.py:166-181, LinstorSR.py:338-367).
+    """
+    key = "provisioning" if sr.sr_type == "linstor" else "allocation"
+    told = (sr.sm_config or {}).get(key) or sr.allocation_strategy
+    return told or ("thick" if sr.sr_type in LVM_TYPES else "unknown")
 
 
 def _needs(outlook: Outlook, run: ExpectedRun, vms: Iterable[str]) -> dict[str, dict[str, list[Need | None]]]:
@@ -56,54 +75,65 @@ def _needs(outlook: Outlook, run: ExpectedRun, vms: Iterable[str]) -> dict[str, 
 
 def _needs_of(outlook: Outlook, run: ExpectedRun, vm_id: str) -> tuple[tuple[str, Need | None], ...]:
     vm = outlook.estate.vm_by_id.get(vm_id)
-    disks = outlook.disks(vm_id)
-    all_disks = sum(1 for vbd in outlook.estate.vbds_of_vm.get(vm_id, ()) if not vbd.is_cd_drive)
-    if vm is None or not takes_snapshot(
-        run.job, outlook.settings_of(run, vm_id), vm.power_state or None, has_nobak_disk=len(disks) < all_disks
-    ):
+    settings = outlook.settings_of(run, vm_id)
+    nobak = outlook.has_nobak_disk(vm_id)
+    if vm is None or not takes_snapshot(run.job, settings, vm.power_state or None, has_nobak_disk=nobak):
         return ()
-    targets = (*repository_ids(run.job), *target_sr_ids(run.job))
-    whole = sum(vdi.size for _, vdi in disks if isinstance(vdi.size, int)) or 1
-    delta = outlook.bytes_of(run, vm_id, targets[0]) if targets and run.job.mode != "full" else None
-    told = delta is not None and delta.high is not None and not delta.full
+    drives = [(vbd, vdi) for vbd, vdi in outlook.drives(vm_id) if vdi is None or not is_nobak(vdi)]
+    whole = sum(vdi.size for _, vdi in drives if vdi is not None and isinstance(vdi.size, int)) or 1
+    sent = _written(outlook, run, vm_id)
     found: list[tuple[str, Need | None]] = []
-    for vbd, vdi in disks:
-        sr = outlook.estate.sr_by_id.get(vdi.sr or "")
+    for vbd, vdi in drives:
+        sr = outlook.estate.sr_by_id.get(vdi.sr or "") if vdi is not None else None
         need = None
-        if sr is not None and isinstance(vdi.size, int):
-            # what the last interval wrote, shared among the VM's disks by size; a full says nothing about the leaf
-            written = round((delta.high or 0) * vdi.size / whole) if told and delta is not None else None
+        if vdi is not None and sr is not None and isinstance(vdi.size, int):
+            # shared among the VM's disks by size: the logs tell bytes per VM only
             need = disk_need(
                 sr_type=sr.sr_type,
                 size=vdi.size,
                 usage=vdi.usage if isinstance(vdi.usage, int) else None,
                 image_format=vdi.image_format or "vhd",
-                provisioning=(sr.sm_config or {}).get("allocation") or sr.allocation_strategy or "thick",
+                provisioning=provisioning_of(sr),
                 attached=vbd.attached is True,
-                written=written,
+                written=None if sent is None else min(vdi.size, round(sent * vdi.size / whole)),
                 cbt=vdi.cbt_enabled is True,
             )
-        found.append((vdi.sr or "", need))
+        found.append((vdi.sr or "" if vdi is not None else "", need))
     return tuple(found)
 
 
+def _written(outlook: Outlook, run: ExpectedRun, vm_id: str) -> int | None:
+    """Bytes in the VM's leaves since their last snapshot, by what past transfers sent; None where none tells.
+
+    A compressed full says nothing of the disk; neither does the volume's size on a thick SR.
+    """
+    for target in (*repository_ids(run.job), *target_sr_ids(run.job)):
+        told = outlook.bytes_of(run, vm_id, target)
+        if told.samples and not (told.full and run.job.mode == "full" and run.job.compression):
+            return told.high
+    return None
+
+
 def _others(view: View, sr_id: str) -> tuple[int, list[str]]:
-    """Bytes the snapshots of other runs hold on this SR at the same time, at least, and the names of their jobs."""
+    """Bytes the snapshots of other runs hold on this SR at the same time, at least, and the names of their jobs.
+
+    A job keeps one snapshot of a VM, however often it runs meanwhile (failure-modes.md 8.2).
+    """
     start, end = view.run.due.at, view.run.ends or view.run.due.at + timedelta(hours=1)
-    held, names = 0, []
+    mine = set(view.vms)
+    by_job: dict[tuple[str, str], list[Need]] = {}
+    names: dict[str, str] = {}
     for other in view.outlook.runs:
         if other.due.at > end:
             break
         if other.job.id == view.run.job.id or (other.ends or other.due.at) < start:
             continue
-        mine = set(view.vms)
         by_vm = _needs(view.outlook, other, (vm for vm in other.selection.ids if vm not in mine)).get(sr_id, {})
-        needs = [need for group in by_vm.values() for need in group if need is not None]
-        if needs:
-            whole = total(needs)
-            held += whole.lower if whole.expected is None else whole.expected
-            names.append(other.job.name)
-    return held, names
+        for vm, needs in by_vm.items():
+            by_job[other.job.id, vm] = [need for need in needs if need is not None]
+            names[other.job.id] = other.job.name
+    whole = total(need for needs in by_job.values() for need in needs)
+    return (whole.known, list(names.values())) if names else (0, [])
 
 
 def _space(view: View, sr: Sr, free: int, by_vm: dict[str, list[Need | None]]) -> list[Finding]:
@@ -114,24 +144,19 @@ def _space(view: View, sr: Sr, free: int, by_vm: dict[str, list[Need | None]]) -
         if unknown
         else []
     )
-    if not known:
-        return findings
-    if total(need for needs in known.values() for need in needs).upper <= free and not view.outlook.runs:
-        return findings
-    whole = total(need for needs in known.values() for need in needs)
     alone = {vm: total(needs) for vm, needs in known.items()}
     certain = tuple(vm for vm, need in alone.items() if need.lower > free)
     if certain:
         findings.append(_finding(view, sr, free, certain, alone[certain[0]], Certainty.CERTAIN, 0, []))
         known = {vm: needs for vm, needs in known.items() if vm not in certain}
-        if not known:
-            return findings
-        whole = total(need for needs in known.values() for need in needs)
+    if not known:
+        return findings
+    whole = total(need for needs in known.values() for need in needs)
     others, names = _others(view, sr.id)
     left = free - others
     if whole.upper <= left:
         return findings
-    if whole.lower > left or (whole.expected is not None and whole.expected > left):
+    if whole.known > left:
         too_many = _drop_until_fits(alone, known, left)
         sure = Certainty.CERTAIN if whole.lower > free else Certainty.LIKELY
         findings.append(_finding(view, sr, free, too_many, whole, sure, others, names))
@@ -143,24 +168,22 @@ def _space(view: View, sr: Sr, free: int, by_vm: dict[str, list[Need | None]]) -
                 sr.id,
                 sr.name_label,
                 tuple(guess),
-                f"how much was written since the last snapshot (between {format_bytes(whole.lower)} and "
+                f"how much was written since the last snapshot (between {format_bytes(whole.known)} and "
                 f"{format_bytes(whole.upper)} needed, {format_bytes(left)} free)",
             )
         )
     return findings
 
 
-def _drop_until_fits(alone: dict[str, Need], known: dict[str, list[Need]], left: int) -> tuple[str, ...]:
+def _drop_until_fits(alone: dict[str, Total], known: dict[str, list[Need]], left: int) -> tuple[str, ...]:
     """The VMs to hold, largest need first, until the rest fits."""
-    staying = dict(known)
-    held: list[str] = []
-    for vm in sorted(known, key=lambda one: (-(alone[one].expected or alone[one].lower), one)):
-        rest = total(need for needs in staying.values() for need in needs)
-        if (rest.lower if rest.expected is None else rest.expected) <= left:
-            break
-        held.append(vm)
-        del staying[vm]
-    return tuple(held)
+    largest_first = sorted(known, key=lambda one: (-alone[one].known, one))
+
+    def fits_without(count: int) -> bool:
+        held = set(largest_first[:count])
+        return total(need for vm, needs in known.items() if vm not in held for need in needs).known <= left
+
+    return tuple(largest_first[: bisect_left(range(len(largest_first)), x=True, key=fits_without)])
 
 
 def _finding(
@@ -168,30 +191,28 @@ def _finding(
     sr: Sr,
     free: int,
     held: tuple[str, ...],
-    need: Need,
+    need: Total,
     certainty: Certainty,
     others: int,
     names: list[str],
 ) -> Finding:
-    thick = sr.sr_type in LVM_TYPES
-    expected = need.lower if need.expected is None else need.expected
     beside = (
         f"; {format_bytes(others)} go to other runs at that time ({', '.join(sorted(set(names))[:3])})"
         if others
         else ""
     )
+    who = view.vm_name(held[0]) if certainty is Certainty.CERTAIN and len(held) == 1 else "this run"
     return Finding(
         code=SR_NO_SPACE.id,
         check="sr_space",
         level=Level.BLOCK,
         certainty=certainty,
-        # a refused LVM snapshot hurts nobody; a filesystem that fills up stops the guests writing to it
-        harm=Harm.NONE if thick else Harm.PRODUCTION,
+        # a snapshot that a thick SR refuses hurts nobody; a thin one that fills up stops its guests from writing
+        harm=Harm.NONE if provisioning_of(sr) == "thick" else Harm.PRODUCTION,
         scope=Scope(ScopeKind.SR, sr.id, sr.name_label),
         holds=held,
-        summary=f"{sr.name_label}: {format_bytes(free)} free, the snapshots of "
-        f"{view.vm_name(held[0]) if certainty is Certainty.CERTAIN and len(held) == 1 else 'this run'} need "
-        f"{format_bytes(expected)} (at most {format_bytes(need.upper)}){beside}; {plural(len(held), 'VM')} held.",
+        summary=f"{sr.name_label}: {format_bytes(free)} free, the snapshots of {who} need {format_bytes(need.known)} "
+        f"(at most {format_bytes(need.upper)}){beside}; {plural(len(held), 'VM')} held.",
         facts=(
             view.fact("free", free, "bytes", PartName.SRS),
             view.fact("need_at_least", need.lower, "bytes", PartName.VDIS),
@@ -199,7 +220,7 @@ def _finding(
             view.fact("need_at_most", need.upper, "bytes", PartName.VDIS),
             view.fact("other_runs", others, "bytes", PartName.VDIS),
         ),
-        remedy=f"Free at least {format_bytes(max(0, expected + others - free))} on {sr.name_label}, or rescan it so that "
+        remedy=f"Free at least {format_bytes(max(0, need.known + others - free))} on {sr.name_label}, or rescan it so that "
         "pending coalesces give space back.",
         clears=Clears(ClearedBy.TIME if others else ClearedBy.PERSON),
     )

@@ -12,7 +12,6 @@ import msgspec
 from guard.assess import Plan, make_plan
 from guard.cli import source
 from guard.cli.colour import style_for
-from guard.decision.verdict import Action
 from guard.errors import UsageError
 from guard.units import parse_duration
 from guard.views.documents import plan_document
@@ -34,14 +33,8 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
         stdout.write(msgspec.json.encode(plan_document(plan)).decode() + "\n")
     else:
         stdout.write(plan_text(plan, took_s=time.monotonic() - began, style=style_for(stdout, env)))
-    return 2 if arguments.exit_code and not _whole(plan) else 0
+    return 2 if arguments.exit_code and not plan.is_whole else 0
 
 
 def _known(plan: Plan) -> set[str]:
     return {text for one in plan.estate.schedules for text in (one.id, one.name)}
-
-
-def _whole(plan: Plan) -> bool:
-    return (
-        all(one.verdict.action is Action.START and not one.verdict.unknown for one in plan.runs) and not plan.warnings
-    )

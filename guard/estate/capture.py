@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from dataclasses import fields
 from datetime import datetime
 from io import BytesIO
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from typing import Annotated, Any
 
 import msgspec
 
@@ -18,11 +18,17 @@ from guard.estate.estate import Estate, Part, PartName, XoIdentity
 
 SCHEMA = "guard.capture/1"
 MAX_BYTES = 1024 * 1024 * 1024
+_LOGIN = re.compile(r"\A[^/?#]*@")
+_SMB_LOGIN = re.compile(r"\A.*@(?=[^@\\]*\\\\)|\A.*@", re.DOTALL)  # up to the domain, which two backslashes follow
+
+
+class _Head(msgspec.Struct):
+    schema: Any = None
 
 
 class _Capture(msgspec.Struct, kw_only=True, omit_defaults=True):
     schema: str = ""
-    taken_at: datetime
+    taken_at: Annotated[datetime, msgspec.Meta(tz=True)]
     xo: XoIdentity
     parts: dict[PartName, Part]
     pools: tuple[records.Pool, ...] = ()
@@ -54,6 +60,7 @@ def to_bytes(estate: Estate) -> bytes:
     content["repositories"] = [
         msgspec.structs.replace(one, url=without_secrets(one.url)) for one in estate.repositories
     ]
+    content["call_jobs"] = [_without_parameters(job) for job in estate.call_jobs]
     if not whole_other:
         content["vms"] = [_without_private_keys(vm) for vm in estate.vms]
     return gzip.compress(msgspec.json.encode(content, order="deterministic"), mtime=0)
@@ -69,23 +76,33 @@ def from_bytes(data: bytes) -> Estate:
     if len(text) > MAX_BYTES:
         raise CaptureError(f"this capture is larger than {MAX_BYTES} bytes unpacked; guard gave up")
     try:
-        schema = msgspec.json.decode(text, type=dict[str, msgspec.Raw]).get("schema", b"null")
-        if bytes(schema) != msgspec.json.encode(SCHEMA):
-            raise CaptureError(f"this capture has the schema {bytes(schema).decode()}; this guard reads {SCHEMA}")
+        schema = msgspec.json.decode(text, type=_Head).schema
+        if schema != SCHEMA:
+            told = msgspec.json.encode(schema).decode()[:40]
+            raise CaptureError(f"this capture has the schema {told}; this guard reads {SCHEMA}")
         capture = msgspec.json.decode(text, type=_Capture)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise CaptureError(f"this is no capture of guard ({error})") from error
     content = {name: getattr(capture, name) for name in _Capture.__struct_fields__ if name != "schema"}
     return Estate(**content)
 
 
 def without_secrets(url: str) -> str:
-    """A repository's URL without user info and query, where XO keeps keys and passwords."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    """A repository's URL without user info and query, where XO keeps keys and passwords.
+
+    XO writes the password of an SMB share as it is, so it may hold any character; in other URLs it is percent-encoded.
+    """
+    scheme, mark, rest = url.partition("://") if "://" in url else ("", "", url)
+    rest = (_SMB_LOGIN if scheme == "smb" else _LOGIN).sub("", rest)
+    return scheme + mark + re.split("[?#]", rest, maxsplit=1)[0]
 
 
 def _without_private_keys(vm: records.Vm) -> records.Vm:
     if not vm.other:
         return vm
     return msgspec.structs.replace(vm, other={key: value for key, value in vm.other.items() if key.startswith("xo:")})
+
+
+def _without_parameters(job: records.CallJob) -> records.CallJob:
+    """What a call job other than a sequence is called with says nothing of backups, and may be a password."""
+    return job if job.method == "schedule.runSequence" else msgspec.structs.replace(job, params_vector=msgspec.UNSET)

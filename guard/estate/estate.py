@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -46,7 +46,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
     name: PartName
     source: str
-    read_at: datetime
+    read_at: Annotated[datetime, msgspec.Meta(tz=True)]
     ok: bool = True
     complete: bool = True
     error: str = ""

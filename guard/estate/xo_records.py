@@ -13,6 +13,13 @@ import msgspec
 from msgspec import UNSET, UnsetType, field
 
 
+def _as_text(name: object) -> str:
+    """A name that XO parsed back from JSON as it was written; '' when there is none."""
+    if isinstance(name, str):
+        return name
+    return "" if name is UNSET or name is None else msgspec.json.encode(name).decode()
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """Base of all records. Without cycles, so left out of the garbage collector's rounds."""
 
@@ -128,6 +135,7 @@ class Job(Record, frozen=True, kw_only=True, gc=False):
     """REST ``/backup-jobs``. Values XO parsed back from JSON may have any type: a job named 123 arrives as a number.
 
     ``run_id`` is only there while the job runs; it is the id of the run's log. ``settings``: xo-api.md 3.1.2.
+    ``compression``: of full backups, '' for none.
     """
 
     raw_name: Any = field(name="name", default=UNSET)
@@ -140,14 +148,13 @@ class Job(Record, frozen=True, kw_only=True, gc=False):
     source_remote: str | UnsetType = field(name="sourceRemote", default=UNSET)
     proxy: str | UnsetType | None = UNSET
     settings: dict[str, Any] | UnsetType = UNSET
+    compression: str | UnsetType | None = UNSET
     run_id: str | UnsetType = field(name="runId", default=UNSET)
 
     @property
     def name(self) -> str:
         """The name as text; the id when there is none."""
-        if self.raw_name is UNSET:
-            return self.id
-        return self.raw_name if isinstance(self.raw_name, str) else msgspec.json.encode(self.raw_name).decode()
+        return _as_text(self.raw_name) or self.id
 
 
 class CallJob(Record, frozen=True, kw_only=True, gc=False):
@@ -160,7 +167,8 @@ class CallJob(Record, frozen=True, kw_only=True, gc=False):
 
     @property
     def name(self) -> str:
-        return self.raw_name if isinstance(self.raw_name, str) else self.id
+        """The name as text; the id when there is none."""
+        return _as_text(self.raw_name) or self.id
 
 
 class Schedule(Record, frozen=True, kw_only=True, gc=False):
@@ -175,7 +183,7 @@ class Schedule(Record, frozen=True, kw_only=True, gc=False):
     @property
     def name(self) -> str:
         """The name as text; the id when there is none."""
-        return str(self.raw_name) if self.raw_name else self.id
+        return _as_text(self.raw_name) or self.id
 
     @property
     def zone(self) -> str:

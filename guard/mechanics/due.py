@@ -40,7 +40,8 @@ class Storm:
 class DueTime:
     """One due time. ``at``: the first instant XO starts it; ``starts``: every one; under a storm, each once.
 
-    ``cron`` and ``zone`` are those that fire it; ``via``: the id of the sequence's schedule they belong to, or ''.
+    ``cron`` and ``zone`` are those that fire it; ``via``: the id of the sequence's schedule they belong to, or '', and
+    ``sequence_at``: when that sequence begins.
     """
 
     schedule_id: str
@@ -50,6 +51,7 @@ class DueTime:
     cron: str = ""
     zone: str = "utc"
     via: str = ""
+    sequence_at: datetime | None = None
     storm: Storm | None = None
 
 

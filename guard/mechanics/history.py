@@ -1,6 +1,8 @@
 """What past runs tell: durations, sizes, selections (failure-modes.md 9.3).
 
-Samples come from backup logs. A run that failed at job level never attempted a VM and is no sample of a duration.
+Samples come from backup logs. A run that failed at job level attempted no VM, one whose VMs were all skipped moved
+nothing, and one that took clearly fewer VMs than the largest (a person's partial run, or guard's own) was not whole:
+none of them is a sample of how long the schedule takes.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ import msgspec
 
 from guard.estate.xo_records import BackupLog, LogTask
 
-KEPT_SAMPLES = 10  # the newest; older transfers say little about tonight's
+KEPT_SAMPLES = 10  # of sizes, the newest; older transfers say little about tonight's
+KEPT_DURATIONS = 30
 
 
 class Quantiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,25 +29,34 @@ class Quantiles(msgspec.Struct, frozen=True, kw_only=True):
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):
     """One successful transfer of one VM to one target. ``start`` in ms epoch, sizes in bytes."""
 
+    schedule: str
     start: int
     size: int
     seconds: float
     full: bool
 
 
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that goes on: of which schedule, since when (ms epoch)."""
+
+    schedule: str
+    since: int
+
+
 @dataclass(frozen=True)
 class History:
-    """``seconds``: run durations by schedule id. ``transfers``: by (VM id, target id), oldest first.
+    """``seconds``: run durations by schedule id. ``transfers``: by (job id, VM id, target id), oldest first.
 
-    ``last_vms``: the VMs of the newest run of a schedule that named them. ``failed_since_full``: VMs whose newest
-    attempt failed after its snapshot, which costs them the delta base (failure-modes.md 8.3).
+    ``run_bytes``: bytes of each whole run by (schedule id, target id). ``runs``: how many runs of a schedule wrote
+    something. ``last_vms``: the VMs of the newest whole run of a schedule that named them. ``running``: by run id.
     """
 
     seconds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    transfers: Mapping[tuple[str, str], tuple[Transfer, ...]] = field(default_factory=dict)
+    transfers: Mapping[tuple[str, str, str], tuple[Transfer, ...]] = field(default_factory=dict)
+    run_bytes: Mapping[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
+    runs: Mapping[str, int] = field(default_factory=dict)
     last_vms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    base_lost: frozenset[tuple[str, str]] = frozenset()
-    running_since: Mapping[str, int] = field(default_factory=dict)
+    running: Mapping[str, Running] = field(default_factory=dict)
 
 
 def quantiles(values: Sequence[float]) -> Quantiles:
@@ -59,44 +71,62 @@ def quantiles(values: Sequence[float]) -> Quantiles:
 def read_history(logs: Iterable[BackupLog]) -> History:
     """Fold logs of any order into samples, oldest first."""
     seconds: dict[str, list[float]] = {}
-    transfers: dict[tuple[str, str], list[Transfer]] = {}
+    transfers: dict[tuple[str, str, str], list[Transfer]] = {}
+    run_bytes: dict[tuple[str, str], list[int]] = {}
     last_vms: dict[str, tuple[str, ...]] = {}
-    base_lost: dict[tuple[str, str], bool] = {}
-    running_since: dict[str, int] = {}
-    for log in sorted(logs, key=lambda one: one.start or 0):
+    running: dict[str, Running] = {}
+    ordered = sorted(logs, key=lambda one: one.start or 0)
+    named = {log.id: _named_vms(log) for log in ordered}
+    whole_from = _whole_from(ordered, named)
+    for log in ordered:
         schedule = log.schedule_id or ""
         if log.status == "pending" and log.start:
-            running_since[log.id] = log.start
-        if log.start and log.end and (log.status == "success" or log.result is msgspec.UNSET):
+            running[log.id] = Running(schedule=schedule, since=log.start)
+        sent: dict[str, int] = {}
+        for vm, target, transfer in _transfers(log):
+            transfers.setdefault((log.job_id or "", vm, target), []).append(transfer)
+            sent[target] = sent.get(target, 0) + transfer.size
+        vms = named[log.id]
+        partial = bool(vms) and len(vms) < whole_from.get(schedule, 0)
+        if partial:
+            continue
+        if vms:
+            last_vms[schedule] = vms
+        for target, size in sent.items():
+            run_bytes.setdefault((schedule, target), []).append(size)
+        if log.start and log.end and (log.status == "success" or sent):
             seconds.setdefault(schedule, []).append((log.end - log.start) / 1000)
-        named = _named_vms(log)
-        if named:
-            last_vms[schedule] = named
-        for task in log.tasks or ():
-            vm = _vm_of(task)
-            if vm:
-                base_lost[(log.job_id or "", vm)] = task.status == "failure" and _has_snapshot(task)
-                for target, transfer in _transfers(task):
-                    transfers.setdefault((vm, target), []).append(transfer)
     return History(
-        seconds={key: tuple(values[-KEPT_SAMPLES * 3 :]) for key, values in seconds.items()},
+        seconds={key: tuple(values[-KEPT_DURATIONS:]) for key, values in seconds.items()},
         transfers={key: tuple(values) for key, values in transfers.items()},
+        run_bytes={key: tuple(values[-KEPT_SAMPLES:]) for key, values in run_bytes.items()},
+        runs={key: len(values) for key, values in seconds.items()},
         last_vms=last_vms,
-        base_lost=frozenset(key for key, lost in base_lost.items() if lost),
-        running_since=running_since,
+        running=running,
     )
 
 
-def sizes(samples: Sequence[Transfer], *, full: bool) -> tuple[int, ...]:
-    """Bytes of the newest transfers of one kind; empty ones moved nothing new and are left out."""
-    return tuple(one.size for one in samples if one.full is full and one.size > 0)[-KEPT_SAMPLES:]
+def sizes(samples: Sequence[Transfer], *, full: bool, schedule: str) -> tuple[int, ...]:
+    """Bytes of the newest transfers of one kind: of this schedule, else of its job; those that moved nothing left out."""
+    kind = [one for one in samples if one.full is full and one.size > 0]
+    own = [one for one in kind if one.schedule == schedule]
+    return tuple(one.size for one in own or kind)[-KEPT_SAMPLES:]
+
+
+def _whole_from(logs: Iterable[BackupLog], named: Mapping[str, tuple[str, ...]]) -> dict[str, float]:
+    """Schedule id -> from how many VMs a run counts as whole: half of its largest."""
+    found: dict[str, float] = {}
+    for log in logs:
+        schedule = log.schedule_id or ""
+        found[schedule] = max(found.get(schedule, 0), len(named[log.id]) / 2)
+    return found
 
 
 def _named_vms(log: BackupLog) -> tuple[str, ...]:
     for info in log.infos or ():
         data = info.get("data") if isinstance(info, dict) and info.get("message") == "vms" else None
         if isinstance(data, dict) and isinstance(data.get("vms"), list):
-            return tuple(data["vms"])
+            return tuple(vm for vm in data["vms"] if isinstance(vm, str))
     return tuple(vm for vm in map(_vm_of, log.tasks or ()) if vm)
 
 
@@ -105,23 +135,25 @@ def _vm_of(task: LogTask) -> str:
     return str(data.get("id", "")) if isinstance(data, dict) and data.get("type") == "VM" else ""
 
 
-def _has_snapshot(task: LogTask) -> bool:
-    return any(child.message == "snapshot" and child.status == "success" for child in task.tasks)
-
-
-def _transfers(vm_task: LogTask) -> Iterable[tuple[str, Transfer]]:
-    for export in vm_task.tasks:
-        if export.message != "export" or not isinstance(export.data, dict):
-            continue
-        for child in export.tasks:
-            size = child.result.get("size") if isinstance(child.result, dict) else None
-            if child.message == "transfer" and child.status == "success" and isinstance(size, int) and child.start:
-                yield (
-                    str(export.data.get("id", "")),
-                    Transfer(
-                        start=child.start,
-                        size=size,
-                        seconds=((child.end or child.start) - child.start) / 1000,
-                        full=export.data.get("isFull") is True,
-                    ),
-                )
+def _transfers(log: BackupLog) -> Iterable[tuple[str, str, Transfer]]:
+    """(VM id, target id, transfer) of each successful transfer of a run."""
+    schedule = log.schedule_id or ""
+    for vm_task in log.tasks or ():
+        vm = _vm_of(vm_task)
+        for export in vm_task.tasks if vm else ():
+            if export.message != "export" or not isinstance(export.data, dict):
+                continue
+            for child in export.tasks:
+                size = child.result.get("size") if isinstance(child.result, dict) else None
+                if child.message == "transfer" and child.status == "success" and type(size) is int and child.start:
+                    yield (
+                        vm,
+                        str(export.data.get("id", "")),
+                        Transfer(
+                            schedule=schedule,
+                            start=child.start,
+                            size=size,
+                            seconds=((child.end or child.start) - child.start) / 1000,
+                            full=export.data.get("isFull") is True,
+                        ),
+                    )

@@ -7,27 +7,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
-import msgspec
-
-from guard.estate.estate import Estate
+from guard.estate.estate import Estate, PartName
 from guard.estate.xo_records import Job, Schedule, Vbd, Vdi
 from guard.mechanics.chain import ChainIndex
 from guard.mechanics.due import DueTime
-from guard.mechanics.history import History, Quantiles, quantiles, read_history, sizes
-from guard.mechanics.retention import has_base
+from guard.mechanics.forecast import UNKNOWN, Bytes, forecast, most_bytes, next_is_full
+from guard.mechanics.history import History, Quantiles, quantiles, read_history
+from guard.mechanics.occupancy import Due, RunningNow, collisions
 from guard.mechanics.selection import Selection, Selector, listed_ids
 from guard.mechanics.settings import Settings, effective
 from guard.mechanics.snapshot_space import Need
 
-
-class Bytes(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes one VM is expected to send. ``full`` None: cannot be told. ``source`` says where the figure is from."""
-
-    expected: int | None
-    high: int | None
-    full: bool | None
-    samples: int
-    source: str
+DISK_PARTS = (PartName.VMS, PartName.VBDS, PartName.VDIS, PartName.VDI_SNAPSHOTS, PartName.VDI_UNMANAGED)
+"""What it takes to know a VM's disks, their chains and their delta bases."""
 
 
 @dataclass(frozen=True)
@@ -58,24 +50,52 @@ class Outlook:
         self.now = now
         self.chains = ChainIndex(estate)
         self.selector = Selector(estate)
-        self.runs: Sequence[ExpectedRun] = ()
         self.snapshot_needs: dict[tuple[str, str], tuple[tuple[str, Need | None], ...]] = {}
+        self._runs: tuple[ExpectedRun, ...] = ()
         self._selections: dict[str, Selection] = {}
         self._bytes: dict[tuple[str, str, str], Bytes] = {}
+        self._collisions: dict[tuple[str, int], Mapping[DueTime, Due | None]] = {}
+
+    @property
+    def runs(self) -> tuple[ExpectedRun, ...]:
+        """Every expected run near the plan's time, by due time: what a run may meet."""
+        return self._runs
+
+    @runs.setter
+    def runs(self, runs: Sequence[ExpectedRun]) -> None:
+        self._runs = tuple(sorted(runs, key=lambda run: (run.due.at, run.schedule.name, run.schedule.id)))
+        self._collisions.clear()
 
     @cached_property
     def history(self) -> History:
         return read_history(self.estate.logs)
 
     @cached_property
-    def running(self) -> Mapping[str, datetime | None]:
-        """Ids of the jobs running now -> since when, where its log tells."""
-        since = self.history.running_since
-        return {
-            job.id: datetime.fromtimestamp(since[job.run_id] / 1000, UTC) if job.run_id in since else None
-            for job in self.estate.jobs
-            if job.run_id
-        }
+    def running(self) -> Mapping[str, RunningNow]:
+        """Ids of the jobs that run now -> since when, and until when by their past."""
+        return {job.id: self._running_now(job.run_id) for job in self.estate.jobs if job.run_id}
+
+    def _running_now(self, run_id: str) -> RunningNow:
+        log = self.history.running.get(run_id)
+        if log is None:
+            return RunningNow(None, None, 0)
+        since = datetime.fromtimestamp(log.since / 1000, UTC)
+        usual = quantiles(self.history.seconds.get(log.schedule, ()))
+        ends = None if usual.p90 is None else since + timedelta(seconds=usual.p90)
+        return RunningNow(since, ends if ends is not None and ends > self.now else None, usual.samples)
+
+    def meets(self, run: ExpectedRun, min_samples: int) -> tuple[bool, ExpectedRun | None]:
+        """Whether a run of the same job still goes on at this due time, and which due run that is.
+
+        (True, None): the run that goes on now, as far as its end can be told.
+        """
+        key = (run.job.id, min_samples)
+        if key not in self._collisions:
+            mine = [one for one in self.runs if one.job.id == run.job.id]
+            self._collisions[key] = collisions(mine, self.running.get(run.job.id), min_samples)
+        found = self._collisions[key]
+        other = found.get(run.due)
+        return run.due in found, other if isinstance(other, ExpectedRun) else None
 
     def expect(self, due: DueTime) -> ExpectedRun | None:
         """The expected run of a due time; None when its job is not among the backup jobs."""
@@ -102,65 +122,49 @@ class Outlook:
 
     def disks(self, vm_id: str) -> tuple[tuple[Vbd, Vdi], ...]:
         """The disks a snapshot of this VM covers: no CD drives, nothing named [NOBAK] (_AbstractXapi.mjs)."""
+        return tuple((vbd, vdi) for vbd, vdi in self.drives(vm_id) if vdi is not None and not is_nobak(vdi))
+
+    def drives(self, vm_id: str) -> tuple[tuple[Vbd, Vdi | None], ...]:
+        """Every disk of a VM, CD drives left out; None for a VDI that XO does not show."""
         vdis = self.estate.vdi_by_id
         return tuple(
-            (vbd, vdis[vbd.vdi])
-            for vbd in self.estate.vbds_of_vm.get(vm_id, ())
-            if not vbd.is_cd_drive and vbd.vdi and vbd.vdi in vdis and "[NOBAK]" not in vdis[vbd.vdi].name_label
+            (vbd, vdis.get(vbd.vdi)) for vbd in self.estate.vbds_of_vm.get(vm_id, ()) if not vbd.is_cd_drive and vbd.vdi
         )
 
+    def has_nobak_disk(self, vm_id: str) -> bool:
+        """Whether a disk is named [NOBAK], which makes XO snapshot the VM even in full mode (FullXapi.mjs:18-47)."""
+        return any(vdi is not None and is_nobak(vdi) for _, vdi in self.drives(vm_id))
+
+    @cached_property
+    def disks_are_known(self) -> bool:
+        """Whether the lists that a forecast rests on were read whole."""
+        return all(self.estate.parts[name].usable for name in DISK_PARTS)
+
     def bytes_of(self, run: ExpectedRun, vm_id: str, target: str) -> Bytes:
-        """Bytes of one VM's next transfer to one target: full or delta, from samples, else from disk figures."""
+        """Bytes of one VM's next transfer to one target."""
         key = (run.schedule.id, vm_id, target)
         if key not in self._bytes:
-            self._bytes[key] = self._forecast(run, vm_id, target)
+            self._bytes[key] = self._forecast(run, vm_id, target) if self.disks_are_known else UNKNOWN
         return self._bytes[key]
 
-    def next_is_full(self, run: ExpectedRun, vm_id: str) -> bool:
-        """Full mode, a lost or missing base on any disk, or the forced full interval (failure-modes.md 3.6)."""
-        if run.job.mode == "full" or (run.job.id, vm_id) in self.history.base_lost:
-            return True
-        snapshots = self.estate.snapshots_of_vdi
-        bases = [has_base(run.job, vm_id, snapshots.get(vdi.id, ())) for _, vdi in self.disks(vm_id)]
-        interval = self.settings_of(run, vm_id).full_interval
-        return any(not found or (interval > 0 and length + 1 >= interval) for found, length in bases)
-
     def _forecast(self, run: ExpectedRun, vm_id: str, target: str) -> Bytes:
-        full = self.next_is_full(run, vm_id)
-        seen = sizes(self.history.transfers.get((vm_id, target), ()), full=full)
-        if seen:
-            known = quantiles(seen)
-            expected = seen[-1] if full else int(known.p50 or 0)
-            high = max(seen[-1], int(known.p90 or 0)) if full else int(known.p90 or 0)
-            return Bytes(expected=expected, high=high, full=full, samples=len(seen), source="backup logs")
-        if not full:
-            return Bytes(expected=None, high=None, full=False, samples=0, source="no delta in the backup logs")
-        figures = [self._full_bytes(vdi) for _, vdi in self.disks(vm_id)]
-        if any(figure is None for figure in figures):
-            return Bytes(expected=None, high=None, full=True, samples=0, source="a disk without a size")
-        estimate = sum(figure or 0 for figure in figures)
-        return Bytes(expected=estimate, high=estimate, full=True, samples=0, source="physical size of the disks")
+        disks = self.disks(vm_id)
+        snapshots = [self.estate.snapshots_of_vdi.get(vdi.id, ()) for _, vdi in disks]
+        full = next_is_full(run.job, vm_id, snapshots, self.settings_of(run, vm_id).full_interval)
+        covered = [vdi for _, vdi in self.drives(vm_id) if vdi is None or not is_nobak(vdi)]
+        most = most_bytes(covered, self.estate.vdi_by_id)
+        samples = self.history.transfers.get((run.job.id, vm_id, target), ())
+        return forecast(samples, full=full, schedule=run.schedule.id, most=most)
 
-    def _full_bytes(self, vdi: Vdi) -> int | None:
-        """Allocated bytes along the chain, at most the virtual size (a full export reads each block once)."""
-        if vdi.size is msgspec.UNSET:
-            return None
-        used, at, seen = 0, vdi, set[str]()
-        while at.id not in seen:
-            seen.add(at.id)
-            if at.usage is msgspec.UNSET:
-                return vdi.size
-            used += at.usage
-            if not at.parent or at.parent not in self.estate.vdi_by_id:
-                break
-            at = self.estate.vdi_by_id[at.parent]
-        return min(used, vdi.size)
+
+def is_nobak(vdi: Vdi) -> bool:
+    """A disk whose name holds ``[NOBAK]`` is left out of backups (_AbstractXapi.mjs:204)."""
+    return "[NOBAK]" in vdi.name_label
 
 
 def repository_ids(job: Job) -> tuple[str, ...]:
-    """The job's target backup repositories, and a mirror job's source."""
-    targets = listed_ids(job.remotes) or ()
-    return (*targets, job.source_remote) if job.source_remote else targets
+    """The job's target backup repositories."""
+    return listed_ids(job.remotes) or ()
 
 
 def target_sr_ids(job: Job) -> tuple[str, ...]:

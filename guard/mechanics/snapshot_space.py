@@ -76,62 +76,70 @@ def disk_need(
 ) -> Need | None:
     """What one disk's snapshot needs. None: a driver whose rule is not known.
 
+    ``provisioning``: thick or thin; on LINSTOR anything else means that it is not known.
     ``usage``: the leaf's physical bytes (on LVM the size of its volume). ``written``: bytes expected in the leaf since
     its last snapshot, None when nothing tells.
     """
     if sr_type in LVM_TYPES:
+        inflated = provisioning != "thin" or attached
         if image_format == "qcow2":
-            return _lvm_qcow2(size)
-        return _lvm_vhd(size, usage, written, inflated=provisioning != "thin" or attached, cbt=cbt)
+            return _lvm_qcow2(size, inflated=inflated)
+        return _lvm_vhd(size, usage, written, inflated=inflated, cbt=cbt)
     if sr_type in FILE_TYPES:
         one = 128 * KIB + 8 * size // 65536 if image_format == "qcow2" else vhd_header(size)
         return Need(lower=2 * one, expected=2 * one, upper=2 * one)
     if sr_type == "linstor":
         volume = round_up(512, size + META + vhd_bitmaps(size))
-        thick = 2 * volume
-        return Need(lower=0, expected=thick if provisioning == "thick" else 2 * THIN, upper=thick)
+        thick, thin = 2 * volume, 2 * THIN
+        if provisioning not in ("thick", "thin"):
+            return Need(lower=0, expected=None, upper=thick)
+        return Need(lower=0, expected=thick if provisioning == "thick" else thin, upper=thick)
     if sr_type == "zfs-vol":
         return Need(lower=0, expected=0, upper=0)
     return None
 
 
 def _lvm_vhd(size: int, usage: int | None, written: int | None, *, inflated: bool, cbt: bool) -> Need:
-    full = lvm_full(size)
     log = EXTENT if cbt else 0
-    new_leaf = full if inflated else THIN
-    old_leaf = usage if usage is not None else new_leaf
-    growth = max(0, new_leaf - old_leaf)
     if not inflated:
-        # a detached leaf of a thin SR: its volume already holds just its data, so nothing is given back
-        settled = growth + THIN + old_leaf - min(old_leaf, new_leaf) + log
-        return Need(lower=THIN + log, expected=2 * THIN + log, upper=max(2 * THIN + log, settled), transient=JOURNAL)
+        # the detached leaf of a thin SR holds just its data, so the check comes to two empty nodes whatever it holds
+        return Need(lower=THIN + log, expected=2 * THIN + log, upper=2 * THIN + log, transient=JOURNAL)
+    full = lvm_full(size)
+    growth = max(0, full - (usage if usage is not None else full))
     upper = full + THIN + log
     expected = None if written is None else min(upper, growth + lvm_base(written) + THIN + log)
     return Need(lower=growth + THIN + log, expected=expected, upper=upper, transient=JOURNAL)
 
 
-def _lvm_qcow2(size: int) -> Need:
+def _lvm_qcow2(size: int, *, inflated: bool) -> Need:
+    """A QCOW2 leaf is not deflated, so what it holds does not matter (SM qcow2util.py getSizePhys; a branch of SM)."""
     reserve = round_up(EXTENT, 128 * KIB + 8 * (16 * TIB // 65536))
-    full = round_up(EXTENT, size + reserve)
-    return Need(lower=2 * THIN, expected=full + reserve, upper=full + reserve, transient=JOURNAL)
+    whole = (round_up(EXTENT, size + reserve) if inflated else reserve) + reserve
+    return Need(lower=whole - THIN, expected=whole, upper=whole, transient=JOURNAL)
 
 
-def total(needs: Iterable[Need]) -> Need:
+class Total(msgspec.Struct, frozen=True, kw_only=True):
+    """The need of several disks, bytes. ``known``: what is expected of those that something tells of, at least."""
+
+    lower: int
+    known: int
+    expected: int | None
+    upper: int
+
+
+def total(needs: Iterable[Need]) -> Total:
     """The need of disks snapshotted one after another on one SR.
 
     Journals are needed once. On LVM the last disk's check still counts its not yet deleted empty base, one THIN.
     """
-    lower = upper = expected = transient = 0
+    lower = upper = known = transient = 0
     guessed = False
     for need in needs:
         lower += need.lower
         upper += need.upper
-        expected += need.lower if need.expected is None else need.expected
+        known += need.lower if need.expected is None else need.expected
         guessed = guessed or need.expected is None
         transient = max(transient, need.transient)
     checked = lower + transient + (THIN if transient else 0)
-    return Need(
-        lower=checked,
-        expected=None if guessed else max(checked, expected + transient),
-        upper=max(checked, upper + transient),
-    )
+    known = max(checked, known + transient)
+    return Total(lower=checked, known=known, expected=None if guessed else known, upper=max(checked, upper + transient))

@@ -16,6 +16,9 @@ from guard.policy.schema import CHECK_OPTIONS, Defaults, Policy, ScheduleRule, X
 from guard.units import parse_duration
 
 Report = Callable[[str, object, str], None]
+LONGEST = timedelta(days=366)  # a date that far ahead can still be computed
+_DURATION = 'expected a duration such as "90 s", "15 min", "2 h" or "1 d"'
+_ADDRESS = "expected the address of XO, such as https://xo.example.org"
 _S = TypeVar("_S", bound=msgspec.Struct)
 _MATCH_KEYS = ("id", "name", "job", "tag")
 _SECTIONS = ("xo", "defaults", "checks", "schedule")
@@ -49,12 +52,7 @@ def convert(kind: type[msgspec.Struct], key: str, value: object) -> object:
     """One value as the type of one field. Raises ValueError saying what would be right."""
     wanted = get_type_hints(kind, include_extras=True)[key]
     if get_type_hints(kind)[key] is timedelta:
-        if not isinstance(value, str):
-            raise ValueError('expected a duration such as "90 s", "15 min", "2 h" or "1 d"')
-        try:
-            return parse_duration(value)
-        except ValueError as error:
-            raise ValueError(f"expected {error}") from error
+        return _duration(value)
     try:
         return msgspec.convert(value, wanted)
     except msgspec.ValidationError as error:
@@ -62,6 +60,18 @@ def convert(kind: type[msgspec.Struct], key: str, value: object) -> object:
         if choices:
             raise ValueError(f"expected one of {', '.join(choices)}{_suggest(value, choices)}") from error
         raise ValueError(str(error).partition(" - at")[0].replace("Expected", "expected")) from error
+
+
+def _duration(value: object) -> timedelta:
+    if not isinstance(value, str):
+        raise ValueError(_DURATION)  # noqa: TRY004  one kind of error for every wrong value
+    try:
+        found = parse_duration(value)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(_DURATION) from error
+    if found > LONGEST:
+        raise ValueError(f"expected at most {LONGEST.days} d")
+    return found
 
 
 def _struct(kind: type[_S], table: Mapping[str, Any], path: str, report: Report) -> _S:
@@ -83,13 +93,9 @@ def _values(kind: type[msgspec.Struct], table: Mapping[str, Any], path: str, rep
 
 
 def _check_xo(xo: XoSection, report: Report) -> None:
-    parts = urlsplit(xo.url)
-    if not xo.url or parts.scheme not in ("http", "https") or not parts.hostname:
-        report("xo.url", xo.url, "expected the address of XO, such as https://xo.example.org")
-    elif parts.username or parts.password:
-        report("xo.url", "***", "holds credentials; expected a bare address, with the token in [xo] token_file")
-    elif parts.path.strip("/") or parts.query:
-        report("xo.url", xo.url, "holds a path; expected a bare address such as https://xo.example.org")
+    wrong = _wrong_address(xo.url)
+    if wrong:
+        report("xo.url", "***" if "@" in xo.url else xo.url, wrong)
     if xo.zone is not None and xo.zone not in available_timezones():
         report(
             "xo.zone",
@@ -102,6 +108,23 @@ def _check_xo(xo: XoSection, report: Report) -> None:
             report(f"xo.{key}", path, "expected an absolute path")
     if not xo.verify and xo.ca_file is not None:
         report("xo.verify", xo.verify, "contradicts ca_file; expected true, or no ca_file")
+
+
+def _wrong_address(url: str) -> str:
+    """What is wrong with the address of XO; '' when nothing is."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna")
+        _ = parts.port  # raises for a port that cannot be
+    except ValueError:  # its text may repeat credentials
+        return f"has a host or a port that cannot be; {_ADDRESS}"
+    if parts.scheme not in ("http", "https") or not host:
+        return _ADDRESS
+    if parts.username or parts.password:
+        return "holds credentials; expected a bare address, with the token in [xo] token_file"
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        return "holds a path; expected a bare address such as https://xo.example.org"
+    return ""
 
 
 def _rule(entry: object, path: str, report: Report) -> ScheduleRule:

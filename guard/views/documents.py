@@ -25,7 +25,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             | ({"error": part.error} if part.error else {})
             for part in sorted(plan.estate.parts.values(), key=lambda one: one.name.value)
         ],
-        "warnings": list(plan.warnings),
+        "notes": [{"text": note.text, "unknown": note.unknown, "schedule": note.schedule} for note in plan.notes],
         "due": [_due(planned, plan.now) for planned in plan.runs],
     }
 
@@ -35,7 +35,7 @@ def _due(planned: PlannedRun, now: datetime) -> dict[str, Any]:
     return {
         "due": run.due.at.astimezone(planned.zone).isoformat(),
         "starts": [one.astimezone(planned.zone).isoformat() for one in run.due.starts],
-        "via": run.due.via,
+        "via": run.due.via or None,
         "schedule": {"id": run.schedule.id, "name": run.schedule.name},
         "job": {"id": run.job.id, "name": run.job.name, "type": run.job.type, "mode": run.job.mode or None},
         "verdict": verdict.action.value,

@@ -43,8 +43,9 @@ def plan_text(plan: Plan, *, took_s: float, style: Style = plain) -> str:
         for planned in quiet:
             lines += _line(planned)
         lines.append("")
-    for warning in plan.warnings:
-        lines += _wrapped(f"Note: {warning}", "      ", first="")
+    for note in plan.notes:
+        word = "Unknown" if note.unknown else "Note"
+        lines += _wrapped(f"{word}: {note.text}", "      ", first="")
     lines.append(_age(plan, took_s))
     return "\n".join(lines) + "\n"
 

@@ -13,6 +13,7 @@ import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
 from guard.errors import XoAnswerError, XoAuthError, XoError, XoTimeoutError, XoUnreachableError
+from guard.http import untrusted
 
 MAX_FRAME_BYTES = 512 * 1024 * 1024
 _REFUSED = frozenset({2, 3, 5, 8})
@@ -35,9 +36,10 @@ class Rpc:
     """Several calls may be in flight at once. ``timeout_s`` bounds each of them as a whole."""
 
     def __init__(self, url: str, *, tls: ssl.SSLContext, timeout_s: float, server_name: str | None = None) -> None:
-        secure = url.startswith("https")
+        scheme, mark, host = url.rstrip("/").partition("://")
+        secure = scheme.lower() == "https"
         # exactly /api/: without the slash, or with a query, XO hangs in the handshake (xo-api.md 1.3)
-        self._url = url.rstrip("/").replace("http", "ws", 1) + "/api/"
+        self._url = f"{scheme.lower().replace('http', 'ws', 1)}{mark}{host}/api/"
         self._tls = tls if secure else None
         self._name = server_name if secure else None
         self._timeout_s = timeout_s
@@ -59,7 +61,9 @@ class Rpc:
                 )
         except TimeoutError as error:
             raise XoTimeoutError(f"XO did not open {self._url} within {self._timeout_s:g} s") from error
-        except (OSError, websockets.WebSocketException) as error:
+        except ssl.SSLCertVerificationError as error:
+            raise untrusted(self._url, str(error)) from error
+        except (OSError, ValueError, websockets.WebSocketException) as error:
             raise XoUnreachableError(
                 f"No XO opens {self._url} ({error}). Check [xo] url, and that xo-server runs"
             ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from guard.estate.xo_records import BackupLog
-from guard.mechanics.history import Quantiles, quantiles, read_history, sizes
+from guard.mechanics.history import Quantiles, Running, quantiles, read_history, sizes
 
 DAY = 86_400_000
 
@@ -54,21 +54,38 @@ def test_durations_come_from_runs_that_attempted_their_vms():
         run(3, status="failure", result={"message": "the job (j) is already running"}),
         run(4, status="pending", end=None),
     )
-    assert found.seconds == {"s": (60.0, 60.0)}
+    assert found.seconds == {"s": (60.0,)}
 
 
-def test_a_pending_run_tells_since_when_it_runs():
+def test_a_run_that_moved_something_counts_though_it_failed_and_one_that_was_skipped_does_not():
+    found = history(
+        run(1, vm_task("a", transfer(5, False, 1)), vm_task("b", status="failure"), status="failure"),
+        run(2, vm_task("a", status="skipped"), status="skipped"),
+    )
+    assert (found.seconds, found.runs) == ({"s": (60.0,)}, {"s": 1})
+
+
+def test_a_run_of_less_than_half_the_vms_is_no_sample_and_no_baseline():
+    whole = run(1, *(vm_task(vm, transfer(5, False, 1)) for vm in "abc"))
+    partial = run(2, vm_task("a", transfer(7, False, 2)))
+    found = history(whole, partial)
+    assert (found.seconds, found.last_vms) == ({"s": (60.0,)}, {"s": ("a", "b", "c")})
+    assert found.run_bytes == {("s", "r"): (15,)}
+    assert [one.size for one in found.transfers["j", "a", "r"]] == [5, 7]
+
+
+def test_a_pending_run_tells_of_which_schedule_it_is_and_since_when_it_runs():
     log = run(4, status="pending", end=None)
-    assert history(log).running_since == {str(4 * DAY): 4 * DAY}
+    assert history(log).running == {str(4 * DAY): Running(schedule="s", since=4 * DAY)}
 
 
 def test_transfers_are_kept_by_vm_and_target_oldest_first():
     found = history(run(2, vm_task("a", transfer(20, False, 2))), run(1, vm_task("a", transfer(100, True, 1))))
-    samples = found.transfers["a", "r"]
+    samples = found.transfers["j", "a", "r"]
     assert [one.size for one in samples] == [100, 20]
     assert samples[0].seconds == 2.0
-    assert sizes(samples, full=True) == (100,)
-    assert sizes(samples, full=False) == (20,)
+    assert sizes(samples, full=True, schedule="s") == (100,)
+    assert sizes(samples, full=False, schedule="s") == (20,)
 
 
 def test_failed_empty_and_shapeless_transfers_are_no_samples():
@@ -78,13 +95,14 @@ def test_failed_empty_and_shapeless_transfers_are_no_samples():
         ),
         run(2, vm_task("a", transfer(0, False, 2))),
     )
-    assert sizes(found.transfers["a", "r"], full=False) == ()
+    assert sizes(found.transfers["j", "a", "r"], full=False, schedule="s") == ()
 
 
-def test_a_vm_that_failed_after_its_snapshot_has_lost_its_base_until_it_succeeds():
-    failed = run(1, vm_task("a", status="failure"))
-    assert history(failed).base_lost == {("j", "a")}
-    assert history(failed, run(2, vm_task("a"))).base_lost == frozenset()
+def test_sizes_of_the_schedule_come_before_those_of_its_job():
+    other = run(2, vm_task("a", transfer(900, False, 2)), scheduleId="other")
+    samples = history(run(1, vm_task("a", transfer(20, False, 1))), other).transfers["j", "a", "r"]
+    assert sizes(samples, full=False, schedule="s") == (20,)
+    assert sizes(samples, full=False, schedule="new") == (20, 900)
 
 
 def test_the_vms_of_the_last_run_come_from_its_info_or_its_tasks():
