@@ -12,6 +12,7 @@ TIB = 1024 * GIB
 
 _BYTE_UNITS = {"B": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB, "TiB": TIB}
 _TIME_UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
+_LONGEST = timedelta(days=3650)  # dates beyond what a plan can mean would overflow later, somewhere less telling
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB)")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)")
 
@@ -36,6 +37,8 @@ def parse_duration(text: str) -> timedelta:
         rest = rest[found.end() :].lstrip()
     if text.strip() == "":
         raise ValueError('a duration such as "90 s", "15 min", "2 h" or "1 d"')
+    if total > _LONGEST.total_seconds():
+        raise ValueError(f"a duration of at most {_LONGEST.days} d")
     return timedelta(seconds=total)
 
 

@@ -7,18 +7,25 @@ from collections.abc import Mapping
 from typing import TextIO
 
 from guard.cli import source
-from guard.policy.sample import show
+from guard.errors import UsageError
+from guard.policy.lines import find_lines
+from guard.policy.load import load
+from guard.views.policy import policy_text, schedule_policy_text
 
 
 def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
     del env
-    policy = source.read_policy(arguments.config)
+    if arguments.job and not arguments.schedule:
+        raise UsageError("--job goes with --schedule")
+    text = source.read_policy_text(arguments.config)
+    policy = load(text, file=arguments.config)
     if arguments.what == "check":
         stderr.write(f"guard: {arguments.config} is a valid policy\n")
         return 0
-    stdout.writelines(f"{path} = {value or '(not set)'}  # {origin}\n" for path, value, origin in show(policy))
-    stdout.writelines(
-        f"schedule[{number}]: id={rule.id} name={rule.name} job={rule.job} tag={rule.tag}\n"
-        for number, rule in enumerate(policy.schedules, start=1)
-    )
+    lines = find_lines(text)
+    if arguments.schedule:
+        told = schedule_policy_text(policy, arguments.schedule, arguments.job or "", file=arguments.config, lines=lines)
+    else:
+        told = policy_text(policy, file=arguments.config, lines=lines)
+    stdout.write(told)
     return 0

@@ -7,10 +7,12 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from io import TextIOWrapper
 from typing import TextIO
 
 from guard.cli.parser import build_parser
 from guard.errors import GuardError
+from guard.views.text import clean
 
 
 def main(argv: Sequence[str], stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
@@ -21,7 +23,7 @@ def main(argv: Sequence[str], stdout: TextIO, stderr: TextIO, env: Mapping[str, 
         code: int = command.execute(arguments, stdout, stderr, env)
     except GuardError as error:
         for line in str(error).splitlines():
-            print(f"guard: {line}", file=stderr)
+            print(f"guard: {clean(line)}", file=stderr)  # XO's own words are in it
         return 1
     except SystemExit as done:  # argparse, after --help and --version
         return int(done.code or 0)
@@ -32,6 +34,9 @@ def main(argv: Sequence[str], stdout: TextIO, stderr: TextIO, env: Mapping[str, 
 
 def run() -> None:
     """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a VM's name must not end a plan where the locale cannot spell it
+            stream.reconfigure(errors="backslashreplace")
     gc.disable()  # a command lives for seconds and holds its records to the end: collecting would only walk them
     try:
         code = main(sys.argv[1:], sys.stdout, sys.stderr, os.environ)

@@ -54,6 +54,10 @@ def build_parser() -> argparse.ArgumentParser:
     config = commands.add_parser("config", help="check or show the policy")
     config.add_argument("what", choices=("check", "show"))
     config.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE")
+    config.add_argument("--schedule", metavar="ID|NAME", help="show: what is in force for this schedule")
+    config.add_argument(
+        "--job", metavar="NAME", help="show: the name of that schedule's job, where entries match by it"
+    )
 
     commands.add_parser("demo", help="show a plan of a simulated XO that holds every trouble guard knows")
     return parser

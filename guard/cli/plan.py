@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from argparse import Namespace
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TextIO
 
 import msgspec
@@ -17,6 +18,8 @@ from guard.units import parse_duration
 from guard.views.documents import plan_document
 from guard.views.plan import plan_text
 
+_FURTHEST = timedelta(days=400)
+
 
 def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
     began = time.monotonic()
@@ -24,6 +27,8 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
         within = parse_duration(arguments.within)
     except ValueError as error:
         raise UsageError(f"--within {arguments.within!r}: expected {error}") from None
+    if not timedelta() < within <= _FURTHEST:
+        raise UsageError(f"--within {arguments.within!r}: expected more than 0 s, and at most {_FURTHEST.days} d")
     estate, policy, now = source.read(arguments, stderr, env)
     start = source.parse_time(arguments.start) if arguments.start else now
     plan = make_plan(estate, policy, now=now, start=start, within=within, only=arguments.schedule)

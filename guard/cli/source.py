@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from argparse import Namespace
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
@@ -17,14 +17,20 @@ from guard.estate.estate import Estate
 from guard.policy.load import load
 from guard.policy.schema import Policy, default_policy
 
+FIRST_YEAR, LAST_YEAR = 2000, 2037  # XO's own tables of clock changes end with 2037 (moment-timezone)
+
+
+def read_policy_text(path: str) -> str:
+    """Raises PolicyError."""
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError(f"{path}: the policy cannot be read ({error}); name one with --config FILE") from error
+
 
 def read_policy(path: str) -> Policy:
     """Raises PolicyError."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(f"{path}: the policy cannot be read ({error}); name one with --config FILE") from error
-    return load(text, file=path)
+    return load(read_policy_text(path), file=path)
 
 
 def read(arguments: Namespace, stderr: TextIO, env: Mapping[str, str]) -> tuple[Estate, Policy, datetime]:
@@ -82,11 +88,14 @@ def read_demo() -> Estate:
 
 
 def parse_time(text: str) -> datetime:
-    """An aware ISO 8601 time. Raises UsageError."""
+    """An aware ISO 8601 time in the years for which XO knows its clock changes. Raises UsageError."""
+    right = "expected a time such as 2027-03-27T18:00+01:00"
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"--from {text!r}: expected a time such as 2027-03-27T18:00+01:00") from None
+        raise UsageError(f"--from {text!r}: {right}") from None
     if moment.tzinfo is None:
-        raise UsageError(f"--from {text!r}: has no zone; expected a time such as 2027-03-27T18:00+01:00")
-    return moment
+        raise UsageError(f"--from {text!r}: has no zone; {right}")
+    if not FIRST_YEAR <= moment.year < LAST_YEAR:
+        raise UsageError(f"--from {text!r}: expected a year from {FIRST_YEAR} to {LAST_YEAR - 1}")
+    return moment.astimezone(UTC)

@@ -36,6 +36,20 @@ def effective(
     )
 
 
+def decided_by(
+    policy: Policy, *, schedule_id: str, schedule_name: str, job_name: str, tags: Collection[str]
+) -> Mapping[str, str]:
+    """Key path -> the last matching entry that sets it, written ``schedule[2]``; entries count from 1."""
+    found: dict[str, str] = {}
+    for number, rule in enumerate(policy.schedules, start=1):
+        if _matches(rule, schedule_id, schedule_name, job_name, tags):
+            found |= {f"defaults.{key}": f"schedule[{number}]" for key in rule.changes}
+            found |= {
+                f"checks.{name}.{key}": f"schedule[{number}]" for name, keys in rule.checks.items() for key in keys
+            }
+    return found
+
+
 def _matches(rule: ScheduleRule, schedule_id: str, schedule_name: str, job_name: str, tags: Collection[str]) -> bool:
     return (
         rule.id in (None, schedule_id)

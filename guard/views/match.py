@@ -6,6 +6,7 @@ from guard.estate.estate import Estate
 from guard.estate.xo_records import Job
 from guard.mechanics.selection import Selector, left_out_because
 from guard.units import plural
+from guard.views.text import clean
 
 
 def match_text(estate: Estate, job: Job) -> str:
@@ -21,4 +22,4 @@ def match_text(estate: Estate, job: Job) -> str:
     if others and not selection.error:
         lines.append(f"It leaves out {plural(len(others), 'VM')}:")
         lines += [f"  {vm.name}: {left_out_because(job, vm, estate.vm_properties.get(vm.id, {}))}" for vm in others]
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(clean, lines)) + "\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
@@ -11,8 +10,8 @@ from guard.assess import Plan, PlannedRun
 from guard.decision.verdict import Action
 from guard.finding import Finding, Level
 from guard.units import format_bytes, format_duration, format_time, plural
+from guard.views.text import wrap
 
-WIDTH = 80
 Style = Callable[[str, str], str]
 """(text, what it is: start, start_some, defer, refuse, skip, warn, unknown, block) -> text, coloured or not."""
 
@@ -45,7 +44,7 @@ def plan_text(plan: Plan, *, took_s: float, style: Style = plain) -> str:
         lines.append("")
     for note in plan.notes:
         word = "Unknown" if note.unknown else "Note"
-        lines += _wrapped(f"{word}: {note.text}", "      ", first="")
+        lines += wrap(f"{word}: {note.text}", "      ", first="")
     lines.append(_age(plan, took_s))
     return "\n".join(lines) + "\n"
 
@@ -54,16 +53,16 @@ def _head(plan: Plan) -> list[str]:
     counts = Counter(one.verdict.action for one in plan.runs)
     told = ", ".join(f"{counts[action]} {_WORDS[action].lower()}" for action in Action if counts[action])
     hours = format_duration((plan.until - plan.start).total_seconds())
-    lines = _wrapped(f"XO {plan.estate.xo.version} at {plan.estate.xo.url}", "  ", first="")
-    lines += _wrapped(
+    lines = wrap(f"XO {plan.estate.xo.version} at {plan.estate.xo.url}", "  ", first="")
+    lines += wrap(
         f"{plural(len(plan.runs), 'run')} due within {hours}" + (f": {told}." if told else "."), "  ", first=""
     )
     if not plan.estate.xo.admin:
         text = "The token's user is no administrator: XO filters its lists, so what is not shown is unknown."
-        lines += _wrapped(text, "  ", first="")
+        lines += wrap(text, "  ", first="")
     for part in plan.estate.parts.values():
         if not part.ok:
-            lines += _wrapped(f"Not read: {part.name.value}. {part.error}", "  ", first="")
+            lines += wrap(f"Not read: {part.name.value}. {part.error}", "  ", first="")
     return lines
 
 
@@ -75,23 +74,23 @@ def _deserves_a_block(planned: PlannedRun) -> bool:
 
 def _line(planned: PlannedRun) -> list[str]:
     when = format_time(planned.run.due.at, planned.zone)
-    return _wrapped(f"{when}  {planned.run.job.name} / {planned.run.schedule.name}", "      ", first="  ")
+    return wrap(f"{when}  {planned.run.job.name} / {planned.run.schedule.name}", "      ", first="  ")
 
 
 def _block(planned: PlannedRun, style: Style) -> list[str]:
     run, verdict = planned.run, planned.verdict
     word = _WORDS[verdict.action]
     title = f"{format_time(run.due.at, planned.zone)}  {word:<10}  {run.job.name}"
-    first, *rest = _wrapped(title, " " * 12, first="")
+    first, *rest = wrap(title, " " * 12, first="")
     lines = [first.replace(word, style(word, verdict.action.value), 1), *rest]
-    lines += _wrapped(f"schedule {run.schedule.name}" + (", through a sequence" if run.due.via else ""), "  ")
+    lines += wrap(f"schedule {run.schedule.name}" + (", through a sequence" if run.due.via else ""), "  ")
     if all(verdict.sentence != one.summary for one in verdict.findings):
-        lines += _wrapped(verdict.sentence, "  ")
+        lines += wrap(verdict.sentence, "  ")
     if verdict.clears:
-        lines += _wrapped(verdict.clears, "  ")
+        lines += wrap(verdict.clears, "  ")
     expected = _expected(planned)
     if expected:
-        lines += _wrapped(f"Expected: {expected}.", "  ")
+        lines += wrap(f"Expected: {expected}.", "  ")
     for finding in verdict.findings:
         if finding.level is not Level.OK:
             lines += _finding(finding, style)
@@ -110,23 +109,12 @@ def _expected(planned: PlannedRun) -> str:
 
 def _finding(finding: Finding, style: Style) -> list[str]:
     head = f"- {finding.level.value} {finding.code}: "
-    first, *rest = _wrapped(head + finding.summary, "      ", first="    ")
+    first, *rest = wrap(head + finding.summary, "      ", first="    ")
     lines = [first.replace(finding.level.value, style(finding.level.value, finding.level.value), 1), *rest]
-    return lines + _wrapped(f"> {finding.remedy}", "        ", first="      ")
+    return lines + wrap(f"> {finding.remedy}", "        ", first="      ")
 
 
 def _age(plan: Plan, took_s: float) -> str:
     oldest: datetime = min((part.read_at for part in plan.estate.parts.values()), default=plan.now)
     age = format_duration((plan.now - oldest).total_seconds())
     return f"Facts are up to {age} old; this took {format_duration(took_s)}."
-
-
-def _wrapped(text: str, indent: str, first: str | None = None) -> list[str]:
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=indent if first is None else first,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )

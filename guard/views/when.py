@@ -7,6 +7,7 @@ from datetime import datetime, tzinfo
 
 from guard.mechanics.due import DueTime
 from guard.units import format_time
+from guard.views.text import clean
 
 
 def when_text(expression: str, zone_name: str, zone: tzinfo, dues: Sequence[DueTime], safer: Sequence[str]) -> str:
@@ -23,7 +24,7 @@ def when_text(expression: str, zone_name: str, zone: tzinfo, dues: Sequence[DueT
             )
     if any(due.storm is not None for due in dues) and safer:
         lines.append(f"  Safer: {' or '.join(safer)}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(clean, lines)) + "\n"
 
 
 def _utc(moment: datetime) -> str:

@@ -1,0 +1,57 @@
+"""The policy in force, with the place each value comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from guard.policy.resolve import decided_by, effective
+from guard.policy.sample import show, written
+from guard.policy.schema import Policy
+from guard.views.text import clean
+
+
+def policy_text(policy: Policy, *, file: str, lines: Mapping[str, int]) -> str:
+    """Every value and every [[schedule]] entry. ``lines``: key path -> line in the file (policy.lines)."""
+    rows = [
+        _row(path, value, _place(path, file, lines) if origin == "policy" else origin)
+        for path, value, origin in show(policy)
+    ]
+    for number, rule in enumerate(policy.schedules, start=1):
+        entry = f"schedule[{number}]"
+        match = {"id": rule.id, "name": rule.name, "job": rule.job, "tag": rule.tag}
+        told = ", ".join(f"{key} = {written(value)}" for key, value in match.items() if value is not None)
+        rows.append(f"{entry} matches {told}  # {_place(entry, file, lines)}")
+        changes = dict(rule.changes)
+        changes |= {f"checks.{name}.{key}": value for name, keys in rule.checks.items() for key, value in keys.items()}
+        rows += [
+            _row(f"{entry}.{key}", written(value), _place(f"{entry}.{key}", file, lines))
+            for key, value in changes.items()
+        ]
+    return "".join(f"{clean(row)}\n" for row in rows)
+
+
+def schedule_policy_text(policy: Policy, schedule: str, job: str, *, file: str, lines: Mapping[str, int]) -> str:
+    """What is in force for a schedule of that id or name; of two matching entries the later wins, key by key."""
+    found = effective(policy, schedule_id=schedule, schedule_name=schedule, job_name=job, tags=())
+    by = decided_by(policy, schedule_id=schedule, schedule_name=schedule, job_name=job, tags=())
+    values: dict[str, object] = {f"defaults.{key}": getattr(found, key) for key in policy.defaults.__struct_fields__}
+    for name, options in found.checks.items():
+        values |= {f"checks.{name}.{key}": getattr(options, key) for key in options.__struct_fields__}
+    rows = []
+    for path, value in values.items():
+        entry = by.get(path)
+        given = path in policy.given
+        inner = path.removeprefix("defaults.")
+        place = _place(f"{entry}.{inner}", file, lines) if entry else _place(path, file, lines) if given else "default"
+        rows.append(_row(path, written(value), f"{entry}, {place}" if entry else place))
+    return "".join(f"{clean(row)}\n" for row in rows)
+
+
+def _row(path: str, value: str, place: str) -> str:
+    shown = value if value != '""' else "(not set)"
+    return f"{path} = {shown}  # {place}"
+
+
+def _place(path: str, file: str, lines: Mapping[str, int]) -> str:
+    line = lines.get(path, 0)
+    return f"{file}:{line}" if line else file
