@@ -25,7 +25,7 @@ class XoSection(Section, frozen=True, kw_only=True):
     url: Annotated[str, Meta(description="Address of XO, such as https://xo.example.org. Required.")] = ""
     token_file: Annotated[
         str | None,
-        Meta(description="File that holds just the token, mode 600. Default: the systemd credential xo-token."),
+        Meta(description="File that holds just the token, mode 600. A systemd credential named xo-token comes first."),
     ] = None
     ca_file: Annotated[
         str | None,

@@ -186,7 +186,7 @@ class _Demo:
         job = self.world.add_job("warehouse", vms=warehouse, remotes=[self.nas])
         evening = self.world.add_schedule(job, "30 19 * * *", timezone=PARIS, name="warehouse evening")
         self.week(evening, warehouse, minutes=120, hours_ago=23)
-        self.world.start_run(evening)
+        self.world.start_run(evening, at=DEMO_NOW - timedelta(minutes=40))
         often = self.vms(["often-1"], self.nfs)
         job = self.world.add_job("often", vms=often, remotes=[self.nas])
         frequent = self.world.add_schedule(job, "0 8,10 * * *", timezone=PARIS, name="every two hours")

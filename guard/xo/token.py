@@ -27,20 +27,22 @@ class Token:
 
 
 def read_token(token_file: Path | None, env: Mapping[str, str]) -> Token:
-    """The token of ``token_file``, else of the systemd credential ``xo-token``. Raises PolicyError."""
-    path = token_file
+    """The systemd credential ``xo-token`` where the unit was given one, else the token of ``token_file``.
+
+    So one policy serves the service and a person at a terminal. Raises PolicyError.
+    """
+    folder = env.get("CREDENTIALS_DIRECTORY")
+    credential = Path(folder) / CREDENTIAL if folder else None
+    given = credential is not None and credential.exists()
+    path = credential if given or token_file is None else token_file
     if path is None:
-        folder = env.get("CREDENTIALS_DIRECTORY")
-        if not folder:
-            raise PolicyError(
-                "[xo] token_file is not set, and there is no systemd credential; set it to the token's file"
-            )
-        path = Path(folder) / CREDENTIAL
+        raise PolicyError("[xo] token_file is not set, and there is no systemd credential; set it to the token's file")
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
             raise PolicyError(f"{path}: is no file; [xo] token_file must name a file that holds just the token")
-        if (mode & 0o077 and token_file is not None) or mode & 0o007:
+        # systemd hands a credential to its own user or group, and to nobody else
+        if mode & (0o007 if path == credential else 0o077):
             raise PolicyError(f"{path}: others may read this token (mode {mode & 0o777:o}); run: chmod 600 {path}")
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
