@@ -12,6 +12,7 @@ import ssl
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urljoin
 
 import httpx
 import tenacity
@@ -27,6 +28,8 @@ from guard.errors import (
 
 ATTEMPTS = 3
 MAX_BODY_BYTES = 512 * 1024 * 1024
+MAX_ERROR_BYTES = 64 * 1024
+MAX_SAID = 300  # characters
 KEEPALIVE_EXPIRY_S = 4.0  # node closes an idle connection after 5 s; a request sent into that gap would be lost
 
 
@@ -132,9 +135,11 @@ class Http:
         parts, size = [], 0
         async for part in answer.aiter_bytes():
             size += len(part)
+            parts.append(part)
+            if answer.status_code != httpx.codes.OK and size > MAX_ERROR_BYTES:
+                break  # enough to tell what is wrong
             if size > MAX_BODY_BYTES:
                 raise XoAnswerError(f"XO's answer to GET {path} is larger than {MAX_BODY_BYTES} bytes; guard gave up")
-            parts.append(part)
         return b"".join(parts)
 
     async def _checked(self, answer: httpx.Response, path: str, body: bytes) -> bytes:
@@ -146,29 +151,21 @@ class Http:
                     status=status,
                 )
             return body
-        if answer.is_redirect:
-            raise XoUnreachableError(
-                f"XO at {self._url} redirects to {answer.headers.get('location', '?').split('/rest/')[0]}; "
-                "configure that address as [xo] url"
-            )
-        told = said(body)
+        if status in (301, 302, 303, 307, 308):
+            told = answer.headers.get("location")
+            there = urljoin(self._url, told).partition("/rest/")[0] if told else "?"
+            raise XoUnreachableError(f"XO at {self._url} redirects to {there}; configure that address as [xo] url")
+        reason = said(body)
         if status == httpx.codes.UNAUTHORIZED:
-            raise self._refused()
+            raise refused(self._url)
         if status == httpx.codes.FORBIDDEN:
             raise XoAuthError(
-                f"XO's token may not GET {path} ({told}); give its user the right, or use an admin's token"
+                f"XO's token may not GET {path} ({reason}); give its user the right, or use an admin's token"
             )
-        error = XoAnswerError(f"XO answered GET {path} with {status}: {told}", status=status)
+        error = XoAnswerError(f"XO answered GET {path} with {status}: {reason}", status=status)
         if status in (502, 503, 504):
             raise _PassingError(error)
         raise error
-
-    def _refused(self) -> XoError:
-        """A 401. An xo-server that still boots refuses good tokens too, though ``/ping`` already answers (observed)."""
-        return XoAuthError(
-            f"XO at {self._url} refused the token (401). Check the token file; if xo-server was started within the last "
-            "minute, it refuses every token while it boots: try again then"
-        )
 
     def _connect_error(self, error: httpx.ConnectError) -> XoError | _PassingError:
         text = str(error)
@@ -193,6 +190,14 @@ def untrusted(url: str, why: str) -> XoUnreachableError:
     )
 
 
+def refused(url: str) -> XoAuthError:
+    """A 401. An xo-server that still boots refuses good tokens too, though ``/ping`` already answers (observed)."""
+    return XoAuthError(
+        f"XO at {url} refused the token (401). Check the token file; if xo-server was started within the last minute, it "
+        "refuses every token while it boots: try again then"
+    )
+
+
 def said(body: bytes) -> str:
     """What XO said in an error body: ``error`` may be a string or an object, and the body may be HTML."""
     try:
@@ -200,7 +205,12 @@ def said(body: bytes) -> str:
     except (ValueError, TypeError, KeyError, RecursionError):
         return "no JSON in the answer"
     if isinstance(error, dict):
-        return "; ".join(
+        error = "; ".join(
             f"{field}: {told.get('message', told) if isinstance(told, dict) else told}" for field, told in error.items()
         )
-    return str(error)
+    return shortened(str(error) or "no reason given")
+
+
+def shortened(text: str) -> str:
+    """XO's own words, as long as a person reads them: an error may carry a whole object."""
+    return text if len(text) <= MAX_SAID else f"{text[:MAX_SAID]}..."

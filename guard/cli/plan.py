@@ -14,6 +14,7 @@ from guard.assess import Plan, make_plan
 from guard.cli import source
 from guard.cli.colour import style_for
 from guard.errors import UsageError
+from guard.estate.estate import PartName
 from guard.units import parse_duration
 from guard.views.documents import plan_document
 from guard.views.plan import plan_text
@@ -30,9 +31,10 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     if not timedelta() < within <= _FURTHEST:
         raise UsageError(f"--within {arguments.within!r}: expected more than 0 s, and at most {_FURTHEST.days} d")
     estate, policy, now = source.read(arguments, stderr, env)
-    start = source.parse_time(arguments.start) if arguments.start else now
+    start = source.parse_time(arguments.start) if arguments.start is not None else now
     plan = make_plan(estate, policy, now=now, start=start, within=within, only=arguments.schedule)
-    if arguments.schedule and not plan.runs and arguments.schedule not in _known(plan):
+    if arguments.schedule is not None and not plan.runs and arguments.schedule not in _known(plan):
+        source.require(estate, PartName.SCHEDULES)
         raise UsageError(f"--schedule {arguments.schedule!r}: XO has no schedule of that id or name")
     if arguments.json:
         stdout.write(msgspec.json.encode(plan_document(plan)).decode() + "\n")

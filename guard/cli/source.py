@@ -10,21 +10,24 @@ from pathlib import Path
 from typing import TextIO
 
 from guard.cli import clock
+from guard.cli.files import read_bounded
 from guard.cli.parser import DEFAULT_CONFIG
-from guard.errors import CaptureError, PolicyError, UsageError
+from guard.errors import CaptureError, PolicyError, UsageError, XoAnswerError, XoAuthError
 from guard.estate.capture import from_bytes
-from guard.estate.estate import Estate
+from guard.estate.estate import Estate, PartName
 from guard.policy.load import load
 from guard.policy.schema import Policy, default_policy
 
+MAX_POLICY_BYTES = 1024**2
+MAX_CAPTURE_BYTES = 512 * 1024**2
 FIRST_YEAR, LAST_YEAR = 2000, 2037  # XO's own tables of clock changes end with 2037 (moment-timezone)
 
 
 def read_policy_text(path: str) -> str:
     """Raises PolicyError."""
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_bounded(path, MAX_POLICY_BYTES).decode("utf-8-sig")
+    except (OSError, ValueError) as error:
         raise PolicyError(f"{path}: the policy cannot be read ({error}); name one with --config FILE") from error
 
 
@@ -38,8 +41,8 @@ def read(arguments: Namespace, stderr: TextIO, env: Mapping[str, str]) -> tuple[
     if arguments.estate is not None:
         policy = read_policy(arguments.config) if arguments.config else default_policy()
         try:
-            estate = from_bytes(Path(arguments.estate).read_bytes())
-        except OSError as error:
+            estate = from_bytes(read_bounded(arguments.estate, MAX_CAPTURE_BYTES))
+        except (OSError, ValueError) as error:
             raise CaptureError(f"{arguments.estate}: cannot be read ({error})") from error
         except CaptureError as error:
             raise CaptureError(f"{arguments.estate}: {error}") from error
@@ -85,6 +88,16 @@ def read_demo() -> Estate:
     world = demo.build(lambda: demo.DEMO_NOW)
     with running(world) as url:
         return asyncio.run(read_estate(XoSettings(url=url), Token(demo.TOKEN), clock=lambda: demo.DEMO_NOW))
+
+
+def require(estate: Estate, *names: PartName) -> None:
+    """What a command cannot answer without. Raises XoError: a list that was not read is not an empty one."""
+    for name in names:
+        part = estate.parts[name]
+        if not part.ok:
+            raise XoAnswerError(f"XO's {name.value} could not be read: {part.error}")
+        if not part.complete:
+            raise XoAuthError(f"XO may have filtered its {name.value}: the token's user is no administrator")
 
 
 def parse_time(text: str) -> datetime:

@@ -14,7 +14,7 @@ import msgspec
 from guard.errors import XoAnswerError, XoAuthError, XoBootingError, XoTimeoutError
 from guard.estate.estate import Estate, Part, PartName, XoIdentity
 from guard.estate.xo_records import BackupLog, CallJob, Job, RepositoryInfo, Vm
-from guard.http import Http, tls_context
+from guard.http import Http, refused, tls_context
 from guard.xo import reads
 from guard.xo.rpc import Rpc
 from guard.xo.token import Token
@@ -93,7 +93,7 @@ class _Reading:
         taken_at = self._clock()
         version = str(msgspec.json.decode(await self._rpc.call("system.getServerVersion")))
         check_version(version)
-        user = msgspec.json.decode(await self._rpc.call("session.signIn", {"token": token.reveal()}))
+        user = await self._sign_in(token)
         admin = isinstance(user, dict) and user.get("permission") == "admin"
         got = _Collected(self._clock, admin)
         try:
@@ -113,6 +113,12 @@ class _Reading:
             **{str(name): found for name, found in got.records.items()},
         )
 
+    async def _sign_in(self, token: Token) -> Any:  # noqa: ANN401  XO's user object
+        try:
+            return msgspec.json.decode(await self._rpc.call("session.signIn", {"token": token.reveal()}))
+        except XoAuthError as error:
+            raise refused(self._settings.url) from error
+
     async def _all(self, got: _Collected) -> None:
         info = asyncio.ensure_future(
             self._info()
@@ -123,6 +129,7 @@ class _Reading:
             await self._logs(got)
         except BaseException:
             info.cancel()
+            await asyncio.gather(info, return_exceptions=True)
             raise
         await asyncio.wait([info])
         await got.take(PartName.REPOSITORY_INFO, "remote.getAllInfo", self._info(info))
@@ -163,7 +170,12 @@ class _Reading:
             )
 
         asked = asyncio.ensure_future(ask())
-        await asyncio.wait([asked])
+        try:
+            await asyncio.wait([asked])
+        except BaseException:
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+            raise
 
         async def part(name: PartName) -> Any:  # noqa: ANN401  records of three parts
             return (await asked)[name]
