@@ -77,12 +77,14 @@ def make_agenda(
             notes.append(Note(text, unknown=True, schedule=schedule.id))
             continue
         firings.append(Firing(schedule, zone, own, members))
+        if not own:
+            continue
         if members:
             through = _through(estate, schedule, own, members, seconds_of, notes)
             dues += [due for due in through if after < due.at <= until]
         elif (schedule.job_id or "") in estate.job_by_id:
             dues += own
-        elif own and estate.parts[PartName.JOBS].usable and estate.parts[PartName.CALL_JOBS].usable:
+        elif estate.parts[PartName.JOBS].usable and estate.parts[PartName.CALL_JOBS].usable:
             text = f"Schedule {schedule.name}: its job {schedule.job_id or '(none)'} does not exist in XO; every start fails."
             notes.append(Note(text, unknown=True, schedule=schedule.id))
     return Agenda(tuple(firings), tuple(dues), tuple(notes))
@@ -123,12 +125,15 @@ def _through(
 ) -> list[DueTime]:
     """The due times of a sequence's members: one after another, by their usual durations (0 where none is known)."""
     known: list[Schedule] = []
+    lists = (PartName.SCHEDULES, PartName.JOBS, PartName.CALL_JOBS)
     for member in members:
         schedule = estate.schedule_by_id.get(member)
-        if schedule is None or (schedule.job_id or "") not in estate.job_by_id:
+        job = schedule.job_id or "" if schedule is not None else ""
+        if schedule is None or (job not in estate.job_by_id and job not in estate.call_job_by_id):
             # XO looks each member up when its turn comes and throws (packages/xo-server/src/api/schedule.mjs)
             text = f"Sequence {sequence.name}: XO stops it at the member {member}, which does not exist or has lost its job."
-            notes.append(Note(text, unknown=True, schedule=sequence.id))
+            if all(estate.parts[name].usable for name in lists):  # else a note tells that a list is not whole
+                notes.append(Note(text, unknown=True, schedule=sequence.id))
             break
         known.append(schedule)
     found = []
@@ -136,16 +141,17 @@ def _through(
         later = timedelta()
         for schedule in known:
             starts = tuple(start + later for start in due.starts)
-            found.append(
-                replace(
-                    due,
-                    schedule_id=schedule.id,
-                    job_id=schedule.job_id or "",
-                    at=due.at + later,
-                    starts=starts,
-                    via=due.schedule_id,
-                    sequence_at=due.at,
+            if (schedule.job_id or "") in estate.job_by_id:
+                found.append(
+                    replace(
+                        due,
+                        schedule_id=schedule.id,
+                        job_id=schedule.job_id or "",
+                        at=due.at + later,
+                        starts=starts,
+                        via=due.schedule_id,
+                        sequence_at=due.at,
+                    )
                 )
-            )
             later += timedelta(seconds=seconds_of(schedule.id) or 0)
     return found

@@ -72,8 +72,7 @@ def assess(outlook: Outlook, run: ExpectedRun, policy: Effective, zone: tzinfo) 
         rest = tuple(vm for vm in run.selection.ids if vm not in held)
         findings = run_checks(ALL, View(outlook, run, rest), options)
         holding = new_holds(findings, held, policy.on_unknown)
-        whole = any(not one.holds for one in holding)
-        if not holding or whole:
+        if not holding:
             break
         for one in holding:
             kept.append(one)
@@ -133,6 +132,7 @@ def make_plan(
     notes = (*agenda.notes, *_storms_ahead(agenda, policy, estate, start, until))
     if only is not None:
         mine = {"", *(one.id for one in estate.schedules if only in (one.id, one.name))}
+        mine |= {one.schedule.id for one in agenda.firings if mine.intersection(one.members)}
         notes = tuple(note for note in notes if note.schedule in mine)
     return Plan(estate=estate, now=now, start=start, until=until, runs=runs, notes=notes)
 

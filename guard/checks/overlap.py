@@ -9,6 +9,8 @@ from guard.checks.options import OverlapOptions
 from guard.checks.view import View, policy_fact
 from guard.estate.estate import PartName
 from guard.finding import Certainty, ClearedBy, Clears, Code, Finding, Harm, Level, Scope, ScopeKind
+from guard.mechanics.due import sequence_members
+from guard.mechanics.occupancy import RunningNow
 from guard.mechanics.outlook import ExpectedRun, repository_ids
 from guard.units import format_duration, plural
 
@@ -43,7 +45,7 @@ def evaluate(view: View, options: OverlapOptions) -> list[Finding]:
 def _running_now(view: View, options: OverlapOptions) -> Finding | None:
     job, due = view.run.job, view.run.due.at
     now = view.outlook.running.get(job.id)
-    if now is None:
+    if now is None or _came_before(view, now):
         return None
     end = now.ends_by(options.min_samples)
     meets, other = view.outlook.meets(view.run, options.min_samples)
@@ -64,10 +66,19 @@ def _running_now(view: View, options: OverlapOptions) -> Finding | None:
     )
 
 
+def _came_before(view: View, now: RunningNow) -> bool:
+    """Whether the run that goes on is an earlier member of the same turn of a sequence: XO waits for it."""
+    due = view.run.due
+    sequence = view.estate.schedule_by_id.get(due.via)
+    call = view.estate.call_job_by_id.get(sequence.job_id or "") if sequence is not None else None
+    if call is None or due.sequence_at is None or now.since is None:
+        return False
+    return now.since >= due.sequence_at and now.schedule in sequence_members(call)
+
+
 def _is_later_turn(view: View) -> bool:
     """Without a known end, a run that goes on now is held against the job's next due run only."""
-    job = view.run.job.id
-    return any(one.job.id == job and view.now < one.due.at < view.run.due.at for one in view.outlook.runs)
+    return any(view.now < one.due.at < view.run.due.at for one in view.outlook.of_job(view.run.job.id))
 
 
 def _predicted(view: View, options: OverlapOptions) -> Finding | None:
@@ -99,8 +110,9 @@ def _shared(view: View, options: OverlapOptions) -> list[Finding]:
     mine = view.run
     vms, targets = set(view.vms), _touched(mine)
     beside: list[str] = []
-    for other in view.outlook.runs:
-        if other.due.at > (mine.ends or mine.due.at):
+    end = mine.ends if mine.ends is not None and mine.seconds.samples >= options.min_samples else mine.due.at
+    for other in view.outlook.around(mine.due.at, end):
+        if other.due.at > mine.due.at and other.due.at >= end:
             break
         if other.job.id == mine.job.id or other.seconds.samples < options.min_samples or _over(other) <= mine.due.at:
             continue

@@ -128,9 +128,8 @@ def _space(view: View, options: RepositoryOptions, repositories: Sequence[Reposi
         rooms = [_joined(rooms)]
     measured = [room for room in rooms if room is not None]
     concurrency = view.run.settings.concurrency
-    share = 1 + options.margin_percent / 100
     held = {
-        room.scope.id: set(too_many(room.writings, concurrency, int(room.free / share)))
+        room.scope.id: set(too_many(room.writings, concurrency, _less_margin(room.free, options)))
         for room in measured
         if room.free is not None
     }
@@ -138,6 +137,11 @@ def _space(view: View, options: RepositoryOptions, repositories: Sequence[Reposi
     elsewhere = None in rooms or bool(target_sr_ids(view.run.job)) or len(held) < len(measured)
     nowhere = set() if elsewhere or not held else set.intersection(*held.values())
     return [finding for room in measured if (finding := _judge(view, options, room, nowhere)) is not None]
+
+
+def _less_margin(free: int, options: RepositoryOptions) -> int:
+    """The bytes a run may be expected to write where so many are free."""
+    return int(100 * free / (100 + options.margin_percent))
 
 
 def _room(view: View, repository: Repository) -> _Room | None:
@@ -165,16 +169,17 @@ def _mirrored(view: View, target: str) -> Writing:
 
 def _writing(view: View, vm_id: str, target: str) -> Writing:
     told = view.outlook.bytes_of(view.run, vm_id, target)
+    settings = view.outlook.settings_of(view.run, vm_id)
     if told.high is None:
         return Writing(least=0, most=told.most)
-    settings = view.outlook.settings_of(view.run, vm_id)
-    if view.run.job.mode != "full" or settings.export_retention < 1:
+    if settings.export_retention < 1:  # nothing is exported, unless a default that no API shows says otherwise
+        return Writing(least=0, most=told.high)
+    if view.run.job.mode != "full":
         return Writing(least=told.high, most=told.high)
-    # retention is full when the schedule has run that often; how large its oldest archive is, the newest ones tell
+    # retention is full when the VM has been sent that often; how large its oldest archive is, the newest ones tell
     transfers = view.outlook.history.transfers.get((view.run.job.id, vm_id, target), ())
     past = [one.size for one in transfers if one.schedule == view.run.schedule.id and one.size]
-    runs = view.outlook.history.runs.get(view.run.schedule.id, 0)
-    sure = runs >= settings.export_retention and bool(past) and settings.long_term_retention is None
+    sure = len(past) >= settings.export_retention and settings.long_term_retention is None
     freed, at_most = (min(past) if sure else 0), max((*past, told.high))
     if settings.delete_first:
         return Writing(least=max(0, told.high - at_most), most=told.high - min(told.high, freed))
@@ -197,13 +202,13 @@ def _joined(rooms: Sequence[_Room | None]) -> _Room | None:
 def _judge(view: View, options: RepositoryOptions, room: _Room, nowhere: set[str]) -> Finding | None:
     if room.free is None:
         return _unknown(view, room, f"whether the run fits cannot be told; {room.why_unknown}")
-    concurrency, share = view.run.settings.concurrency, 1 + options.margin_percent / 100
+    concurrency, available = view.run.settings.concurrency, _less_margin(room.free, options)
     writings = tuple(room.writings.values())
     need = peak(writings, concurrency, hopeful=True) or 0
     at_most = peak(writings, concurrency, hopeful=False)
-    if need * share > room.free:
+    if need > available:
         return _too_full(view, options, room, need, nowhere)
-    if at_most is None or at_most * share > room.free:
+    if at_most is None or at_most > available:
         bounds = f"from {format_bytes(need)}" + (f" to {format_bytes(at_most)}" if at_most is not None else " up")
         lacking = sum(1 for one in writings if one.most is None or one.least < one.most)
         who = (
@@ -237,9 +242,7 @@ def _too_full(view: View, options: RepositoryOptions, room: _Room, need: int, no
     with_margin = round(need * (1 + options.margin_percent / 100))
     kinds = [view.outlook.bytes_of(view.run, vm, room.scope.id).full for vm in room.writings if vm]
     told = f"{plural(kinds.count(True), 'full backup')}, {plural(kinds.count(False), 'delta')}, " if kinds else ""
-    mine = too_many(
-        room.writings, view.run.settings.concurrency, int((room.free or 0) / (1 + options.margin_percent / 100))
-    )
+    mine = too_many(room.writings, view.run.settings.concurrency, _less_margin(room.free or 0, options))
     holds = tuple(vm for vm in mine if vm in nowhere and vm)
     whole = "" in nowhere
     blocks = bool(holds) or whole

@@ -123,9 +123,7 @@ def _others(view: View, sr_id: str) -> tuple[int, list[str]]:
     mine = set(view.vms)
     by_job: dict[tuple[str, str], list[Need]] = {}
     names: dict[str, str] = {}
-    for other in view.outlook.runs:
-        if other.due.at > end:
-            break
+    for other in view.outlook.around(start, end):
         if other.job.id == view.run.job.id or (other.ends or other.due.at) < start:
             continue
         by_vm = _needs(view.outlook, other, (vm for vm in other.selection.ids if vm not in mine)).get(sr_id, {})
@@ -147,7 +145,9 @@ def _space(view: View, sr: Sr, free: int, by_vm: dict[str, list[Need | None]]) -
     alone = {vm: total(needs) for vm, needs in known.items()}
     certain = tuple(vm for vm, need in alone.items() if need.lower > free)
     if certain:
-        findings.append(_finding(view, sr, free, certain, alone[certain[0]], Certainty.CERTAIN, 0, []))
+        need = total(need for vm in certain for need in known[vm])
+        who = view.vm_name(certain[0]) if len(certain) == 1 else plural(len(certain), "VM")
+        findings.append(_finding(view, sr, free, certain, need, Certainty.CERTAIN, who=who))
         known = {vm: needs for vm, needs in known.items() if vm not in certain}
     if not known:
         return findings
@@ -159,7 +159,7 @@ def _space(view: View, sr: Sr, free: int, by_vm: dict[str, list[Need | None]]) -
     if whole.known > left:
         too_many = _drop_until_fits(alone, known, left)
         sure = Certainty.CERTAIN if whole.lower > free else Certainty.LIKELY
-        findings.append(_finding(view, sr, free, too_many, whole, sure, others, names))
+        findings.append(_finding(view, sr, free, too_many, whole, sure, others=others, names=names))
     elif whole.expected is None:
         guess = [vm for vm in known if alone[vm].expected is None]
         findings.append(
@@ -193,15 +193,16 @@ def _finding(
     held: tuple[str, ...],
     need: Total,
     certainty: Certainty,
-    others: int,
-    names: list[str],
+    *,
+    who: str = "this run",
+    others: int = 0,
+    names: Iterable[str] = (),
 ) -> Finding:
     beside = (
         f"; {format_bytes(others)} go to other runs at that time ({', '.join(sorted(set(names))[:3])})"
         if others
         else ""
     )
-    who = view.vm_name(held[0]) if certainty is Certainty.CERTAIN and len(held) == 1 else "this run"
     return Finding(
         code=SR_NO_SPACE.id,
         check="sr_space",

@@ -47,14 +47,13 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
 class History:
     """``seconds``: run durations by schedule id. ``transfers``: by (job id, VM id, target id), oldest first.
 
-    ``run_bytes``: bytes of each whole run by (schedule id, target id). ``runs``: how many runs of a schedule wrote
-    something. ``last_vms``: the VMs of the newest whole run of a schedule that named them. ``running``: by run id.
+    ``run_bytes``: bytes of each whole run by (schedule id, target id). ``last_vms``: the VMs of the newest whole run of a
+    schedule that named them. ``running``: by run id.
     """
 
     seconds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     transfers: Mapping[tuple[str, str, str], tuple[Transfer, ...]] = field(default_factory=dict)
     run_bytes: Mapping[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
-    runs: Mapping[str, int] = field(default_factory=dict)
     last_vms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     running: Mapping[str, Running] = field(default_factory=dict)
 
@@ -100,7 +99,6 @@ def read_history(logs: Iterable[BackupLog]) -> History:
         seconds={key: tuple(values[-KEPT_DURATIONS:]) for key, values in seconds.items()},
         transfers={key: tuple(values) for key, values in transfers.items()},
         run_bytes={key: tuple(values[-KEPT_SAMPLES:]) for key, values in run_bytes.items()},
-        runs={key: len(values) for key, values in seconds.items()},
         last_vms=last_vms,
         running=running,
     )

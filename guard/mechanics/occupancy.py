@@ -27,11 +27,15 @@ class Due(Protocol):
 
 @dataclass(frozen=True)
 class RunningNow:
-    """A run that goes on now. ``ends`` by the P90 of its schedule's ``samples`` runs; None: it takes longer than usual."""
+    """A run that goes on now. ``ends`` by the P90 of its schedule's ``samples`` runs; None: it takes longer than usual.
+
+    ``schedule``: the id of its schedule, '' where its log was not read.
+    """
 
     since: datetime | None
     ends: datetime | None
     samples: int
+    schedule: str = ""
 
     def ends_by(self, min_samples: int) -> datetime | None:
         """When it ends, where at least so many past runs tell."""

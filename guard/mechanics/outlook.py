@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -52,6 +53,9 @@ class Outlook:
         self.selector = Selector(estate)
         self.snapshot_needs: dict[tuple[str, str], tuple[tuple[str, Need | None], ...]] = {}
         self._runs: tuple[ExpectedRun, ...] = ()
+        self._dues: list[datetime] = []
+        self._longest = timedelta()
+        self._of_job: dict[str, list[ExpectedRun]] = {}
         self._selections: dict[str, Selection] = {}
         self._bytes: dict[tuple[str, str, str], Bytes] = {}
         self._collisions: dict[tuple[str, int], Mapping[DueTime, Due | None]] = {}
@@ -64,7 +68,21 @@ class Outlook:
     @runs.setter
     def runs(self, runs: Sequence[ExpectedRun]) -> None:
         self._runs = tuple(sorted(runs, key=lambda run: (run.due.at, run.schedule.name, run.schedule.id)))
+        self._dues = [run.due.at for run in self._runs]
+        self._longest = max((run.ends - run.due.at for run in self._runs if run.ends is not None), default=timedelta())
+        self._of_job = {}
+        for run in self._runs:
+            self._of_job.setdefault(run.job.id, []).append(run)
         self._collisions.clear()
+
+    def around(self, begin: datetime, end: datetime) -> tuple[ExpectedRun, ...]:
+        """The runs due by ``end`` that may still go on at ``begin``: a month of hourly runs is not walked for each."""
+        first = bisect_left(self._dues, begin - self._longest)
+        return self._runs[first : bisect_right(self._dues, end)]
+
+    def of_job(self, job_id: str) -> Sequence[ExpectedRun]:
+        """The runs of one job, by due time."""
+        return self._of_job.get(job_id, ())
 
     @cached_property
     def history(self) -> History:
@@ -82,7 +100,7 @@ class Outlook:
         since = datetime.fromtimestamp(log.since / 1000, UTC)
         usual = quantiles(self.history.seconds.get(log.schedule, ()))
         ends = None if usual.p90 is None else since + timedelta(seconds=usual.p90)
-        return RunningNow(since, ends if ends is not None and ends > self.now else None, usual.samples)
+        return RunningNow(since, ends if ends is not None and ends > self.now else None, usual.samples, log.schedule)
 
     def meets(self, run: ExpectedRun, min_samples: int) -> tuple[bool, ExpectedRun | None]:
         """Whether a run of the same job still goes on at this due time, and which due run that is.
@@ -91,8 +109,7 @@ class Outlook:
         """
         key = (run.job.id, min_samples)
         if key not in self._collisions:
-            mine = [one for one in self.runs if one.job.id == run.job.id]
-            self._collisions[key] = collisions(mine, self.running.get(run.job.id), min_samples)
+            self._collisions[key] = collisions(self.of_job(run.job.id), self.running.get(run.job.id), min_samples)
         found = self._collisions[key]
         other = found.get(run.due)
         return run.due in found, other if isinstance(other, ExpectedRun) else None

@@ -47,7 +47,11 @@ def peak(writings: Sequence[Writing], concurrency: int, *, hopeful: bool) -> int
 
 
 def too_many(writings: Mapping[str, Writing], concurrency: int, available: int) -> tuple[str, ...]:
-    """The VMs to hold, largest first, until what is known of the rest fits."""
+    """The VMs to hold, largest first, until what is known of the rest fits; none where all do.
+
+    What a held VM would have deleted is missing for the rest, so one more to hold may fit less; then these may be more
+    than the fewest.
+    """
     largest_first = sorted(writings, key=lambda one: (-writings[one].least, one))
 
     def fits_without(count: int) -> bool:
@@ -55,5 +59,5 @@ def too_many(writings: Mapping[str, Writing], concurrency: int, available: int) 
         staying = [writing for vm, writing in writings.items() if vm not in held]
         return (peak(staying, concurrency, hopeful=True) or 0) <= available
 
-    count = bisect_left(range(len(largest_first) + 1), x=True, key=fits_without)
+    count = 0 if fits_without(0) else bisect_left(range(len(largest_first) + 1), x=True, key=fits_without)
     return tuple(largest_first[:count])

@@ -102,3 +102,40 @@ def test_what_xo_cannot_run_is_an_error_with_its_position(cron):
     with pytest.raises(CronError, match="position") as caught:
         night(cron, SPRING)
     assert 0 <= caught.value.position <= len(cron)
+
+
+def test_a_year_in_paris_has_one_due_time_a_day_and_two_of_them_start_twice():
+    schedule = Schedule(id="s", cron="30 2 * * *")
+    year = due_times(
+        schedule, zone="Europe/Paris", after=datetime(2026, 7, 1, tzinfo=UTC), until=datetime(2027, 7, 1, tzinfo=UTC)
+    )
+    assert len(year) == 365
+    assert [f"{due.at:%d %b}" for due in year if len(due.starts) == 2] == ["25 Oct", "28 Mar"]
+    assert max(len(due.starts) for due in year) == 2
+
+
+def test_a_schedule_that_is_due_once_a_year_is_found_across_xos_longest_timer():
+    schedule = Schedule(id="s", cron="0 12 1 jan *")
+    found = due_times(
+        schedule, zone="Europe/Paris", after=SPRING - timedelta(days=1), until=SPRING + timedelta(days=365)
+    )
+    assert [f"{due.at:%Y-%m-%d %H:%M}" for due in found] == ["2028-01-01 11:00"]
+
+
+def test_a_storm_that_xos_timer_does_not_reach_is_no_due_time():
+    storm = next_storm("30,55 2,4 * * 0", "Europe/Paris", SPRING - timedelta(days=1), SPRING + timedelta(days=1))
+    assert (storm.first, storm.reached) == (SPRING + timedelta(minutes=30), False)
+    assert not [due for due in night("30,55 2,4 * * 0", SPRING) if due.storm]
+
+
+def test_another_hour_is_not_offered_beyond_midnight_where_that_would_change_the_day():
+    santiago = datetime(2027, 9, 1, tzinfo=UTC)  # there the clocks skip the hour after midnight
+    assert storm_free("0,30 0 * * *", "America/Santiago", santiago) == ("0,30 23 * * *", "0,30 1 * * *")
+    assert storm_free("0,30 0 * * 0", "America/Santiago", santiago) == ("0,30 1 * * 0",)
+
+
+def test_an_hour_the_schedule_has_already_is_not_offered_and_none_twice():
+    assert storm_free("*/10 2,3 * * *", "Europe/Paris", SPRING) == ("*/10 1,3 * * *", "*/10 3,4 * * *")
+    but_one = ",".join(str(hour) for hour in range(24) if hour != 1)
+    kept = ",".join(str(hour) for hour in range(24) if hour != 2)
+    assert storm_free(f"0,30 {but_one} * * *", "Europe/Paris", SPRING) == (f"0,30 {kept} * * *",)

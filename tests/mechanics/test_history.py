@@ -62,7 +62,7 @@ def test_a_run_that_moved_something_counts_though_it_failed_and_one_that_was_ski
         run(1, vm_task("a", transfer(5, False, 1)), vm_task("b", status="failure"), status="failure"),
         run(2, vm_task("a", status="skipped"), status="skipped"),
     )
-    assert (found.seconds, found.runs) == ({"s": (60.0,)}, {"s": 1})
+    assert found.seconds == {"s": (60.0,)}
 
 
 def test_a_run_of_less_than_half_the_vms_is_no_sample_and_no_baseline():

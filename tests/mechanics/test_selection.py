@@ -156,3 +156,15 @@ def test_the_first_rule_that_leaves_a_vm_out_is_named(pattern, candidate, said):
 
 def test_a_vm_without_tags_has_not_opted_out():
     assert not opted_out(msgspec.convert({"id": "a"}, Vm))
+
+
+def test_jobs_that_look_at_the_same_properties_share_one_grouping_of_the_vms():
+    estate = Estate(
+        xo=XoIdentity(url="", version="", admin=True),
+        taken_at=NOW,
+        parts={},
+        vms=(vm("a", tags=["prod"]), vm("b", tags=["test"]), vm("c", tags=["prod"])),
+    )
+    selector = Selector(estate)
+    for tag, ids in (("prod", ("a", "c")), ("test", ("b",)), ("none", ())):
+        assert selector.select(job({"tags": [tag]})).ids == ids

@@ -1,0 +1,624 @@
+"""Backup repositories: gone, unreachable, too full (failure-modes.md 3.8, 4.1, 9.2; xo-api.md 3.1.2, 3.4)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from guard.checks.repository import CHECK
+from guard.checks.run import run_checks
+from guard.estate.estate import PartName
+from guard.finding import Certainty, ClearedBy, Clears, Harm, Level, Scope, ScopeKind
+from msgspec import UNSET
+from tests.builders import (
+    GIB,
+    LAST_NIGHT,
+    NOW,
+    facts,
+    found,
+    make_estate,
+    make_job,
+    make_log,
+    make_repository,
+    make_repository_info,
+    make_snapshot,
+    make_transfer,
+    make_vbd,
+    make_vdi,
+    make_view,
+    make_vm,
+    make_vm_task,
+    read,
+)
+
+
+def said(options=None, rest=None, **world):
+    """What is said; ``rest``: the VMs still in question."""
+    return found(CHECK, make_view(make_estate(**world), vms=rest), **(options or {}))
+
+
+def told(findings):
+    """(code without its first word, level, repository) of each finding."""
+    return [(one.code.removeprefix("REPOSITORY_"), one.level, one.scope.id) for one in findings]
+
+
+def room(*free, size=UNSET):
+    """Free bytes of "repo", "repo2", ...; their size does not tell unless given."""
+    names = ["repo", "repo2", "repo3"]
+    return {
+        "repository_info": {
+            name: make_repository_info(size=size, available=one) for name, one in zip(names, free, strict=False)
+        }
+    }
+
+
+def targets(*ids, **xo):
+    """A job that sends to these repositories, each healthy."""
+    return {
+        "jobs": [make_job(remotes={"id": {"__or": list(ids)}}, **xo)],
+        "repositories": [make_repository(one) for one in ids],
+    }
+
+
+def job_of(*vms, remotes=("repo",), settings=None, **xo):
+    """A job of these VMs, each with a disk of its own of 500 GiB, 400 of them in use, and a delta base."""
+    ids = {"id": {"__or": list(vms)}}
+    kept = {"schedule": {"exportRetention": 7} | (settings or {})}
+    return targets(*remotes, vms=ids, settings=kept, **xo) | {
+        "vms": [make_vm(vm) for vm in vms],
+        "vbds": [make_vbd(vm, f"{vm}-disk") for vm in vms],
+        "vdis": [make_vdi(f"{vm}-disk", size=500 * GIB, usage=400 * GIB) for vm in vms],
+        "vdi_snapshots": [make_snapshot(f"{vm}-snap", of=f"{vm}-disk", vm=vm) for vm in vms],
+    }
+
+
+def nights(count, *targets, full=False, schedule="schedule", **sizes):
+    """So many past runs that sent these sizes in GiB, VM by VM, to each target."""
+    return [
+        make_log(
+            *(
+                make_vm_task(vm, *(make_transfer(gib * GIB, target, full=full) for target in targets or ("repo",)))
+                for vm, gib in sizes.items()
+            ),
+            schedule=schedule,
+            start=LAST_NIGHT - timedelta(days=night),
+            id=f"{schedule}-{night}-{full}",
+        )
+        for night in range(count)
+    ]
+
+
+def test_a_healthy_estate_has_nothing_to_say():
+    assert said() == []
+
+
+# Disabled or gone
+
+
+@pytest.mark.parametrize(
+    ("repositories", "state"),
+    [
+        ([make_repository(), make_repository("repo2", enabled=False)], "is disabled"),
+        ([make_repository()], "does not exist in XO any more"),
+    ],
+)
+def test_one_target_of_two_that_xo_leaves_out_silently_is_a_warning(repositories, state):
+    (finding,) = said(**targets("repo", "repo2") | {"repositories": repositories})
+    assert told([finding]) == [("DISABLED", Level.WARN, "repo2")]
+    assert (finding.certainty, finding.harm, finding.holds) == (Certainty.CERTAIN, Harm.NONE, ())
+    assert finding.summary == f"Backup repository repo2 {state}; XO leaves it out silently and reports a success."
+    assert finding.clears == Clears(ClearedBy.PERSON)
+    assert facts(finding) == {"enabled": read(False if "disabled" in state else None, "", "repositories")}
+
+
+def test_a_disabled_repository_is_named_as_xo_names_it():
+    world = targets("repo", "repo2") | {
+        "repositories": [make_repository(), make_repository("repo2", name="nas", enabled=False)]
+    }
+    (finding,) = said(**world)
+    assert finding.scope == Scope(ScopeKind.REPOSITORY, "repo2", "nas")
+
+
+@pytest.mark.parametrize("srs", [UNSET, {"id": "sr"}])
+def test_with_no_target_left_xo_refuses_the_whole_run_its_replication_too(srs):
+    world = targets("repo", "repo2", srs=srs) | {"repositories": [make_repository(enabled=False)]}
+    findings = said(**world)
+    assert told(findings) == [("DISABLED", Level.BLOCK, "repo"), ("DISABLED", Level.BLOCK, "repo2")]
+    assert all(one.holds == () and "refuses the whole run" in one.summary for one in findings)
+
+
+def test_a_job_without_repositories_has_none_that_could_be_gone():
+    assert said(jobs=[make_job(remotes=UNSET, srs={"id": "sr"})]) == []
+    assert said(jobs=[make_job(remotes={"id": {"__or": []}})]) == []
+
+
+def test_a_metadata_job_loses_one_copy_or_all():
+    metadata = targets("repo", "repo2", type="metadataBackup", mode=UNSET, vms=UNSET)
+    (finding,) = said(**metadata | {"repositories": [make_repository()]})
+    assert (finding.level, "the copy to it fails" in finding.summary) == (Level.WARN, True)
+    assert [one.level for one in said(**metadata | {"repositories": []})] == [Level.BLOCK, Level.BLOCK]
+
+
+# Unreachable
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (
+            {"message": "Command failed with exit code 32: mount", "code": "X"},
+            "Command failed with exit code 32: mount",
+        ),
+        ({"code": "EACCES"}, "EACCES"),
+        ({"stack": "..."}, "an error without text"),
+        ("mount failed", "mount failed"),
+    ],
+)
+def test_the_only_target_that_xo_could_not_use_stands_in_the_way(error, text):
+    (finding,) = said(repositories=[make_repository(error=error)])
+    assert told([finding]) == [("UNREACHABLE", Level.BLOCK, "repo")]
+    assert (finding.certainty, finding.harm, finding.holds) == (Certainty.LIKELY, Harm.NONE, ())
+    assert (
+        finding.summary
+        == f"Backup repository repo: XO's last attempt to use it failed ({text}); no other target is left."
+    )
+    assert finding.clears == Clears(ClearedBy.REMEDY)
+    assert facts(finding) == {"error": read(text, "", "repositories")}
+
+
+@pytest.mark.parametrize("error", [None, UNSET, ""])
+def test_no_error_is_no_error(error):
+    assert said(repositories=[make_repository(error=error)]) == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "off", "srs", "expected"),
+    [
+        (["repo"], [], UNSET, [("UNREACHABLE", Level.WARN, "repo")]),
+        (["repo"], ["repo2"], UNSET, [("DISABLED", Level.WARN, "repo2"), ("UNREACHABLE", Level.BLOCK, "repo")]),
+        (["repo"], ["repo2"], {"id": "sr"}, [("DISABLED", Level.WARN, "repo2"), ("UNREACHABLE", Level.WARN, "repo")]),
+        (["repo", "repo2"], [], UNSET, [("UNREACHABLE", Level.BLOCK, "repo"), ("UNREACHABLE", Level.BLOCK, "repo2")]),
+        (
+            ["repo", "repo2"],
+            [],
+            {"id": "sr"},
+            [("UNREACHABLE", Level.WARN, "repo"), ("UNREACHABLE", Level.WARN, "repo2")],
+        ),
+        (["repo"], ["repo"], UNSET, [("DISABLED", Level.WARN, "repo")]),
+    ],
+)
+def test_an_unreachable_target_is_a_warning_while_another_is_left(broken, off, srs, expected):
+    repositories = [
+        make_repository(one, enabled=one not in off, error="boom" if one in broken else UNSET)
+        for one in ("repo", "repo2")
+    ]
+    world = targets("repo", "repo2", srs=srs) | room(500 * GIB, 500 * GIB) | {"repositories": repositories}
+    assert told(said(**world)) == expected
+
+
+# Space
+
+
+def deltas(free, *, count=1, gib=100, size=UNSET, **world):
+    """One VM that sends deltas of so many GiB."""
+    return job_of("vm") | {"logs": nights(count, vm=gib)} | room(free, size=size) | world
+
+
+@pytest.mark.parametrize(
+    ("margin", "free", "full"),
+    [
+        (5, 105 * GIB, False),
+        (5, 105 * GIB - 1, True),
+        (0, 100 * GIB, False),
+        (0, 100 * GIB - 1, True),
+        (50, 150 * GIB, False),
+        (50, 150 * GIB - 1, True),
+        (5, 0, True),
+    ],
+)
+def test_a_run_fits_that_leaves_the_margin(margin, free, full):
+    assert told(said({"margin_percent": margin}, **deltas(free))) == (
+        [("NO_SPACE", Level.BLOCK, "repo")] if full else []
+    )
+
+
+def test_where_a_fraction_of_a_byte_is_missing_the_run_either_fits_or_is_held():
+    world = job_of("vm") | room(98_580_704_882)
+    log = make_log(make_vm_task("vm", make_transfer(89_618_822_620)))
+    for finding in said({"margin_percent": 10}, **world, logs=[log]):
+        assert (finding.level, finding.holds) == (Level.BLOCK, ("vm",))
+
+
+def test_too_little_space_is_told_with_its_figures():
+    (finding,) = said(**deltas(50 * GIB))
+    assert (finding.check, finding.certainty, finding.harm) == ("repository", Certainty.LIKELY, Harm.REPOSITORY)
+    assert (finding.scope, finding.holds) == (Scope(ScopeKind.REPOSITORY, "repo", "repo"), ("vm",))
+    assert finding.summary == (
+        "Backup repository repo: 50.0 GiB free, this run is expected to write up to 105.0 GiB "
+        "(0 full backups, 1 delta, 5 % margin)."
+    )
+    assert "Free 55.0 GiB on repo" in finding.remedy
+    assert finding.clears == Clears(ClearedBy.PERSON)
+    assert facts(finding) == {
+        "available": (50 * GIB, "bytes", "XO's repository_info", None),
+        "need_p90": read(100 * GIB, "bytes", "logs"),
+        "vms_without_forecast": read(0, "VMs", "logs"),
+        "margin": (5.0, "%", "policy", None),
+    }
+
+
+def test_the_largest_vms_are_held_until_the_rest_fits():
+    world = job_of("a", "b", "c", "d") | {"logs": nights(3, a=10, b=60, c=30, d=40)}
+    held = {free: [one.holds for one in said(**world, **room(free * GIB))] for free in (147, 146, 84, 83, 42, 41, 10)}
+    assert held == {
+        147: [],
+        146: [("b",)],
+        84: [("b",)],
+        83: [("b", "d")],
+        42: [("b", "d")],
+        41: [("b", "d", "c")],
+        10: [("b", "d", "c", "a")],
+    }
+
+
+def test_only_the_vms_still_in_question_write():
+    world = job_of("a", "b") | {"logs": nights(3, a=60, b=60)} | room(100 * GIB)
+    assert [one.holds for one in said(**world)] == [("a",)]
+    assert said(rest=("b",), **world) == []
+
+
+@pytest.mark.parametrize(
+    ("size", "free", "percent", "low"),
+    [
+        (2000, 200, 10, False),
+        (2000, 199, 10, True),
+        (2000, 600, 30, False),
+        (2000, 599, 30, True),
+        (2000, 199, 0, False),
+        (UNSET, 199, 10, False),
+    ],
+)
+def test_a_repository_with_little_left_is_a_trend_even_where_the_run_fits(size, free, percent, low):
+    size = size if size is UNSET else size * GIB
+    findings = said({"warn_free_percent": percent}, **deltas(free * GIB, size=size))
+    assert [(one.level, one.certainty, one.holds) for one in findings] == [(Level.WARN, Certainty.TREND, ())] * low
+
+
+def test_little_left_is_told_with_its_figures():
+    (finding,) = said(**deltas(199 * GIB, size=2000 * GIB))
+    assert finding.summary == "Backup repository repo: 10 % free (199.0 GiB); this run fits with 105.0 GiB."
+    assert facts(finding)["warn_free"] == (10.0, "%", "policy", None)
+    assert finding.harm is Harm.NONE
+
+
+def test_a_run_that_does_not_fit_is_not_told_to_be_merely_tight():
+    assert told(said(**deltas(50 * GIB, size=2000 * GIB))) == [("NO_SPACE", Level.BLOCK, "repo")]
+
+
+# Several targets
+
+
+def two(*free, sizes=None, remotes=("repo", "repo2"), **xo):
+    """Two targets, by default one full and one with room."""
+    sizes = sizes or {"vm": 100}
+    return (
+        job_of(*sizes, remotes=remotes, **xo)
+        | {"logs": nights(3, *remotes, **sizes)}
+        | room(*(gib * GIB for gib in free))
+    )
+
+
+def test_one_full_target_of_two_is_a_warning_and_holds_nobody():
+    (finding,) = said(**two(50, 500))
+    assert told([finding]) == [("NO_SPACE", Level.WARN, "repo")]
+    assert (finding.harm, finding.holds) == (Harm.NONE, ("vm",))
+    assert finding.summary.endswith("; the VMs that fail there still have another target.")
+
+
+def test_two_full_targets_hold_what_fits_on_neither():
+    findings = said(**two(50, 60))
+    assert [(one.level, one.harm, one.holds) for one in findings] == [(Level.BLOCK, Harm.REPOSITORY, ("vm",))] * 2
+
+
+def test_a_vm_that_fits_on_one_of_two_is_not_held():
+    world = job_of("a", "b", remotes=("repo", "repo2")) | room(100 * GIB, 60 * GIB)
+    sent = [nights(1, "repo", a=90, b=80), nights(1, "repo2", schedule="x", a=30, b=90)]
+    findings = said(**world, logs=[log for logs in sent for log in logs])
+    # a is too many on the first, b on the second
+    assert [(one.scope.id, one.level, one.holds) for one in findings] == [
+        ("repo", Level.WARN, ("a",)),
+        ("repo2", Level.WARN, ("b",)),
+    ]
+
+
+ELSEWHERE = {
+    "a replication SR": two(50, remotes=["repo"], srs={"id": "sr"}),
+    "an object store": two(50) | {"repositories": [make_repository(), make_repository("repo2", url="s3://bucket")]},
+    "an object store over http": two(50)
+    | {"repositories": [make_repository(), make_repository("repo2", url="s3+http://bucket")]},
+    "Azure": two(50) | {"repositories": [make_repository(), make_repository("repo2", url="azure://a/b")]},
+}
+
+
+@pytest.mark.parametrize("world", ELSEWHERE.values(), ids=ELSEWHERE)
+def test_what_takes_a_vm_elsewhere_makes_a_full_target_a_warning(world):
+    (finding,) = said(**world)
+    assert told([finding]) == [("NO_SPACE", Level.WARN, "repo")]
+
+
+def test_a_target_without_figures_may_take_what_the_full_one_does_not():
+    assert told(said(**two(50))) == [("NO_SPACE", Level.WARN, "repo"), ("NO_SPACE", Level.UNKNOWN, "repo2")]
+
+
+@pytest.mark.parametrize("lost", [{"enabled": False}, {"error": "boom"}])
+def test_a_target_that_is_out_takes_nothing(lost):
+    world = two(50, 500) | {"repositories": [make_repository(), make_repository("repo2", **lost)]}
+    (space,) = [one for one in said(**world) if one.code == "REPOSITORY_NO_SPACE"]
+    assert (space.level, space.scope.id, space.holds) == (Level.BLOCK, "repo", ("vm",))
+
+
+def test_an_object_store_takes_what_comes():
+    assert said(**deltas(0) | {"repositories": [make_repository(url="s3://bucket")], "repository_info": {}}) == []
+
+
+@pytest.mark.parametrize(
+    ("info", "reading", "why"),
+    [
+        ({}, {}, "XO gave no free space for it"),
+        ({"repo": make_repository_info(available=UNSET)}, {}, "XO gave no free space for it"),
+        ({}, {PartName.REPOSITORY_INFO: {"ok": False, "error": "XO answered 500."}}, "XO answered 500."),
+    ],
+)
+def test_without_figures_whether_a_run_fits_is_unknown(info, reading, why):
+    (finding,) = said(**deltas(0) | {"repository_info": info, "reading": reading})
+    assert told([finding]) == [("NO_SPACE", Level.UNKNOWN, "repo")]
+    assert finding.summary == f"Backup repository repo: whether the run fits cannot be told; {why}."
+    assert finding.holds == ()
+    assert facts(finding) == {"available": (None, "bytes", "XO's repository_info", None)}
+
+
+# Distributed backups
+
+
+@pytest.mark.parametrize(
+    ("free", "level"), [((60, 60), None), ((105, 0), None), ((52, 52), Level.BLOCK), ((0, 0), Level.BLOCK)]
+)
+def test_distributed_backups_fit_into_the_free_space_of_all_repositories(free, level):
+    findings = said(**two(*free, sizes={"a": 50, "b": 50}, settings={"distributeBackups": True}))
+    assert [one.level for one in findings] == ([level] if level else [])
+    if level:
+        assert findings[0].scope.name == "repo + repo2"
+        assert findings[0].holds == (("a",) if free == (52, 52) else ("a", "b"))
+
+
+def test_distributed_backups_to_a_single_repository_are_ordinary():
+    (finding,) = said(**two(50, remotes=["repo"], settings={"distributeBackups": True}))
+    assert (finding.level, finding.scope.name) == (Level.BLOCK, "repo")
+
+
+def test_distributed_backups_with_one_repository_without_figures_are_unknown():
+    (finding,) = said(**two(50, settings={"distributeBackups": True}))
+    assert (finding.level, finding.scope.name) == (Level.UNKNOWN, "repo + repo2")
+    assert "XO gave no free space for it" in finding.summary
+
+
+def test_distributed_backups_with_an_object_store_take_what_comes():
+    world = two(50, settings={"distributeBackups": True})
+    assert said(**world | {"repositories": [make_repository(), make_repository("repo2", url="s3://bucket")]}) == []
+
+
+# Full backups and what retention deletes meanwhile
+
+
+def fulls(free, *, count=7, **settings):
+    """Three VMs of 100 GiB each that have been sent so often."""
+    return job_of("a", "b", "c", mode="full", settings=settings) | {
+        "logs": nights(count, full=True, a=100, b=100, c=100),
+        **room(free),
+    }
+
+
+@pytest.mark.parametrize(("concurrency", "need"), [(1, 105), (2, 210), (0, 315), (9, 315)])
+def test_what_retention_deletes_after_each_vm_is_given_back_to_the_next(concurrency, need):
+    assert said(**fulls(need * GIB, concurrency=concurrency)) == []
+    (finding,) = said(**fulls(need * GIB - 1, concurrency=concurrency))
+    assert finding.level is Level.BLOCK
+    assert facts(finding)["need_p90"][0] == need * 100 // 105 * GIB
+    assert "3 full backups, 0 deltas" in finding.summary
+
+
+def test_xo_works_on_two_vms_at_once_unless_the_job_says_otherwise():
+    assert [one.level for one in said(**fulls(210 * GIB - 1))] == [Level.BLOCK]
+    assert said(**fulls(210 * GIB)) == []
+
+
+@pytest.mark.parametrize(
+    ("free", "level"),
+    [(315 * GIB, None), (315 * GIB - 1, Level.UNKNOWN), (105 * GIB, Level.UNKNOWN), (104 * GIB, Level.BLOCK)],
+)
+@pytest.mark.parametrize(
+    "unsure",
+    [
+        {"count": 6},
+        {"exportRetention": 8},
+        {"longTermRetention": {"daily": {"retention": 3, "settings": {}}}},
+    ],
+)
+def test_with_too_few_past_runs_what_retention_deletes_is_unknown_and_no_block(free, level, unsure):
+    assert [one.level for one in said(**fulls(free, concurrency=1, **unsure))] == ([level] if level else [])
+
+
+def test_a_vm_that_came_to_the_job_lately_has_no_archive_to_delete():
+    world = job_of("a", "b", mode="full", settings={"concurrency": 1}) | room(150 * GIB)
+    logs = [*nights(1, full=True, a=100, b=100), *nights(7, full=True, b=100)[1:]]
+    assert [one.level for one in said(**world, logs=logs)] == [Level.UNKNOWN]
+    assert said(**world, logs=nights(7, full=True, a=100, b=100)) == []
+
+
+def test_archives_of_another_schedule_are_not_deleted():
+    world = fulls(150 * GIB, concurrency=1)
+    logs = nights(7, full=True, schedule="weekly", a=100, b=100, c=100)
+    assert [one.level for one in said(**world | {"logs": logs})] == [Level.UNKNOWN]
+
+
+def test_the_smallest_archive_is_surely_given_back_and_the_largest_perhaps():
+    logs = [*nights(6, full=True, a=100, b=100), *nights(7, full=True, a=40, b=40)[6:]]
+    world = job_of("a", "b", mode="full", settings={"concurrency": 1}) | {"logs": logs}
+    # b comes to lie beside what is left of a: 100 + 100 - 40 at most, 100 at least
+    assert said(**world, **room(168 * GIB)) == []
+    assert [one.level for one in said(**world, **room(168 * GIB - 1))] == [Level.UNKNOWN]
+    assert [one.level for one in said(**world, **room(105 * GIB - 1))] == [Level.BLOCK]
+
+
+@pytest.mark.parametrize(("vm", "level"), [("a", Level.UNKNOWN), ("other", None)])
+def test_the_retention_of_the_vm_itself_counts(vm, level):
+    world = fulls(105 * GIB, concurrency=1)
+    settings = {"schedule": {"exportRetention": 7, "concurrency": 1}, vm: {"exportRetention": 30}}
+    job = make_job(mode="full", vms={"id": {"__or": ["a", "b", "c"]}}, settings=settings)
+    assert [one.level for one in said(**world | {"jobs": [job]})] == ([level] if level else [])
+
+
+def test_with_delete_first_the_old_archive_makes_room_for_the_new():
+    assert said(**fulls(0, concurrency=1, deleteFirst=True)) == []
+    assert said(**fulls(0, concurrency=0, deleteFirst=True)) == []
+
+
+@pytest.mark.parametrize(("free", "level"), [(315 * GIB, None), (315 * GIB - 1, Level.UNKNOWN), (0, Level.UNKNOWN)])
+def test_delete_first_with_too_few_past_runs_is_unknown(free, level):
+    findings = said(**fulls(free, count=2, concurrency=1, deleteFirst=True))
+    assert [one.level for one in findings] == ([level] if level else [])
+
+
+def test_a_schedule_that_keeps_no_export_makes_none():
+    for mode in ("full", "delta"):
+        world = job_of("vm", mode=mode, settings={"exportRetention": 0})
+        logs = nights(7, full=mode == "full", vm=100)
+        assert Level.BLOCK not in [one.level for one in said(**world, logs=logs, **room(0))]
+
+
+def test_a_full_never_sent_is_as_large_as_what_its_disks_hold():
+    world = job_of("vm", mode="full")
+    assert said(**world, **room(420 * GIB)) == []
+    (finding,) = said(**world, **room(420 * GIB - 1))
+    assert (finding.level, facts(finding)["need_p90"][0]) == (Level.BLOCK, 400 * GIB)
+
+
+def test_a_delta_gives_nothing_back_because_its_merge_comes_later():
+    world = job_of("a", "b", settings={"concurrency": 1}) | {"logs": nights(9, a=100, b=100)}
+    assert said(**world, **room(210 * GIB)) == []
+    assert [one.level for one in said(**world, **room(210 * GIB - 1))] == [Level.BLOCK]
+
+
+# Without a past
+
+
+@pytest.mark.parametrize(("free", "level"), [(420 * GIB, None), (420 * GIB - 1, Level.UNKNOWN), (0, Level.UNKNOWN)])
+def test_a_delta_without_a_past_is_bounded_by_its_disks_and_never_counted_as_nothing(free, level):
+    findings = said(**job_of("vm") | room(free))
+    assert [one.level for one in findings] == ([level] if level else [])
+    if level:
+        assert "it may write from 0 B to 400.0 GiB; the past does not tell for 1 VM" in findings[0].summary
+        assert findings[0].holds == ()
+
+
+def test_a_vm_without_a_past_is_added_to_what_is_known_of_the_others():
+    world = job_of("a", "b") | {"logs": nights(3, a=100)}
+    assert said(**world, **room(525 * GIB)) == []
+    (finding,) = said(**world, **room(525 * GIB - 1))
+    assert "it may write from 100.0 GiB to 500.0 GiB; the past does not tell for 1 VM" in finding.summary
+    (finding,) = said(**world, **room(104 * GIB))
+    assert (finding.level, finding.holds) == (Level.BLOCK, ("a",))
+
+
+@pytest.mark.parametrize("disk", [{"size": UNSET}, None])
+def test_a_disk_that_xo_does_not_show_or_measure_has_no_bound(disk):
+    world = job_of("vm") | room(10_000 * GIB)
+    world["vdis"] = [] if disk is None else [make_vdi("vm-disk", **disk)]
+    (finding,) = said(**world)
+    assert (finding.level, "it may write from 0 B up" in finding.summary) == (Level.UNKNOWN, True)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [PartName.VMS, PartName.VBDS, PartName.VDIS, PartName.VDI_SNAPSHOTS, PartName.VDI_UNMANAGED],
+)
+@pytest.mark.parametrize("change", [{"ok": False, "error": "x"}, {"complete": False}])
+def test_a_list_that_was_not_read_whole_makes_the_forecast_unknown_and_not_full(part, change):
+    # without the snapshots a delta would look like a first full that fits nowhere
+    world = deltas(200 * GIB) | {"reading": {part: change}}
+    world[part.value] = []
+    findings = said(rest=("vm",), **world)
+    assert told(findings) == [("NO_SPACE", Level.UNKNOWN, "repo")]
+    assert "it may write from 0 B up" in findings[0].summary
+
+
+# Mirror and metadata jobs
+
+
+def mirror(*free, runs=3, gib=100, **xo):
+    """A mirror of "source" to "repo" (and "repo2") whose past runs copied two VMs."""
+    ids = ["repo", "repo2"][: max(1, len(free))]
+    logs = nights(runs, *ids, a=gib // 2, b=gib // 2)
+    world = targets(*ids, type="mirrorBackup", sourceRemote="source", vms=UNSET, mode="full")
+    return (
+        world
+        | {"logs": logs, "repositories": [make_repository("source", **xo), *world["repositories"]]}
+        | room(*(one * GIB for one in free))
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "text"),
+    [
+        ({"enabled": False}, "DISABLED", "it is the source of this mirror: XO refuses the whole run"),
+        ({"error": "boom"}, "UNREACHABLE", "it is the source of this mirror."),
+    ],
+)
+def test_a_mirror_without_its_source_is_refused_whole(change, code, text):
+    (finding,) = said(**mirror(500, 500, **change))
+    assert told([finding]) == [(code, Level.BLOCK, "source")]
+    assert (finding.holds, text in finding.summary) == ((), True)
+
+
+def test_a_mirror_whose_source_is_gone_is_refused_whole():
+    world = mirror(500)
+    assert told(said(**world | {"repositories": [make_repository()]})) == [("DISABLED", Level.BLOCK, "source")]
+
+
+def test_the_source_of_a_mirror_is_not_written_to():
+    world = mirror(500)
+    full = world["repository_info"] | {"source": make_repository_info(available=0)}
+    assert said(**world | {"repository_info": full}) == []
+
+
+@pytest.mark.parametrize(("free", "level"), [(105, None), (104, Level.BLOCK)])
+def test_a_mirror_is_judged_by_the_bytes_of_its_past_runs(free, level):
+    findings = said(**mirror(free))
+    assert [(one.level, one.holds) for one in findings] == ([(level, ())] if level else [])
+    if level:
+        assert "expected to write up to 105.0 GiB (5 % margin)" in findings[0].summary
+        assert findings[0].harm is Harm.REPOSITORY
+
+
+def test_a_mirror_with_another_target_left_goes_on():
+    (finding,) = said(**mirror(50, 500))
+    assert (told([finding]), finding.holds) == ([("NO_SPACE", Level.WARN, "repo")], ())
+    assert [one.level for one in said(**mirror(50, 60))] == [Level.BLOCK, Level.BLOCK]
+
+
+def test_a_mirror_without_a_past_is_unknown():
+    (finding,) = said(**mirror(500, runs=0))
+    assert (finding.level, "no past run of this mirror tells" in finding.summary) == (Level.UNKNOWN, True)
+
+
+def test_a_metadata_job_writes_too_little_for_a_rule_about_space():
+    world = targets("repo", type="metadataBackup", mode=UNSET, vms=UNSET) | room(0, size=1000 * GIB)
+    assert said(**world) == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"ok": False, "error": "x"}, {"complete": False}, {"read_at": NOW - timedelta(minutes=11)}]
+)
+def test_without_a_fresh_and_whole_list_of_repositories_none_is_told_to_be_gone(change):
+    view = make_view(make_estate(repositories=[], reading={PartName.REPOSITORIES: change}))
+    assert [one.level for one in run_checks([CHECK], view, {"repository": CHECK.options()})] == [Level.UNKNOWN]

@@ -1,0 +1,119 @@
+"""What a run writes and gives back, against a step-by-step simulation (failure-modes.md 9.2)."""
+
+from __future__ import annotations
+
+import pytest
+from guard.mechanics.repository_space import Writing, peak, too_many
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def exact(size, freed=0):
+    return Writing(least=size, most=size, freed=freed, freed_at_most=freed)
+
+
+def unsure(least, most, freed=0, freed_at_most=0):
+    return Writing(least=least, most=most, freed=freed, freed_at_most=freed_at_most)
+
+
+def simulated(backups, concurrency):
+    """The largest number of new bytes at one moment: VMs start in order, and the one that started first ends first."""
+    at_once = concurrency or len(backups)
+    waiting, at_work, on_disk, highest = list(backups), [], 0, 0
+    while waiting:
+        if len(at_work) == at_once:
+            _, freed = at_work.pop(0)
+            on_disk -= freed
+        size, freed = waiting.pop(0)
+        on_disk += size
+        at_work.append((size, freed))
+        highest = max(highest, on_disk)
+    return highest
+
+
+SIZES = st.integers(0, 50)
+BACKUPS = st.lists(st.tuples(SIZES, SIZES), max_size=8)
+CONCURRENCY = st.integers(0, 9)
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(BACKUPS, CONCURRENCY)
+def test_the_peak_is_that_of_a_run_played_step_by_step(backups, concurrency):
+    writings = [exact(size, freed) for size, freed in backups]
+    for hopeful in (True, False):
+        assert peak(writings, concurrency, hopeful=hopeful) == simulated(backups, concurrency)
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(st.lists(st.tuples(SIZES, SIZES, SIZES, SIZES), max_size=8), CONCURRENCY)
+def test_whatever_comes_true_lies_between_the_hopeful_peak_and_the_other(drawn, concurrency):
+    writings = [unsure(least, least + more, freed, freed + extra) for least, more, freed, extra in drawn]
+    real = [(least + more // 2, freed + extra // 2) for least, more, freed, extra in drawn]
+    low, high = peak(writings, concurrency, hopeful=True), peak(writings, concurrency, hopeful=False)
+    assert low <= simulated(real, concurrency) <= high
+
+
+@pytest.mark.parametrize(("concurrency", "expected"), [(1, 100), (2, 200), (3, 300), (4, 400), (0, 400), (99, 400)])
+def test_what_is_deleted_after_each_vm_makes_room_for_the_next(concurrency, expected):
+    assert peak([exact(100, 100)] * 4, concurrency, hopeful=False) == expected
+
+
+@pytest.mark.parametrize(("concurrency", "expected"), [(1, 400), (2, 400), (0, 400)])
+def test_where_nothing_is_deleted_all_of_it_adds_up(concurrency, expected):
+    assert peak([exact(100)] * 4, concurrency, hopeful=False) == expected
+
+
+def test_deleting_more_than_is_written_makes_room_below_the_start():
+    assert peak([exact(10, 100), exact(60)], 1, hopeful=True) == 10
+    assert peak([exact(10, 100), exact(120)], 1, hopeful=True) == 30
+
+
+def test_without_an_upper_bound_there_is_none_for_the_run():
+    writings = [exact(100), unsure(0, None)]
+    assert peak(writings, 1, hopeful=False) is None
+    assert peak(writings, 1, hopeful=True) == 100
+
+
+def test_no_vm_writes_nothing():
+    assert peak([], 2, hopeful=False) == peak([], 0, hopeful=True) == 0
+    assert too_many({}, 2, 0) == ()
+
+
+def fits(writings, held, concurrency, available):
+    staying = [(one.least, one.freed_at_most) for name, one in writings.items() if name not in held]
+    return simulated(staying, concurrency) <= available
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(BACKUPS, CONCURRENCY, st.integers(0, 200))
+def test_what_is_left_after_holding_fits_and_nobody_is_held_where_all_fit(backups, concurrency, available):
+    writings = {f"vm{at}": exact(size, freed) for at, (size, freed) in enumerate(backups)}
+    held = too_many(writings, concurrency, available)
+    assert fits(writings, held, concurrency, available)
+    assert (held == ()) is fits(writings, (), concurrency, available)
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(BACKUPS, CONCURRENCY, st.integers(0, 200))
+def test_the_fewest_are_held_largest_first(backups, concurrency, available):
+    # no VM is given back more than it wrote
+    writings = {f"vm{at}": exact(size, min(size, freed)) for at, (size, freed) in enumerate(backups)}
+    order = sorted(writings, key=lambda one: (-writings[one].least, one))
+    prefixes = [tuple(order[:count]) for count in range(len(order) + 1)]
+    fewest = next(one for one in prefixes if fits(writings, one, concurrency, available))
+    assert too_many(writings, concurrency, available) == fewest
+
+
+def test_of_two_equal_vms_the_same_one_is_held_every_time():
+    writings = {"b": exact(10), "a": exact(10)}
+    assert too_many(writings, 2, 10) == too_many(dict(reversed(writings.items())), 2, 10) == ("a",)
+
+
+def test_a_vm_that_makes_room_for_others_is_not_held_where_all_fit():
+    writings = {"a": exact(30, 100), "b": exact(20), "c": exact(20), "d": exact(20), "e": exact(20)}
+    assert peak(list(writings.values()), 1, hopeful=True) == 30
+    assert too_many(writings, 1, 30) == ()
+
+
+def test_where_not_even_nothing_fits_all_are_held():
+    assert too_many({"a": exact(0), "b": exact(5)}, 1, -1) == ("b", "a")
