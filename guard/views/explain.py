@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Mapping
 
 from guard.finding import Code
+from guard.views.text import wrap
 
 
 def explain_text(code: Code) -> str:
@@ -20,5 +21,6 @@ def explain_text(code: Code) -> str:
 
 
 def codes_text(codes: Mapping[str, Code]) -> str:
-    """Every code with its title, one a line."""
-    return "".join(f"{code.id:<24}{code.title}\n" for code in sorted(codes.values(), key=lambda one: one.id))
+    """Every code with its title, in order."""
+    listed = sorted(codes.values(), key=lambda one: one.id)
+    return "".join(f"{line}\n" for code in listed for line in wrap(f"{code.id:<23} {code.title}", " " * 24, first=""))
