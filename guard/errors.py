@@ -71,3 +71,23 @@ class XoAnswerError(XoError):
 
 class XoTooOldError(XoError):
     """xo-server below 5.193.1 (XO 5.113)."""
+
+
+class LedgerError(GuardError):
+    """The ledger cannot be opened, read or written: damaged, of another XO, of a newer guard, or the disk is full."""
+
+    party = "ledger"
+
+
+class ConflictError(LedgerError):
+    """Somebody else appended to the same due run first; load it again and look anew."""
+
+
+class NotifyError(GuardError):
+    """A message was not taken by a channel; it may be tried again. Never holds a secret, nor a URL's path."""
+
+    party = "notification channel"
+
+
+class PartlyToldError(NotifyError):
+    """A message was taken for some of its recipients: trying again would tell those twice."""

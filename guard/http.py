@@ -1,7 +1,7 @@
-"""REST over one httpx client: the only importer of httpx and tenacity.
+"""REST over one httpx client, and the POSTs of notifications: the only importer of httpx and tenacity.
 
 Every call is bounded in total time (httpx's own limits never bound a body that dribbles) and in size. Only GETs are
-sent, so every one may be retried. Errors are typed by who is at fault.
+sent to XO, so every one may be retried. Errors are typed by who is at fault.
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 import tenacity
 
 from guard.errors import (
+    NotifyError,
     PolicyError,
     XoAnswerError,
     XoAuthError,
@@ -41,8 +43,8 @@ class _PassingError(Exception):
         self.error = error
 
 
-def tls_context(ca_file: Path | None, *, verify: bool) -> ssl.SSLContext:
-    """The TLS rules of a connection to XO. Raises PolicyError when the CA file cannot be used."""
+def tls_context(ca_file: Path | None, *, verify: bool, section: str = "xo") -> ssl.SSLContext:
+    """The TLS rules of a connection. Raises PolicyError when the CA file, which ``[section]`` names, cannot be used."""
     if not verify:
         context = ssl.create_default_context()
         context.check_hostname = False
@@ -51,7 +53,9 @@ def tls_context(ca_file: Path | None, *, verify: bool) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
-        raise PolicyError(f"[xo] ca_file {ca_file}: cannot be used ({error}); expected a readable PEM file") from error
+        raise PolicyError(
+            f"[{section}] ca_file {ca_file}: cannot be used ({error}); expected a readable PEM file"
+        ) from error
 
 
 class Http:
@@ -214,3 +218,67 @@ def said(body: bytes) -> str:
 def shortened(text: str) -> str:
     """XO's own words, as long as a person reads them: an error may carry a whole object."""
     return text if len(text) <= MAX_SAID else f"{text[:MAX_SAID]}..."
+
+
+class Poster:
+    """POSTs of notifications: no cookie, no proxy, no redirect (it could carry a secret elsewhere), no second try.
+
+    ``timeout_s`` bounds each call as a whole; ``section`` is the policy's, for what to do. Of the URL only scheme, host
+    and port are ever told, of the answer only its status: a path may be a secret, and a body may repeat one.
+    """
+
+    def __init__(self, section: str, *, tls: ssl.SSLContext, timeout_s: float) -> None:
+        self._section = section
+        self._tls = tls
+        self._timeout_s = timeout_s
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
+        """Returns when a 2xx status has come; the answer's body is not waited for. Raises NotifyError."""
+        place = origin(url)
+        # straight to the transport: a client would log whole URLs, follow, keep cookies
+        transport = httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False)
+        try:
+            async with asyncio.timeout(self._timeout_s), transport:
+                request = httpx.Request("POST", url, content=body, headers=dict(headers))
+                answer = await transport.handle_async_request(request)
+                await answer.aclose()
+        except TimeoutError as error:
+            raise NotifyError(f"{place} did not answer within {self._timeout_s:g} s") from error
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
+            raise NotifyError(f"{place} is no address to POST to. Check [{self._section}]") from None
+        except httpx.ConnectError as error:
+            raise NotifyError(self._unreachable(place, str(error))) from error
+        except httpx.TransportError as error:
+            raise NotifyError(f"{place} broke off ({type(error).__name__})") from error
+        if not answer.is_success:
+            raise NotifyError(f"{place} {self._refusal(answer)}")
+
+    def _unreachable(self, place: str, why: str) -> str:
+        if "CERTIFICATE" in why.upper():
+            return (
+                f"The TLS certificate of {place} is not trusted ({why}). Set [{self._section}] ca_file to its CA, or to "
+                "the self-signed certificate itself"
+            )
+        return f"{place} cannot be reached ({why})"
+
+    def _refusal(self, answer: httpx.Response) -> str:
+        status = answer.status_code
+        if answer.is_redirect:
+            place = origin(answer.headers.get("location", ""))
+            return f"redirects ({status}) to {place}; set [{self._section}] to where it leads"
+        said = f"answered {status} {httpx.codes.get_reason_phrase(status)}".rstrip()
+        if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            return f"{said}. Check the file of the secret in [{self._section}]"
+        if status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
+            return f"{said}. Check the address in [{self._section}]"
+        return said
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port of a URL: what of it may be told. A relative one gives ``"itself"``."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "an address that is none"
+    return f"{parts.scheme}://{parts.hostname or ''}{port}" if parts.scheme else "itself"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from guard.policy.notify_schema import HealthchecksSection, MailSection, NotifySection, WebhookSection
 from guard.policy.schema import CHECK_OPTIONS, Defaults, Policy, ScheduleRule, XoSection
 from guard.units import format_duration
 
@@ -24,10 +26,18 @@ _EXAMPLE = """\
 # tolerance = 2
 """
 
+_CHANNELS: Mapping[str, type[msgspec.Struct]] = {
+    "webhook": WebhookSection,
+    "mail": MailSection,
+    "healthchecks": HealthchecksSection,
+}
+
 
 def sample() -> str:
     """The text of config/guard.toml."""
     parts = [_HEAD, _section("xo", XoSection, XoSection()), _section("defaults", Defaults, Defaults())]
+    parts += [_section("notify", NotifySection, NotifySection())]
+    parts += [_section(f"notify.{name}", kind, kind()) for name, kind in _CHANNELS.items()]
     parts += [_section(f"checks.{name}", kind, kind()) for name, kind in CHECK_OPTIONS.items()]
     match = [f"# {key}: {text}" for key, text in descriptions(ScheduleRule).items()]
     return "\n".join([*parts, "\n".join(match) + "\n" + _EXAMPLE])
@@ -52,12 +62,18 @@ def written(value: object) -> str:
         return f'"{format_duration(value.total_seconds())}"'
     if isinstance(value, (int, float)):
         return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(written, value))}]"
+    if isinstance(value, Mapping):
+        pairs = ", ".join(f'"{key}" = {written(one)}' for key, one in value.items())
+        return f"{{ {pairs} }}" if pairs else "{}"
     return f'"{value or ""}"'
 
 
 def show(policy: Policy) -> list[tuple[str, str, str]]:
     """(key path, value, where it is from) of every option outside [[schedule]]; nothing in a policy is secret."""
     sections: list[tuple[str, Any]] = [("xo", policy.xo), ("defaults", policy.defaults)]
+    sections += [("notify", policy.notify), *((f"notify.{name}", getattr(policy.notify, name)) for name in _CHANNELS)]
     sections += [(f"checks.{name}", options) for name, options in policy.checks.items()]
     return [
         (
@@ -67,6 +83,7 @@ def show(policy: Policy) -> list[tuple[str, str, str]]:
         )
         for section, values in sections
         for key in values.__struct_fields__
+        if not isinstance(getattr(values, key), msgspec.Struct)
     ]
 
 
@@ -75,6 +92,8 @@ def _section(name: str, kind: type[msgspec.Struct], defaults: msgspec.Struct) ->
     for key, text in descriptions(kind).items():
         lines += [f"# {line}" for line in textwrap.wrap(text, 100)]
         lines.append(
-            f"#{key} = {written(getattr(defaults, key))}" if key != "url" else 'url = "https://xo.example.org"'
+            f"#{key} = {written(getattr(defaults, key))}"
+            if f"{name}.{key}" != "xo.url"
+            else 'url = "https://xo.example.org"'
         )
     return "\n".join(lines) + "\n"

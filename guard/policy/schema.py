@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from guard.checks import ALL
 from guard.checks.check import Options
+from guard.policy.notify_schema import NotifySection
 
 CHECK_OPTIONS: Mapping[str, type[Options]] = {check.name: check.options for check in ALL}
 
@@ -78,6 +79,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     xo: XoSection = XoSection()
     defaults: Defaults = Defaults()
+    notify: NotifySection = NotifySection()
     checks: Mapping[str, Options]
     schedules: tuple[ScheduleRule, ...] = ()
     given: frozenset[str] = frozenset()

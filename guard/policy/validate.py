@@ -12,16 +12,21 @@ from zoneinfo import available_timezones
 
 import msgspec
 
+from guard.policy.notify_schema import HealthchecksSection, MailSection, NotifySection, WebhookSection
+from guard.policy.notify_validate import check_notify
 from guard.policy.schema import CHECK_OPTIONS, Defaults, Policy, ScheduleRule, XoSection
 from guard.units import parse_duration
 
 Report = Callable[[str, object, str], None]
-LONGEST = timedelta(days=366)  # a date that far ahead can still be computed
-_DURATION = 'expected a duration such as "90 s", "15 min", "2 h" or "1 d"'
 _ADDRESS = "expected the address of XO, such as https://xo.example.org"
 _S = TypeVar("_S", bound=msgspec.Struct)
 _MATCH_KEYS = ("id", "name", "job", "tag")
-_SECTIONS = ("xo", "defaults", "checks", "schedule")
+_SECTIONS = ("xo", "defaults", "notify", "checks", "schedule")
+_CHANNELS: Mapping[str, type[msgspec.Struct]] = {
+    "webhook": WebhookSection,
+    "mail": MailSection,
+    "healthchecks": HealthchecksSection,
+}
 
 
 def build(content: Mapping[str, Any], report: Report) -> Policy:
@@ -34,6 +39,8 @@ def build(content: Mapping[str, Any], report: Report) -> Policy:
     xo = _struct(XoSection, _table(content, "xo", report), "xo", report)
     _check_xo(xo, report)
     defaults = _struct(Defaults, _table(content, "defaults", report), "defaults", report)
+    told = _table(content, "notify", report)
+    notify = _notify(told, report)
     checks = _checks(_table(content, "checks", report), "checks", report)
     options = {
         name: _struct(kind, checks.get(name, {}), f"checks.{name}", report) for name, kind in CHECK_OPTIONS.items()
@@ -45,7 +52,9 @@ def build(content: Mapping[str, Any], report: Report) -> Policy:
     rules = tuple(_rule(entry, f"schedule[{number}]", report) for number, entry in enumerate(entries, start=1))
     given = frozenset(f"{section}.{key}" for section in ("xo", "defaults") for key in _table(content, section, None))
     given |= {f"checks.{name}.{key}" for name, table in checks.items() for key in table}
-    return Policy(xo=xo, defaults=defaults, checks=options, schedules=rules, given=given)
+    given |= {f"notify.{key}" for key in told if key not in _CHANNELS}
+    given |= {f"notify.{name}.{key}" for name in _CHANNELS for key in _table(told, name, None)}
+    return Policy(xo=xo, defaults=defaults, notify=notify, checks=options, schedules=rules, given=given)
 
 
 def convert(kind: type[msgspec.Struct], key: str, value: object) -> object:
@@ -63,15 +72,21 @@ def convert(kind: type[msgspec.Struct], key: str, value: object) -> object:
 
 
 def _duration(value: object) -> timedelta:
-    if not isinstance(value, str):
-        raise ValueError(_DURATION)  # noqa: TRY004  one kind of error for every wrong value
     try:
-        found = parse_duration(value)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(_DURATION) from error
-    if found > LONGEST:
-        raise ValueError(f"expected at most {LONGEST.days} d")
-    return found
+        return parse_duration(value if isinstance(value, str) else "")
+    except ValueError as error:
+        raise ValueError(f"expected {error}") from error
+
+
+def _notify(table: Mapping[str, Any], report: Report) -> NotifySection:
+    channels: dict[str, Any] = {
+        name: _struct(kind, _table(table, name, report, "notify"), f"notify.{name}", report)
+        for name, kind in _CHANNELS.items()
+    }
+    own = {key: value for key, value in table.items() if key not in _CHANNELS}
+    notify = NotifySection(**_values(NotifySection, own, "notify", report), **channels)
+    check_notify(notify, report)
+    return notify
 
 
 def _struct(kind: type[_S], table: Mapping[str, Any], path: str, report: Report) -> _S:

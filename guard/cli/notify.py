@@ -1,0 +1,68 @@
+"""guard notify test."""
+
+from __future__ import annotations
+
+import asyncio
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from typing import TextIO
+
+import msgspec
+
+from guard.cli import clock, source
+from guard.cli.channels import configured
+from guard.errors import GuardError, NotifyError, UsageError
+from guard.notify.healthchecks import Healthchecks
+from guard.notify.message import Event, Message, Tier, one_line
+from guard.notify.ports import Channel
+from guard.notify.route import Route
+from guard.policy.schema import Policy
+
+
+def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
+    del stderr
+    policy = source.read_policy(arguments.config)
+    wanted = configured(policy.notify, env)
+    if not wanted:
+        raise UsageError(
+            f"{arguments.config} names no channel; set url in [notify.webhook], host in [notify.mail], or url or loop_url "
+            "in [notify.healthchecks]"
+        )
+    results = asyncio.run(_try_all(wanted, policy))
+    stdout.writelines(
+        f"{name}: {f'failed: {one_line(wrong, 1000)}' if wrong else 'sent'}\n" for name, wrong in results.items()
+    )
+    return 1 if any(results.values()) else 0
+
+
+async def _try_all(wanted: Mapping[str, Callable[[], Route]], policy: Policy) -> dict[str, str]:
+    """Channel name -> what went wrong, '' for nothing."""
+    checks = policy.notify.healthchecks
+    message = Message(
+        tier=Tier.PAGE,
+        event=Event.LOG,  # a monitor shows it, and its check stays as it was
+        title="Test of guard's notifications",
+        text=f"guard notify test sent this; nothing has happened. guard watches {policy.xo.url}.",
+        schedule=None if checks.loop_url else next(iter(checks.schedules), None),
+        at=clock.now(),
+    )
+    results = await asyncio.gather(*(_try(opening, message) for opening in wanted.values()))
+    return dict(zip(wanted, results, strict=True))
+
+
+async def _try(opening: Callable[[], Route], message: Message) -> str:
+    try:
+        route = opening()
+        if not route.wants(message):
+            message = _for(route.channel, message)
+        await route.channel.send(message)
+    except GuardError as error:
+        return str(error)
+    return ""
+
+
+def _for(channel: Channel, message: Message) -> Message:
+    """A channel that takes no pages is tried with a digest; a monitor without a check for it cannot be tried."""
+    if isinstance(channel, Healthchecks):
+        raise NotifyError("not tried: [notify.healthchecks] has no check to try; set loop_url, or one of schedules")
+    return msgspec.structs.replace(message, tier=Tier.DIGEST, event=Event.DIGEST)

@@ -1,0 +1,53 @@
+"""The nightly digest: when the next one is, and many messages as one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, time, timedelta, tzinfo
+
+from guard.notify.message import Event, Message, Tier
+from guard.units import format_time, plural
+
+MOST_ENTRIES = 200
+
+
+def next_digest(now: datetime, at: time, zone: tzinfo) -> datetime:
+    """The first instant after ``now`` at which the clocks of ``zone`` show ``at``, in UTC.
+
+    Where clocks jump over it, as much later; where they show it twice, the first one.
+    """
+    day = now.astimezone(zone).date()
+    moments = (datetime.combine(day + timedelta(days=ahead), at, zone).astimezone(UTC) for ahead in range(3))
+    return next(moment for moment in moments if moment > now)
+
+
+def collected(messages: Sequence[Message], at: datetime, zone: tzinfo, unreadable: int = 0) -> Message:
+    """One message of many, in the order of their times; what was told in the same words several times stands once.
+
+    ``at``: the digest's own time; ``unreadable``: how many more could not be read back.
+    """
+    told: dict[tuple[str, str], list[Message]] = {}
+    for message in sorted(messages, key=lambda one: one.at):
+        told.setdefault((message.title, message.text), []).append(message)
+    parts = [_entry(same, zone) for same in list(told.values())[:MOST_ENTRIES]]
+    if len(told) > MOST_ENTRIES:
+        parts.append(f"And {len(told) - MOST_ENTRIES} more, which `guard report` lists.\n")
+    if unreadable:
+        parts.append(f"{plural(unreadable, 'message')} could not be read back; another version of guard wrote them.\n")
+    codes = {message.code for message in messages}
+    count = plural(len(messages) + unreadable, "message")
+    return Message(
+        tier=Tier.DIGEST,
+        event=Event.DIGEST,
+        title=f"Digest of {at.astimezone(zone):%Y-%m-%d}: {count}",
+        text="\n".join(parts),
+        code=codes.pop() if len(codes) == 1 else None,
+        at=at,
+    )
+
+
+def _entry(same: Sequence[Message], zone: tzinfo) -> str:
+    first, last = same[0], same[-1]
+    often = f" ({len(same)} times, last {format_time(last.at, zone)})" if len(same) > 1 else ""
+    text = "".join(f"  {line}\n" for line in first.text.splitlines())
+    return f"{format_time(first.at, zone)}: {first.title}{often}\n{text}"

@@ -1,0 +1,65 @@
+"""What the queue is told and tells: which channel wants what, how long is waited, how each channel fares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, time, timedelta, tzinfo
+
+import msgspec
+
+from guard.notify.message import Event, Message, Tier
+from guard.notify.ports import Channel
+
+DIGEST = "digest"  # the outbox's name for messages that wait for the nightly digest; no channel may have it
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long is waited for what. ``time_limit_s``: seconds one message may take on one channel."""
+
+    retry_first: timedelta = timedelta(minutes=1)
+    retry_longest: timedelta = timedelta(hours=1)
+    give_up_after: timedelta = timedelta(hours=24)
+    time_limit_s: float = 10.0
+    digest_at: time = time(7)
+    zone: tzinfo = UTC
+
+    def again(self, now: datetime, created: datetime, tries: int) -> datetime:
+        """When to try once more after ``tries`` earlier failures: twice as far each time, the last time when time is up."""
+        factor: int = 2 ** min(tries, 20)
+        later = now + min(self.retry_first * factor, self.retry_longest)
+        last = created + self.give_up_after
+        return min(later, last) if last > now else later
+
+
+class Route(msgspec.Struct, frozen=True):
+    """A channel, and which messages it is given."""
+
+    channel: Channel
+    wants: Callable[[Message], bool]
+
+
+def for_people(*, page: bool = True, digest: bool = True) -> Callable[[Message], bool]:
+    """What a channel that people read wants: pages at once, and the digest as one message. Never a record."""
+
+    def wants(message: Message) -> bool:
+        return digest if message.event is Event.DIGEST else page and message.tier is Tier.PAGE
+
+    return wants
+
+
+class ChannelStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One channel, for ``guard status`` and metrics. ``failed`` counts tries, ``sent`` and ``dropped`` messages.
+
+    ``failing_since``: the first failure since the last success. ``told``: the other channels know of it.
+    """
+
+    name: str
+    sent: int = 0
+    failed: int = 0
+    dropped: int = 0
+    waiting: int = 0
+    last_sent_at: datetime | None = None
+    last_error: str = ""
+    last_error_at: datetime | None = None
+    failing_since: datetime | None = None
+    told: bool = False

@@ -1,0 +1,121 @@
+"""The message: its document, its key, and names from XO made harmless; the digest's time and words."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from guard.notify.digest import MOST_ENTRIES, collected, next_digest
+from guard.notify.message import folded, from_bytes, key, lines, one_line, to_bytes
+from tests.notify.told import NOW, message
+
+PARIS = ZoneInfo("Europe/Paris")
+ODD = "a\r\nBcc: x@example.org\u2028b\x1b[31m\u202e\ud800é"
+
+
+def test_the_document_is_versioned_and_has_every_field():
+    told = message(schedule="s1", due=NOW, code="CHAIN_TOO_LONG")
+    assert json.loads(to_bytes(told)) == {
+        "schema": "guard.message/1",
+        "tier": "page",
+        "event": "alarm",
+        "title": "Nightly is held",
+        "text": "SR full",
+        "at": "2027-03-26T22:00:00Z",
+        "schedule": "s1",
+        "due": "2027-03-26T22:00:00Z",
+        "code": "CHAIN_TOO_LONG",
+    }
+    assert from_bytes(to_bytes(told)) == told
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b"\xff",
+        to_bytes(message()).replace(b"guard.message/1", b"guard.message/2"),
+        to_bytes(message()).replace(b"page", b"pager"),
+        to_bytes(message()).replace(b"00Z", b"00"),
+    ],
+)
+def test_anything_else_is_told_to_be_no_message(data):
+    with pytest.raises(ValueError, match=r"\w"):
+        from_bytes(data)
+
+
+def test_a_key_a_later_guard_adds_is_passed_over():
+    assert from_bytes(to_bytes(message()).replace(b'{"schema"', b'{"new":1,"schema"')) == message()
+
+
+def test_the_key_follows_from_the_message_alone():
+    assert key(message()) == key(from_bytes(to_bytes(message())))
+    assert key(message()) != key(message(title="other"))
+    assert len(key(message())) == 32
+
+
+def test_line_breaks_escapes_and_lone_surrogates_of_names_do_no_harm():
+    bad = "\N{REPLACEMENT CHARACTER}"
+    assert one_line(ODD) == f"a Bcc: x@example.org b{bad}[31m{bad}{bad}é"
+    assert lines("a\tb\r\nc\x0bd\x00") == f"a b\nc\nd{bad}"
+    read = from_bytes(to_bytes(message(title=ODD, text=ODD, schedule=ODD, code=ODD)))
+    assert "\n" not in read.title + (read.schedule or "") + (read.code or "")
+    assert read.text == f"a\nBcc: x@example.org\nb{bad}[31m{bad}{bad}é"
+
+
+def test_what_is_too_long_is_cut_and_says_so():
+    assert one_line("x" * 201) == "x" * 199 + "…"
+    assert one_line("x" * 200) == "x" * 200
+    assert lines("x" * 20, 10) == "x" * 9 + "…"
+
+
+def test_text_is_folded_at_76_characters_and_keeps_its_indents_and_empty_lines():
+    text = folded("short\n\n  " + "word " * 30 + "\n" + "x" * 200 + "\n" + " " * 100 + "far")
+    assert all(len(line) <= 76 for line in text.split("\n"))
+    found = text.split("\n")
+    assert found[:3] == ["short", "", "  " + " ".join(["word"] * 15)]
+    assert found[3].startswith("  word")
+    assert "".join(found[4:7]) == "x" * 200
+    assert found[7:] == [" " * 38 + "far", ""]
+
+
+# --- the digest
+
+
+@pytest.mark.parametrize(
+    ("now", "at", "zone", "then"),
+    [
+        ("2027-03-26T05:59:59+00:00", time(7), PARIS, "2027-03-26T06:00:00+00:00"),
+        ("2027-03-26T06:00:00+00:00", time(7), PARIS, "2027-03-27T06:00:00+00:00"),
+        ("2027-03-27T22:00:00+00:00", time(2, 30), PARIS, "2027-03-28T01:30:00+00:00"),  # jumped over: 03:30 CEST
+        ("2027-10-30T22:00:00+00:00", time(2, 30), PARIS, "2027-10-31T00:30:00+00:00"),  # shown twice: the first
+        ("2027-10-31T00:30:00+00:00", time(2, 30), PARIS, "2027-11-01T01:30:00+00:00"),
+        ("2027-12-31T23:59:00+00:00", time(0), UTC, "2028-01-01T00:00:00+00:00"),
+    ],
+)
+def test_the_next_digest_is_when_the_clocks_of_the_zone_show_its_time(now, at, zone, then):
+    assert next_digest(datetime.fromisoformat(now), at, zone).isoformat() == then
+
+
+def test_a_digest_stands_in_order_of_time_and_tells_repetitions_once():
+    later = NOW + timedelta(hours=1)
+    told = collected([message(title="b", at=later), message(title="a"), message(title="b", at=NOW)], later, PARIS)
+    assert told.text == (
+        "Fri 26 Mar 23:00 CET: a\n  SR full\n\n"
+        "Fri 26 Mar 23:00 CET: b (2 times, last Sat 27 Mar 00:00 CET)\n  SR full\n"
+    )
+    assert told.title == "Digest of 2027-03-27: 3 messages"
+    assert told.code is None
+
+
+def test_a_digest_of_many_says_how_many_it_leaves_out_and_what_it_could_not_read():
+    many = [message(title=str(number)) for number in range(MOST_ENTRIES + 3)]
+    told = collected(many, NOW, UTC, unreadable=1)
+    assert "And 3 more, which `guard report` lists.\n" in told.text
+    assert "1 message could not be read back" in told.text
+    assert told.title == "Digest of 2027-03-26: 204 messages"
