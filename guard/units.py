@@ -1,4 +1,4 @@
-"""Bytes, durations and times: parse what people write, print what they read. Pure text and numbers."""
+"""Durations, bytes and times: read what people write, print what they read. Pure text and numbers."""
 
 from __future__ import annotations
 
@@ -10,19 +10,9 @@ MIB = 1024 * KIB
 GIB = 1024 * MIB
 TIB = 1024 * GIB
 
-_BYTE_UNITS = {"B": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB, "TiB": TIB}
 _TIME_UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 _LONGEST = timedelta(days=3650)  # dates beyond what a plan can mean would overflow later, somewhere less telling
-_BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB)")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)")
-
-
-def parse_bytes(text: str) -> int:
-    """``"512 MiB"`` -> 536870912. Raises ValueError naming what would be right."""
-    found = _BYTES.fullmatch(text.strip())
-    if found is None:
-        raise ValueError('a size such as "10 GiB" (units: B, KiB, MiB, GiB, TiB)')
-    return round(float(found[1]) * _BYTE_UNITS[found[2]])
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)", re.ASCII)
 
 
 def parse_duration(text: str) -> timedelta:

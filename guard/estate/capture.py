@@ -17,6 +17,7 @@ from guard.estate import xo_records as records
 from guard.estate.estate import Estate, Part, PartName, XoIdentity
 
 SCHEMA = "guard.capture/1"
+_FIRST_YEAR, _LAST_YEAR = 2000, 2100
 MAX_BYTES = 1024 * 1024 * 1024
 _LOGIN = re.compile(r"\A[^/?#]*@")
 _SMB_LOGIN = re.compile(r"\A.*@(?=[^@\\]*\\\\)|\A.*@", re.DOTALL)  # up to the domain, which two backslashes follow
@@ -84,7 +85,23 @@ def from_bytes(data: bytes) -> Estate:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise CaptureError(f"this is no capture of guard ({error})") from error
     content = {name: getattr(capture, name) for name in _Capture.__struct_fields__ if name != "schema"}
-    return Estate(**content)
+    return Estate(**content | {"parts": _whole(capture)})
+
+
+def _whole(capture: _Capture) -> dict[PartName, Part]:
+    """The parts of a capture; one it lacks was not read. Raises CaptureError."""
+    for name, part in capture.parts.items():
+        if part.name != name:
+            raise CaptureError(f"this is no capture of guard (its part {name.value} calls itself {part.name.value})")
+    for moment in (capture.taken_at, *(part.read_at for part in capture.parts.values())):
+        if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+            raise CaptureError(f"this is no capture of guard (it is of the year {moment.year})")
+    lacking = {
+        name: Part(name=name, source="capture", read_at=capture.taken_at, ok=False, error="It is not in this capture.")
+        for name in PartName
+        if name not in capture.parts
+    }
+    return {**capture.parts, **lacking}
 
 
 def without_secrets(url: str) -> str:

@@ -66,7 +66,7 @@ class XoIdentity(msgspec.Struct, frozen=True, kw_only=True):
     history_days: int = 31
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Estate:
     """Records by part. ``vm_properties`` holds what job patterns ask of VMs beyond the fields of ``Vm``, by VM id."""
 

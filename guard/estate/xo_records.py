@@ -7,10 +7,13 @@ Unknown fields are ignored. A field XO left out is ``UNSET``, never a guessed de
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType, field
+
+_FIRST_MS, _LAST_MS = 946_684_800_000, 4_102_444_800_000  # the years 2000 to 2099
 
 
 def _as_text(name: object) -> str:
@@ -18,6 +21,13 @@ def _as_text(name: object) -> str:
     if isinstance(name, str):
         return name
     return "" if name is UNSET or name is None else msgspec.json.encode(name).decode()
+
+
+def moment(ms: int | UnsetType) -> datetime | None:
+    """XO's milliseconds as a time; None for nothing, and for what lies outside this century."""
+    if not ms or not _FIRST_MS <= ms < _LAST_MS:
+        return None
+    return datetime.fromtimestamp(ms / 1000, UTC)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -260,3 +270,8 @@ class BackupLog(Record, frozen=True, kw_only=True, gc=False):
     infos: list[Any] | UnsetType = UNSET
     warnings: list[Any] | UnsetType = UNSET
     tasks: tuple[LogTask, ...] | UnsetType = UNSET
+
+    @property
+    def began(self) -> datetime | None:
+        """When the run began; None where XO does not tell, or tells what cannot be a time."""
+        return moment(self.start)

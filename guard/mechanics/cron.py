@@ -47,7 +47,8 @@ class CronError(ValueError):
 class Cron:
     """A parsed expression. Each field's values in ascending order, None for any; months 0 to 11, days 0 (Sunday) to 6.
 
-    ``texts``: the five fields as written, a preset's as XO spells it out. ``date_position``: where the third starts.
+    ``expression``: as written. ``texts``: its five fields, a preset's as XO spells it out; the third starts at
+    ``date_position``.
     """
 
     minute: Values
@@ -57,6 +58,7 @@ class Cron:
     day: Values
     texts: tuple[str, str, str, str, str]
     date_position: int
+    expression: str
 
     def matches(self, wall: int) -> bool:
         """Whether the expression names a wall time, given in minutes since 1970 of the wall clock."""
@@ -108,7 +110,8 @@ def parse(expression: str) -> Cron:
     if reader.here:
         raise reader.error(f"XO takes {_FIVE_FIELDS} and nothing after them")
     minute, hour, day_of_month, month, day = values
-    return Cron(minute, hour, day_of_month, month, day, (texts[0], texts[1], texts[2], texts[3], texts[4]), starts[2])
+    fields = (texts[0], texts[1], texts[2], texts[3], texts[4])
+    return Cron(minute, hour, day_of_month, month, day, fields, starts[2], expression)
 
 
 class _Reader:
@@ -214,7 +217,7 @@ def xo_next(expression: str, zone: str, after: datetime) -> datetime:
     """
     if after.tzinfo is None:
         raise ValueError("after must carry a time zone")
-    return to_time(next_minute(parse(expression), offsets_of(zone), to_minute(after), expression))
+    return to_time(next_minute(parse(expression), offsets_of(zone), to_minute(after)))
 
 
 def to_minute(moment: datetime) -> int:
@@ -227,7 +230,7 @@ def to_time(minute: int) -> datetime:
     return EPOCH + timedelta(minutes=minute)
 
 
-def next_minute(cron: Cron, offsets: Offsets, after: int, expression: str = "") -> int:
+def next_minute(cron: Cron, offsets: Offsets, after: int) -> int:
     """``xo_next`` in minutes since 1970 UTC. The order of steps is XO's (@xen-orchestra/cron next.js): it decides."""
     clock = WallClock(offsets.at, after + 1)
     first_hour, first_minute = cron.hour[0] if cron.hour else 0, cron.minute[0] if cron.minute else 0
@@ -251,7 +254,7 @@ def next_minute(cron: Cron, offsets: Offsets, after: int, expression: str = "") 
         if same_month:
             return clock.instant
     raise CronError(
-        expression or " ".join(cron.texts),
+        cron.expression,
         cron.date_position,
         "no solutions: the day of the month does not come in these months, or not in the years XO looks at",
     )

@@ -74,7 +74,7 @@ def read_history(logs: Iterable[BackupLog]) -> History:
     run_bytes: dict[tuple[str, str], list[int]] = {}
     last_vms: dict[str, tuple[str, ...]] = {}
     running: dict[str, Running] = {}
-    ordered = sorted(logs, key=lambda one: one.start or 0)
+    ordered = sorted((one for one in logs if one.began is not None), key=lambda one: one.start or 0)
     named = {log.id: _named_vms(log) for log in ordered}
     whole_from = _whole_from(ordered, named)
     for log in ordered:

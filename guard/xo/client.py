@@ -150,12 +150,13 @@ class _Reading:
 
     async def _vms(self, got: _Collected, extra: tuple[str, ...]) -> tuple[Vm, ...]:
         body = await self._http.get("/rest/v0/vms", {"fields": reads.fields_of(Vm, extra)})
+        vms: tuple[Vm, ...] = reads.decode_list(body, Vm)
         if extra:
+            rows = msgspec.json.decode(body, type=list[dict[str, Any]])
             got.records["vm_properties"] = {
-                row["id"]: {key: row[key] for key in extra if key in row}
-                for row in msgspec.json.decode(body, type=list[dict[str, Any]])
+                vm.id: {key: row[key] for key in extra if key in row} for vm, row in zip(vms, rows, strict=True)
             }
-        return reads.decode_list(body, Vm)
+        return vms
 
     async def _call_jobs(self, got: _Collected) -> None:
         async def ask() -> tuple[CallJob, ...]:

@@ -53,7 +53,10 @@ def fields_of(record: type[Record], extra: Iterable[str] = ()) -> str:
 
 def decode_list(body: bytes, record: type[Any]) -> tuple[Any, ...]:
     """A JSON list as records. Raises msgspec.MsgspecError."""
-    found: tuple[Any, ...] = msgspec.json.decode(body, type=tuple[record, ...])  # type: ignore[valid-type]  # a type passed at run time
+    try:
+        found: tuple[Any, ...] = msgspec.json.decode(body, type=tuple[record, ...])  # type: ignore[valid-type]  # a type passed at run time
+    except (UnicodeDecodeError, RecursionError) as error:  # msgspec lets these two through as they are
+        raise msgspec.DecodeError(str(error)) from error
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import ssl
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,15 +14,10 @@ import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
 from guard.errors import XoAnswerError, XoAuthError, XoError, XoTimeoutError, XoUnreachableError
-from guard.http import untrusted
+from guard.http import shortened, untrusted
 
 MAX_FRAME_BYTES = 512 * 1024 * 1024
 _REFUSED = frozenset({2, 3, 5, 8})
-
-
-class _Failure(msgspec.Struct):
-    message: str = ""
-    code: Any = None
 
 
 class _Answer(msgspec.Struct):
@@ -29,7 +25,7 @@ class _Answer(msgspec.Struct):
 
     id: int | None = None
     result: msgspec.Raw = msgspec.Raw(b"null")
-    error: _Failure | None = None
+    error: Any = None
 
 
 class Rpc:
@@ -43,7 +39,7 @@ class Rpc:
         self._tls = tls if secure else None
         self._name = server_name if secure else None
         self._timeout_s = timeout_s
-        self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
+        self._waiting: dict[int, asyncio.Future[_Answer]] = {}
         self._ids = itertools.count(1)
         self._decoder = msgspec.json.Decoder(_Answer)
 
@@ -80,54 +76,52 @@ class Rpc:
     async def call(self, method: str, params: dict[str, Any] | None = None) -> msgspec.Raw:
         """The raw JSON of ``result``. Raises XoError and its kinds."""
         number = next(self._ids)
-        future: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
         request = {"jsonrpc": "2.0", "id": number, "method": method, "params": params or {}}
         try:
             async with asyncio.timeout(self._timeout_s):
-                if not self._reader.done():
-                    await self._socket.send(msgspec.json.encode(request).decode())
-                    return await future
+                await self._socket.send(msgspec.json.encode(request).decode())
+                await asyncio.wait((future, self._reader), return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError as error:
-            raise XoTimeoutError(f"XO did not answer {method} within {self._timeout_s:g} s") from error
+            raise XoTimeoutError(
+                f"XO did not answer {method} within {self._timeout_s:g} s; it is overloaded or hung. Try again, or raise "
+                "[xo] call_timeout"
+            ) from error
         except websockets.ConnectionClosed:
             pass
         finally:
-            self._waiting.pop(number, None)
-        raise self._lost(method)
+            del self._waiting[number]
+        if future.done():
+            answer = future.result()
+            if answer.error is not None:
+                raise _typed(method, answer.error)
+            return answer.result
+        raise XoUnreachableError(
+            f"XO closed {self._url} in the middle of {method}; it may be restarting. Try again in a minute"
+        )
 
     async def _read(self) -> None:
-        try:
+        with suppress(websockets.WebSocketException):
             async for frame in self._socket:
                 self._take(frame)
-        except websockets.WebSocketException:
-            pass
-        finally:
-            for future in self._waiting.values():
-                if not future.done():
-                    future.set_exception(self._lost("a call"))
 
     def _take(self, frame: str | bytes) -> None:
         try:
             answer = self._decoder.decode(frame)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return  # no answer to any call; the call's own time limit tells
         future = self._waiting.get(answer.id) if answer.id is not None else None
-        if future is None or future.done():
-            return
-        if answer.error is None:
-            future.set_result(answer.result)
-        else:
-            future.set_exception(_typed(answer.error))
-
-    def _lost(self, method: str) -> XoUnreachableError:
-        return XoUnreachableError(
-            f"XO closed {self._url} in the middle of {method}; it may be restarting. Try again in a minute"
-        )
+        if future is not None and not future.done():
+            future.set_result(answer)
 
 
-def _typed(failure: _Failure) -> XoError:
-    code = failure.code if isinstance(failure.code, int) else None
+def _typed(method: str, failure: object) -> XoError:
+    """What XO said went wrong; its error may be anything at all."""
+    told = failure if isinstance(failure, dict) else {"message": failure}
+    code = told.get("code")
+    code = code if isinstance(code, int) else None
+    why = shortened(str(told.get("message") or "no reason given"))
     if code in _REFUSED:
-        return XoAuthError(f"XO refused: {failure.message or 'no permission'} (JSON-RPC code {code})")
-    return XoAnswerError(f"XO answered: {failure.message} (JSON-RPC code {code})", code=code)
+        return XoAuthError(f"XO refused {method}: {why} (JSON-RPC code {code}); give the token's user the right")
+    return XoAnswerError(f"XO answered {method} with an error: {why} (JSON-RPC code {code})", code=code)

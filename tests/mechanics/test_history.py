@@ -7,6 +7,7 @@ from guard.estate.xo_records import BackupLog
 from guard.mechanics.history import Quantiles, Running, quantiles, read_history, sizes
 
 DAY = 86_400_000
+BASE = 20_000 * DAY  # in October 2024
 
 
 def transfer(size, full, start, status="success"):
@@ -26,7 +27,7 @@ def vm_task(vm, *tasks, status="success"):
 
 
 def run(day, *tasks, status="success", **more):
-    start = day * DAY
+    start = BASE + day * DAY
     return {
         "id": str(start),
         "jobId": "j",
@@ -76,7 +77,7 @@ def test_a_run_of_less_than_half_the_vms_is_no_sample_and_no_baseline():
 
 def test_a_pending_run_tells_of_which_schedule_it_is_and_since_when_it_runs():
     log = run(4, status="pending", end=None)
-    assert history(log).running == {str(4 * DAY): Running(schedule="s", since=4 * DAY)}
+    assert history(log).running == {str(BASE + 4 * DAY): Running(schedule="s", since=BASE + 4 * DAY)}
 
 
 def test_transfers_are_kept_by_vm_and_target_oldest_first():

@@ -1,0 +1,55 @@
+"""What a code means: every code of guard, in full and as a list, within 80 columns."""
+
+from __future__ import annotations
+
+import pytest
+from guard.checks import CODES
+from guard.finding import Code
+from guard.views.explain import codes_text, explain_text
+
+CODE = Code(id="SR_FULL", title="An SR is full", why="It has no room.", do="Free some.", page_section="ENOSPC")
+
+
+def test_a_code_is_told_in_four_paragraphs():
+    assert explain_text(CODE) == (
+        "SR_FULL: An SR is full.\n\n"
+        "Why: It has no room.\n\n"
+        "What to do: Free some.\n\n"
+        'XO\'s troubleshooting page: "ENOSPC"\n'
+    )
+
+
+def test_a_code_that_is_not_on_xos_page_says_so():
+    unknown = Code(id="X", title="t", why="w", do="d")
+    assert explain_text(unknown).endswith("Not on XO's troubleshooting page.\n")
+
+
+def test_the_list_names_each_code_once_in_order_with_its_title():
+    other = Code(id="CHAIN", title="A chain is long", why="", do="")
+    assert codes_text({"x": CODE, "y": other}) == (
+        "CHAIN                   A chain is long\n"
+        "SR_FULL                 An SR is full\n"
+    )  # fmt: skip
+    assert codes_text({}) == ""
+
+
+def test_a_long_title_goes_on_below_itself():
+    long = Code(id="X", title="one two three four five six seven eight nine ten eleven twelve", why="", do="")
+    assert codes_text({"x": long}) == (
+        "X                       one two three four five six seven eight nine ten eleven\n"
+        "                        twelve\n"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("code", CODES.values(), ids=list(CODES))
+def test_every_code_of_guard_is_explained_within_80_columns_and_with_something_to_do(code):
+    text = explain_text(code)
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.startswith(f"{code.id}: {code.title}")
+    assert all(part.strip() for part in (code.title, code.why, code.do))
+
+
+def test_the_list_of_all_codes_fits_80_columns():
+    lines = codes_text(CODES).splitlines()
+    assert [line.split()[0] for line in lines if line[0] != " "] == sorted(CODES)
+    assert max(map(len, lines)) <= 80
