@@ -1,0 +1,143 @@
+"""Making and opening the ledger's file: who may read it, whose it is, and whether it is whole. Nothing is deleted."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+
+from guard.errors import LedgerError
+from guard.ledger.faults import SQLITE_ERRORS, damaged, explained, readable
+from guard.ledger.migrations import APPLICATION_ID, MIGRATIONS, migrate, version
+
+BUSY_S = 2.0  # as long as a write may wait for another process
+PAGE_BYTES = 8192  # a row above a quarter of it takes whole pages more: with 4096 the common events did, twice the size
+WAL_BYTES = 4 * 1024 * 1024  # from where on the write-ahead log goes into the file, and is cut to after it grew
+_OLDEST_SQLITE = (3, 37)  # STRICT tables
+_SIDE_FILES = ("-wal", "-shm")
+
+_EVENTS = "SELECT schedule, due, via, max(seq) FROM event GROUP BY schedule, due, via"
+_RUNS = "SELECT schedule, due, via, seq FROM due_run"
+_AT_ODDS = f"SELECT * FROM ({_EVENTS} EXCEPT {_RUNS}) UNION ALL SELECT * FROM ({_RUNS} EXCEPT {_EVENTS}) LIMIT 1"  # noqa: S608
+
+
+def create(path: Path, identity: Mapping[str, str], unique: str) -> None:
+    """Make a new ledger, whole or not at all: under another name first, which ``unique`` is part of.
+
+    Does nothing where one exists meanwhile. Raises LedgerError.
+    """
+    left = path.with_name(f"{path.name}-wal")
+    if left.exists():
+        raise LedgerError(
+            f"the ledger {path} is missing but {left} is still there: put back the ledger that it belongs to,"
+            " or move that file away too to start anew"
+        )
+    fresh = path.with_name(f"{path.name}.new-{unique}")
+    try:
+        os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        _fill(fresh, identity)
+        with contextlib.suppress(FileExistsError):  # another guard was first: the file is then opened like any other
+            path.hardlink_to(fresh)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise LedgerError(
+            f"the ledger {path} cannot be made ({error}): its folder must exist, belong to guard's user and have room"
+        ) from error
+    except SQLITE_ERRORS as error:
+        raise explained(path, error) from error
+    finally:
+        for suffix in ("", *_SIDE_FILES):
+            with contextlib.suppress(OSError):
+                Path(f"{fresh}{suffix}").unlink()
+
+
+def missing(path: Path) -> bool:
+    """Whether there is no ledger yet. Raises LedgerError where guard may not even look."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError as error:
+        raise LedgerError(f"the ledger {path} cannot be read ({error}): run guard as the user it belongs to") from error
+    return False
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection to an existing file, durable at every commit. Raises LedgerError and SQLITE_ERRORS."""
+    if missing(path):
+        raise LedgerError(f"there is no ledger {path} yet: the daemon makes it, start that first")
+    if path.stat().st_size == 0:
+        raise damaged(path, "it is empty")
+    return _connect(path)
+
+
+def identify(path: Path, connection: sqlite3.Connection, xo: str) -> dict[str, str]:
+    """What the ledger says about itself. Raises LedgerError where it is none, of a newer guard, or of another XO."""
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise LedgerError(f"{path} is a SQLite file, but no ledger of guard's: give guard a file of its own")
+    found = version(connection)
+    if found < 1:
+        raise damaged(path, f"its format is {found}")
+    if found > len(MIGRATIONS):
+        raise LedgerError(
+            f"the ledger {path} was written by a newer guard (its format is {found}, this guard knows {len(MIGRATIONS)}"
+            " at most): install that guard again, or move the file away to start anew"
+        )
+    identity = dict(connection.execute("SELECT name, value FROM identity"))
+    if not {"xo", "instance"} <= identity.keys():
+        raise damaged(path, "whose it is is missing")
+    if identity["xo"] != xo:
+        raise LedgerError(
+            f"the ledger {path} belongs to the XO at {identity['xo']}, not to the one at {xo}: give each XO a ledger of its own"
+        )
+    return identity
+
+
+def check(path: Path, connection: sqlite3.Connection) -> None:
+    """SQLite's own check of the whole file, and whether its two tables of due runs agree. Raises LedgerError."""
+    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise damaged(path, readable(found))
+    if connection.execute(_AT_ODDS).fetchone() is not None:
+        raise damaged(path, "events are missing")
+
+
+def _fill(fresh: Path, identity: Mapping[str, str]) -> None:
+    with contextlib.closing(_connect(fresh)) as connection:
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # this and the next: before the first table, or never
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        migrate(connection)
+        connection.executemany("INSERT INTO identity VALUES (?, ?)", identity.items())
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise LedgerError(
+            f"the SQLite library of this Python is {sqlite3.sqlite_version}, the ledger {path} needs 3.37 or later:"
+            " run guard with a Python that has one"
+        )
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_BYTES // PAGE_BYTES}")
+        connection.execute("PRAGMA cell_size_check = ON")
+        connection.execute("PRAGMA secure_delete = OFF")  # else what the retention deletes is all written once more
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new name is durable only when its folder is."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
