@@ -15,8 +15,8 @@ from guard.views.policy import policy_text, schedule_policy_text
 
 def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
     del env
-    if arguments.job and not arguments.schedule:
-        raise UsageError("--job goes with --schedule")
+    if (arguments.job or arguments.tag) and not arguments.schedule:
+        raise UsageError("--job and --tag go with --schedule")
     text = source.read_policy_text(arguments.config)
     policy = load(text, file=arguments.config)
     if arguments.what == "check":
@@ -24,7 +24,14 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
         return 0
     lines = find_lines(text)
     if arguments.schedule:
-        told = schedule_policy_text(policy, arguments.schedule, arguments.job or "", file=arguments.config, lines=lines)
+        told = schedule_policy_text(
+            policy,
+            arguments.schedule,
+            arguments.job or "",
+            file=arguments.config,
+            lines=lines,
+            tags=arguments.tag or (),
+        )
     else:
         told = policy_text(policy, file=arguments.config, lines=lines)
     stdout.write(told)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import tomli
 
 from guard.errors import PolicyError
@@ -20,17 +22,28 @@ def load(text: str, *, file: str) -> Policy:
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, nesting without end
         raise PolicyError(f"{file}: is no TOML: {error}") from error
     lines = find_lines(text)
-    problems: list[tuple[int, str]] = []
+    problems: dict[str, tuple[int, str]] = {}
 
     def report(path: str, value: object, wrong: str) -> None:
-        line = lines.get(path) or lines.get(path.rpartition(".")[0], 0)
+        line = _line(lines, path)
         at = f"{file}:{line}" if line else file
-        problems.append((line, f"{at}: {path} = {_shown(path, value)}: {wrong}"))
+        # what follows from a first problem of a key is not told as well
+        problems.setdefault(path, (line, f"{at}: {path} = {_shown(path, value)}: {wrong}"))
 
     policy = build(content, report)
     if problems:
-        raise PolicyError([text for _, text in sorted(problems, key=lambda one: one[0])])
+        raise PolicyError([text for _, text in sorted(problems.values(), key=lambda one: one[0])])
     return policy
+
+
+def _line(lines: Mapping[str, int], path: str) -> int:
+    """Where a key stands, else its table, else what that table is written in; 0 when nothing is found."""
+    while path:
+        for known in (path, path.partition("[")[0] if path.endswith("]") else path):
+            if known in lines:
+                return lines[known]
+        path = path.rpartition(".")[0]
+    return 0
 
 
 def _shown(path: str, value: object) -> str:

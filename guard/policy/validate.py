@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import PurePosixPath
@@ -12,6 +13,7 @@ from zoneinfo import available_timezones
 
 import msgspec
 
+from guard.mechanics.zones import resolve
 from guard.policy.notify_schema import HealthchecksSection, MailSection, NotifySection, WebhookSection
 from guard.policy.notify_validate import check_notify
 from guard.policy.schema import CHECK_OPTIONS, Defaults, Policy, ScheduleRule, XoSection
@@ -21,6 +23,7 @@ Report = Callable[[str, object, str], None]
 _ADDRESS = "expected the address of XO, such as https://xo.example.org"
 _S = TypeVar("_S", bound=msgspec.Struct)
 _MATCH_KEYS = ("id", "name", "job", "tag")
+_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.:-]{0,252}[A-Za-z0-9_])?")
 _SECTIONS = ("xo", "defaults", "notify", "checks", "schedule")
 _CHANNELS: Mapping[str, type[msgspec.Struct]] = {
     "webhook": WebhookSection,
@@ -111,7 +114,12 @@ def _check_xo(xo: XoSection, report: Report) -> None:
     wrong = _wrong_address(xo.url)
     if wrong:
         report("xo.url", "***" if "@" in xo.url else xo.url, wrong)
-    if xo.zone is not None and xo.zone not in available_timezones():
+    for key in ("call_timeout", "total_timeout"):
+        if getattr(xo, key) <= timedelta():
+            report(f"xo.{key}", "0 s", "expected more than 0 s")
+    if xo.server_name is not None and not _HOST_NAME.fullmatch(xo.server_name):
+        report("xo.server_name", xo.server_name, "expected a host name, such as xo.example.org")
+    if xo.zone is not None and resolve(xo.zone) is None:
         report(
             "xo.zone",
             xo.zone,
@@ -192,5 +200,5 @@ def _choices(kind: object) -> tuple[str, ...]:
 
 
 def _suggest(written: object, right: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(written), list(right), n=1)
+    near = difflib.get_close_matches(str(written), [one for one in right if one != written], n=1)
     return f", did you mean {near[0]}?" if near else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from guard.policy.resolve import decided_by, effective
 from guard.policy.sample import show, written
@@ -30,10 +30,15 @@ def policy_text(policy: Policy, *, file: str, lines: Mapping[str, int]) -> str:
     return "".join(f"{clean(row)}\n" for row in rows)
 
 
-def schedule_policy_text(policy: Policy, schedule: str, job: str, *, file: str, lines: Mapping[str, int]) -> str:
-    """What is in force for a schedule of that id or name; of two matching entries the later wins, key by key."""
-    found = effective(policy, schedule_id=schedule, schedule_name=schedule, job_name=job, tags=())
-    by = decided_by(policy, schedule_id=schedule, schedule_name=schedule, job_name=job, tags=())
+def schedule_policy_text(
+    policy: Policy, schedule: str, job: str, *, file: str, lines: Mapping[str, int], tags: Collection[str] = ()
+) -> str:
+    """What is in force for a schedule of that id or name; of two matching entries the later wins, key by key.
+
+    ``tags``: the VM tags that the pattern of its job asks for.
+    """
+    found = effective(policy, schedule_id=schedule, schedule_name=schedule, job_name=job, tags=tags)
+    by = decided_by(policy, schedule_id=schedule, schedule_name=schedule, job_name=job, tags=tags)
     values: dict[str, object] = {f"defaults.{key}": getattr(found, key) for key in policy.defaults.__struct_fields__}
     for name, options in found.checks.items():
         values |= {f"checks.{name}.{key}": getattr(options, key) for key in options.__struct_fields__}

@@ -283,3 +283,44 @@ def test_the_list_of_values_follows_the_sections_and_tells_defaults_from_the_fil
 )
 def test_lines_are_counted_from_1_and_tables_of_an_array_too(text, found):
     assert find_lines(text) == found
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('call_timeout = "0 s"', "p:2: xo.call_timeout = '0 s': expected more than 0 s"),
+        ('total_timeout = "0 min"', "p:2: xo.total_timeout = '0 s': expected more than 0 s"),
+        ('zone = "Factory"', "p:2: xo.zone = 'Factory': unknown zone"),
+        ('zone = "localtime"', "p:2: xo.zone = 'localtime': unknown zone"),
+        ('server_name = ""', "p:2: xo.server_name = '': expected a host name"),
+        ('server_name = "a b"', "p:2: xo.server_name = 'a b': expected a host name"),
+        ('token = "hunter2"', "p:2: xo.token = ***: unknown key, did you mean token_file?"),
+    ],
+)
+def test_what_xo_cannot_be_reached_with_is_refused_at_its_line(line, said):
+    with pytest.raises(PolicyError) as caught:
+        load(f'[xo]\n{line}\nurl = "https://xo.example.org"\n', file="p")
+    assert [one for one in caught.value.problems if one.startswith(said)]
+    assert "hunter2" not in str(caught.value)
+
+
+def test_one_key_is_told_once_and_an_inline_entry_by_the_line_it_is_written_in():
+    with pytest.raises(PolicyError) as caught:
+        load('schedule = [{nam = "x"}]\n[xo]\nurl = 5\n', file="p")
+    assert [one.split(" = ")[0] for one in caught.value.problems] == [
+        "p:1: schedule[1]",
+        "p:1: schedule[1].nam",
+        "p:3: xo.url",
+    ]
+
+
+def test_a_very_long_value_is_cut():
+    with pytest.raises(PolicyError) as caught:
+        load(f'[xo]\nurl = "{"x" * 5000}"\n', file="p")
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("text", [f"a = {'9' * 5000}", "a = " + "[" * 2000 + "]" * 2000])
+def test_what_no_toml_reader_takes_is_one_sentence(text):
+    with pytest.raises(PolicyError, match="p: is no TOML"):
+        load(text, file="p")
