@@ -30,6 +30,7 @@ class Backups(Collector):
         self.jobs: dict[str, XoObject] = {}
         self.call_jobs: dict[str, XoObject] = {}
         self.schedules: dict[str, XoObject] = {}
+        self.on_schedule_added: Callable[[XoObject], None] = lambda _schedule: None  # XO sets its timer then
         self.proxies: dict[str, XoObject] = {}
         self.users: dict[str, XoObject] = {}
         self.tokens: dict[str, str] = {}
@@ -141,6 +142,7 @@ class Backups(Collector):
         if with_settings and "settings" in job:
             job["settings"][schedule["id"]] = {"exportRetention": 7, "snapshotRetention": 0, **(settings or {})}
         self.schedules[schedule["id"]] = schedule
+        self.on_schedule_added(schedule)
         return schedule
 
     def add_sequence(

@@ -44,17 +44,34 @@ class Collector(Storage):
         return done
 
     def _coalesce_one(self, sr: XoObject) -> bool:
-        for base in list(self.objects.get("VDI-unmanaged", {}).values()):
+        found = self.next_merge(sr)
+        if found is not None:
+            self.merge(*found)
+        return found is not None
+
+    def next_merge(self, sr: XoObject) -> tuple[XoObject, XoObject | None] | None:
+        """The base copy the collector turns to next, and the only child to merge it with (None: nobody needs it)."""
+        children: dict[str, list[XoObject]] = {}
+        for kind in DISK_TYPES:
+            for found in self.objects.get(kind, {}).values():
+                if found["$SR"] == sr["id"] and "parent" in found:
+                    children.setdefault(found["parent"], []).append(found)
+        for base in self.objects.get("VDI-unmanaged", {}).values():
             if base["$SR"] != sr["id"]:
                 continue
-            children = self.children_of(base)
-            if len(children) == 1 and children[0]["type"] != "VDI-snapshot":
-                self._merge(base, children[0])
-                return True
-            if not children:
-                self._leave(base)
-                return True
-        return False
+            below = children.get(base["id"], [])
+            if not below:
+                return base, None
+            if len(below) == 1 and below[0]["type"] != "VDI-snapshot":
+                return base, below[0]
+        return None
+
+    def merge(self, base: XoObject, child: XoObject | None) -> None:
+        """One step of the collector: a base copy nobody needs goes; one with a single child becomes one with it."""
+        if child is None:
+            self._leave(base)
+        else:
+            self._merge(base, child)
 
     def _merge(self, base: XoObject, child: XoObject) -> None:
         """A hidden child goes into its parent; a leaf takes the parent's data and keeps its own uuid."""

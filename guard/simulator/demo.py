@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from guard.simulator.live import Live
 from guard.simulator.world import GIB, VmOutcome, World, XoObject
 
 DEMO_NOW = datetime(2027, 3, 27, 18, 0, tzinfo=UTC)
 TOKEN = "simulated-token"  # noqa: S105  opens a simulation only
 PARIS = "Europe/Paris"
 MIB = GIB // 1024
+_DAILY = {"media-": 20 * GIB, "files-": 10 * GIB}  # bytes a guest writes in a day; 1 GiB for the rest
+_HOURS_SINCE_BACKUP = 17
 
 PLANTED: tuple[tuple[str, str], ...] = (
     ("CHAIN_UNHEALTHY", "web nightly"),
@@ -220,3 +223,20 @@ class _Demo:
             self.week(member, vms)
             members.append(member)
         self.world.add_sequence("sunday sequence", members, cron="0 15 * * *")
+
+
+def awaken(world: World) -> Live:
+    """The demo's world, from now on in driven time: its guests write as their past backups tell."""
+    live = Live(world)
+    for vm in list(world.objects["VM"].values()):
+        daily = next((size for prefix, size in _DAILY.items() if vm["name_label"].startswith(prefix)), GIB)
+        for disk in world.disks_of(vm)[:1]:
+            world.write(disk, daily * _HOURS_SINCE_BACKUP // 24)
+        live.guests.set_rate(vm, daily / 86400)
+    return live
+
+
+def heed_the_storm(live: Live) -> None:
+    """What the plan advises: the schedule that would start without end moves out of the missing hour."""
+    storm = next(one for one in live.world.schedules.values() if one.get("name") == "storm")
+    live.set_schedule({"id": storm["id"], "cron": "0,30 3 * * *"})

@@ -92,6 +92,8 @@ class Faults:
     requests: int = 0
     drop: Callable[[], None] = field(default=lambda: None, repr=False)
     """Aborts every open connection; set by whoever serves."""
+    on_sockets: bool = False
+    """Whether there are sockets to abort; in memory a lost connection is an exception."""
     _planted: dict[str, _Planted] = field(default_factory=dict)
     _actions: dict[int, Callable[[], None]] = field(default_factory=dict)
 
@@ -108,6 +110,13 @@ class Faults:
 
     def drop_connections(self) -> None:
         self.drop()
+
+    async def refuse(self, receive: Receive) -> None:
+        """Nobody listens: the connection is cut before any answer. Raises ConnectionResetError in memory."""
+        if not self.on_sockets:
+            raise ConnectionResetError("the simulated xo-server is not running")
+        self.drop()
+        await until_gone(receive)
 
     def count(self) -> None:
         self.requests += 1
@@ -154,10 +163,10 @@ class FaultyHttp:
                 page = "<!DOCTYPE html>\n<html><body><h1>Sign in</h1></body></html>\n"
                 await HTMLResponse(page, status)(scope, receive, send)
             case Hang():
-                await _until_gone(receive)
+                await until_gone(receive)
             case Cut():
                 self.faults.drop()
-                await _until_gone(receive)
+                await until_gone(receive)
             case HalfAnswer() | Dribble():
                 await self._spoil_body(fault, scope, receive, send)
             case _:
@@ -182,6 +191,7 @@ class FaultyHttp:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
+async def until_gone(receive: Receive) -> None:
+    """As long as the client waits."""
+    while (await receive())["type"] not in {"http.disconnect", "websocket.disconnect"}:
         pass

@@ -24,6 +24,7 @@ class Inventory:
         self._hidden_pools: set[str] = set()
         self._pool_of_server: dict[str, str] = {}  # kept while XO has lost the pool
         self._usage_given: set[str] = set()  # SRs whose physical usage already counts the disks that are added
+        self.on_vdi_deleted: Callable[[XoObject], None] = lambda _sr: None  # SM starts its collector then
         self._written: dict[str, int] = {}  # VDI id -> bytes its guest wrote to a thick leaf; absent: all of it
 
     # --- identity and clock
@@ -105,6 +106,10 @@ class Inventory:
 
     def server_of(self, pool: XoObject) -> XoObject:
         return next(server for server in self.servers.values() if self._pool_of_server[server["id"]] == pool["id"])
+
+    def pool_of(self, server: XoObject) -> str:
+        """The id of the pool behind a server, connected or not."""
+        return self._pool_of_server[server["id"]]
 
     def connect(self, server: XoObject) -> None:
         """XO reaches the pool: all its objects are there again."""

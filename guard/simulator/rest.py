@@ -17,6 +17,7 @@ from guard.simulator.shapes import XoObject
 from guard.simulator.world import World
 
 BASE = "/rest/v0"
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 POOL_COLLECTIONS = {
     "pools": "pool",
@@ -67,10 +68,14 @@ class RestApi:
         accepts = request.headers.get("accept-encoding", "")
         path = request.url.path
         parts = path.removeprefix(BASE).strip("/").split("/")
-        try:
-            answer = self._open_route(request, parts, accepts) or self._closed_route(request, parts, accepts)
-        except RestError as error:
-            return json_response(error.body, accepts, error.status, error.headers)
+        with self.world.turn():
+            try:
+                answer = self._open_route(request, parts, accepts) or self._closed_route(request, parts, accepts)
+            except RestError as error:
+                return json_response(error.body, accepts, error.status, error.headers)
+            finally:
+                if request.method not in READING:
+                    self.world.record_write("rest", f"{request.method} {path}", {})
         return answer or answers.unknown_route(request.method, path)
 
     # --- routes
@@ -123,6 +128,8 @@ class RestApi:
         user_id = self.world.tokens.get(token) if token else self._basic_user(authorization)
         if user_id is None:
             raise answers.unauthenticated()
+        if self.world.refuses_once():
+            raise answers.unauthenticated()
         return self.world.users[user_id]
 
     def _basic_user(self, authorization: str | None) -> str | None:
@@ -153,9 +160,10 @@ class RestApi:
     def _all(self, collection: str) -> Iterable[XoObject]:
         if collection in POOL_COLLECTIONS:
             return self.world.visible(POOL_COLLECTIONS[collection])
-        found = XO_COLLECTIONS[collection][1](self.world).values()
-        # xo-server sorts logs by their start, so REST's limit cuts off the newest ones
-        return sorted(found, key=lambda log: log["start"]) if collection == "backup-logs" else found
+        if collection == "backup-logs":
+            # xo-server sorts logs by their start, so REST's limit cuts off the newest ones
+            return sorted(self.world.shown_logs(), key=lambda log: log["start"])
+        return XO_COLLECTIONS[collection][1](self.world).values()
 
     def _one(self, collection: str, identity: str) -> XoObject:
         if collection in POOL_COLLECTIONS:
@@ -163,7 +171,8 @@ class RestApi:
             found = self.world.find(kind, identity)
         else:
             kind, records = XO_COLLECTIONS[collection]
-            found = records(self.world).get(identity)
+            logs = collection == "backup-logs"
+            found = self.world.shown_log(identity) if logs else records(self.world).get(identity)
         if found is None:
             raise no_such(identity, kind)
         return found

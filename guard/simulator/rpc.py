@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from contextlib import suppress
 
 import msgspec
 from starlette.responses import PlainTextResponse
@@ -14,38 +12,21 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from guard.simulator.chain_report import chains_of, writable
 from guard.simulator.faults import Cut, Dribble, Fault, Faults, HalfAnswer, Hang, Html, HttpStatus, RpcFailure
 from guard.simulator.filters import FilterError, compile_filter
+from guard.simulator.jobs import Run
+from guard.simulator.rpc_protocol import (
+    ANY_PARAMETER,
+    SERVER_ERROR,
+    JsonValue,
+    Method,
+    RpcError,
+    Session,
+    checked,
+    is_part,
+    looks_like_a_read,
+)
+from guard.simulator.rpc_writes import RpcWrites, error_of
 from guard.simulator.shapes import XoObject
 from guard.simulator.world import World
-
-JsonValue = Any
-ANY_PARAMETER = "*"
-SERVER_ERROR = -32000  # any exception XO has no code for
-
-
-class RpcError(Exception):
-    """An error answer, with XO's code (packages/xo-common/api-errors.js) and data."""
-
-    def __init__(self, code: int, message: str, data: JsonValue = None) -> None:
-        super().__init__(message)
-        self.body: XoObject = {"message": message, "code": code}
-        if data is not None:
-            self.body["data"] = data
-
-
-@dataclass
-class Session:
-    """One socket and who signed in on it."""
-
-    user: XoObject | None = None
-
-
-@dataclass(frozen=True)
-class Method:
-    """``permission`` None: nobody need sign in; "": any user; else that permission. Optional parameters end with ?."""
-
-    call: Callable[[Session, XoObject], JsonValue]
-    permission: str | None = "admin"
-    params: tuple[str, ...] = ()
 
 
 class RpcApi:
@@ -54,7 +35,13 @@ class RpcApi:
     def __init__(self, world: World, faults: Faults) -> None:
         self.world = world
         self.faults = faults
-        self.methods = self._methods()
+        self.methods = self._methods() | RpcWrites(world).methods()
+        self._sessions: set[Session] = set()
+
+    def drop(self) -> None:
+        """xo-server goes away: every socket ends. What was asked for on it is lost; what runs goes its own way."""
+        for session in self._sessions:
+            session.gone.set()
 
     # --- the socket
 
@@ -69,13 +56,23 @@ class RpcApi:
             return
         await socket.accept()
         session = Session()
+        self._sessions.add(session)
+        later: set[asyncio.Task[None]] = set()
         try:
-            while True:
-                await self._answer(socket, session, await socket.receive_text())
+            while (text := await _next_text(socket, session)) is not None:
+                waiting = await self._answer(socket, session, text)
+                if waiting is not None:
+                    later.add(waiting)
+                    waiting.add_done_callback(later.discard)
         except (WebSocketDisconnect, _ClosedError):
             return
+        finally:
+            self._sessions.discard(session)
+            for waiting in later:
+                waiting.cancel()
 
-    async def _answer(self, socket: WebSocket, session: Session, text: str) -> None:
+    async def _answer(self, socket: WebSocket, session: Session, text: str) -> asyncio.Task[None] | None:
+        """Answer now; or, for a call that blocks until a run ends, a task that answers then."""
         self.faults.count()
         try:
             request = msgspec.json.decode(text)
@@ -84,16 +81,36 @@ class RpcApi:
         method = str(request.get("method", ""))
         fault = self.faults.take(method)
         answer: XoObject = {"jsonrpc": "2.0", "id": request.get("id")}
-        if isinstance(fault, RpcFailure):
-            answer["error"] = {"message": fault.message, "code": fault.code}
-        else:
-            try:
-                answer["result"] = self.call(session, method, request.get("params") or {})
-            except RpcError as error:
-                answer["error"] = error.body
-        await _send(socket, msgspec.json.encode(answer).decode(), fault, self.faults)
+        with self.world.turn():
+            if self.world.live is not None and self.world.live.down:
+                return None  # it takes the message and does nothing with it
+            answer |= self._outcome(session, method, request.get("params") or {}, fault)
+            if isinstance(answer.get("result"), Run):
+                ended = _end_of(answer["result"])
+                return asyncio.create_task(self._answer_at_end(socket, answer, ended, fault))
+            encoded = msgspec.json.encode(answer).decode()
+        await _send(socket, encoded, fault, self.faults)
         if method.startswith("session.signIn") and "result" in answer:
             await self._notify(socket)
+        return None
+
+    def _outcome(self, session: Session, method: str, params: XoObject, fault: Fault | None) -> XoObject:
+        """``result`` or ``error``."""
+        if isinstance(fault, RpcFailure):
+            return {"error": {"message": fault.message, "code": fault.code}}
+        try:
+            return {"result": self.call(session, method, params)}
+        except RpcError as error:
+            return {"error": error.body}
+
+    async def _answer_at_end(
+        self, socket: WebSocket, answer: XoObject, ended: asyncio.Future[None], fault: Fault | None
+    ) -> None:
+        run: Run = answer.pop("result")
+        await ended
+        answer |= {"result": True} if run.error is None else {"error": error_of(run.error).body}
+        with suppress(_ClosedError, WebSocketDisconnect, RuntimeError):  # the client may have left
+            await _send(socket, msgspec.json.encode(answer).decode(), fault, self.faults)
 
     async def _notify(self, socket: WebSocket) -> None:
         """XO tells every signed-in socket of every change; a pool that connects is one huge frame."""
@@ -111,13 +128,18 @@ class RpcApi:
     def call(self, session: Session, name: str, params: XoObject) -> JsonValue:
         """The result of one call. Raises RpcError."""
         method = self.methods.get(name)
+        if method is None and not looks_like_a_read(name):
+            self.world.record_write("rpc", name, params, None if session.user is None else session.user["id"])
         if method is None:
             raise RpcError(-32601, f"method not found: {name}", name)
         if method.permission is not None:
             granted = session.user is not None and method.permission in {"", session.user["permission"]}
             if not granted:
                 raise RpcError(2, "not enough permissions", {"permission": method.permission, "object": {}})
-        result = method.call(session, checked(params, method.params))
+        given = checked(params, method.params)
+        if method.writes:
+            self.world.record_write("rpc", name, given, None if session.user is None else session.user["id"])
+        result = method.call(session, given)
         return True if result is None else result
 
     def _methods(self) -> dict[str, Method]:
@@ -132,7 +154,6 @@ class RpcApi:
             "remote.getAll": Method(lambda _s, _p: list(world.repositories.values())),
             "remote.getAllInfo": Method(lambda _s, _p: self._repository_info()),
             "schedule.getAll": Method(lambda _s, _p: list(world.schedules.values())),
-            "schedule.set": Method(self._set_schedule, params=("id", "cron?", "enabled?", "name?", "timezone?")),
             "server.getAll": Method(lambda _s, _p: list(world.servers.values())),
             "session.getUser": Method(lambda session, _p: session.user, permission=None),
             "session.signIn": Method(self._sign_in, permission=None, params=("token",)),
@@ -148,7 +169,7 @@ class RpcApi:
 
     def _sign_in(self, session: Session, params: XoObject) -> JsonValue:
         user_id = None if self.faults.boot_window else self.world.tokens.get(params["token"])
-        if user_id is None:
+        if user_id is None or self.world.refuses_once():
             raise RpcError(3, "invalid credentials")
         session.user = self.world.users[user_id]
         return session.user
@@ -157,12 +178,6 @@ class RpcApi:
         """A disabled repository loses its entry; one that fails keeps its last good figures."""
         enabled = {identity for identity, found in self.world.repositories.items() if found["enabled"]}
         return {identity: info for identity, info in self.world.repository_info.items() if identity in enabled}
-
-    def _set_schedule(self, _session: Session, params: XoObject) -> None:
-        schedule = self.world.schedules.get(params["id"])
-        if schedule is None:
-            raise RpcError(1, f"no such schedule {params['id']}", {"id": params["id"], "type": "schedule"})
-        schedule |= params
 
     def _all_chains(self) -> XoObject:
         return {sr["id"]: chains_of(self.world, sr) for sr in self.world.visible("SR") if writable(sr)}
@@ -180,7 +195,9 @@ class RpcApi:
         after, before = params.get("after", 0), params.get("before", float("inf"))
         found = [
             log
-            for log in sorted(self.world.logs.values(), key=lambda log: log["start"])
+            for log in sorted(
+                self.world.shown_logs(refresh=bool(params.get("_forceRefresh"))), key=lambda log: log["start"]
+            )
             if after < log["start"] < before and all(log.get(key) == value for key, value in wanted.items())
         ]
         return found[-params["limit"] :] if params.get("limit") else found
@@ -207,44 +224,29 @@ class _ClosedError(Exception):
     """The socket was closed from this side."""
 
 
-def checked(params: Mapping[str, JsonValue], declared: tuple[str, ...]) -> XoObject:
-    """The parameters a method knows; unknown ones are refused unless their name ends with a question mark."""
-    if ANY_PARAMETER in declared:
-        return dict(params)
-    known = {name.rstrip("?") for name in declared}
-    errors = [
-        {
-            "instancePath": "",
-            "schemaPath": "#/additionalProperties",
-            "keyword": "additionalProperties",
-            "params": {"additionalProperty": name},
-            "message": "must NOT have additional properties",
-        }
-        for name in params
-        if name.rstrip("?") not in known and not name.endswith("?")
-    ]
-    given = {name.rstrip("?"): value for name, value in params.items() if name.rstrip("?") in known}
-    errors += [
-        {
-            "instancePath": "",
-            "schemaPath": "#/required",
-            "keyword": "required",
-            "params": {"missingProperty": name},
-            "message": f"must have required property '{name}'",
-        }
-        for name in declared
-        if not name.endswith("?") and name not in given
-    ]
-    if errors:
-        raise RpcError(10, "invalid parameters", {"errors": errors})
-    return given
+async def _next_text(socket: WebSocket, session: Session) -> str | None:
+    """The next message, or None when xo-server has gone away."""
+    receiving = asyncio.create_task(socket.receive_text())
+    going = asyncio.create_task(session.gone.wait())
+    try:
+        await asyncio.wait({receiving, going}, return_when=asyncio.FIRST_COMPLETED)
+        return None if going.done() else await receiving
+    finally:
+        for task in (receiving, going):
+            task.cancel()
 
 
-def is_part(wanted: JsonValue, found: JsonValue) -> bool:
-    """Every key of an object, however deep, is there with an equal value."""
-    if isinstance(wanted, dict):
-        return isinstance(found, dict) and all(key in found and is_part(wanted[key], found[key]) for key in wanted)
-    return bool(wanted == found)
+def _end_of(run: Run) -> asyncio.Future[None]:
+    """Done when the run has ended, whichever thread lets it end."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+
+    def tell() -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(lambda: None if future.done() else future.set_result(None))
+
+    run.on_end(tell)
+    return future
 
 
 def _denial(fault: HttpStatus | Html | Cut) -> PlainTextResponse:

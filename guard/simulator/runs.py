@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from guard.simulator.backups import Backups
+from guard.simulator.journal import Journal, Start
 from guard.simulator.shapes import XoObject
 
 SKIPPING_MESSAGES = frozenset({"no disks found", "no VMs match this pattern", "unhealthy VDI chain"})
@@ -54,15 +54,21 @@ def targets_of(job: XoObject) -> list[tuple[str, str]]:
     return found
 
 
-class Runs(Backups):
+class Runs(Journal):
     """Adds the log of backup runs, and the starts it was asked for."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         super().__init__(now)
         self.logs: dict[str, XoObject] = {}
         self.xo_tasks: dict[str, XoObject] = {}
-        self.starts: list[tuple[datetime, str]] = []
-        """(when, schedule id) of every start asked for through a face."""
+
+    def shown_logs(self, *, refresh: bool = False) -> list[XoObject]:
+        """All logs as a list shows them: in a live world up to 10 s old, unless ``refresh``."""
+        return list(self.logs.values()) if self.live is None else self.live.cache.all(refresh=refresh)
+
+    def shown_log(self, identity: str) -> XoObject | None:
+        """One log as it is shown when asked for alone, which has a cache of its own."""
+        return self.logs.get(identity) if self.live is None else self.live.cache.one(identity)
 
     def add_run(
         self,
@@ -77,7 +83,7 @@ class Runs(Backups):
 
         ``status`` None: as XO derives it. ``interrupted`` leaves no end and the tasks pending.
         """
-        log = self._new_log(schedule, start)
+        log = self.new_log(schedule, start)
         if error is not None:
             result = result_of(error)
             log |= {"status": status or failed_status(result), "end": self.milliseconds(end), "result": result}
@@ -96,7 +102,7 @@ class Runs(Backups):
 
     def start_run(self, schedule: XoObject, vms: Sequence[XoObject] = (), at: datetime | None = None) -> XoObject:
         """A run begins: a pending log, and its id as the job's ``runId`` until ``finish_run``."""
-        log = self._new_log(schedule, at or self.now())
+        log = self.new_log(schedule, at or self.now())
         job = self.jobs.get(schedule["jobId"]) or self.call_jobs[schedule["jobId"]]
         job["runId"] = log["id"]
         log["tasks"] = [
@@ -113,10 +119,14 @@ class Runs(Backups):
             task |= {"status": status, "end": stop}
         job = self.jobs.get(log["jobId"]) or self.call_jobs[log["jobId"]]
         job.pop("runId", None)
+        if self.live is not None:
+            self.live.jobs.forget(log)
 
     def request_start(self, schedule: XoObject, user_id: str) -> XoObject:
-        """Somebody asked XO to run a schedule: recorded in ``starts``, answered with an XO task."""
-        self.starts.append((self.now(), schedule["id"]))
+        """Somebody asked XO to run a schedule: recorded in ``starts``, answered with an XO task.
+
+        A world that is not alive moves no data: there the task stays pending.
+        """
         moment = self.milliseconds()
         task: XoObject = {
             "id": self._task_id(moment),
@@ -132,12 +142,17 @@ class Runs(Backups):
             "updatedAt": moment,
         }
         self.xo_tasks[task["id"]] = task
+        if self.live is None:
+            self.starts.append(Start(self.now(), schedule["id"], schedule["jobId"], "rest"))
+        else:
+            self.live.run_for_task(schedule, task)
         return task
 
     # --- pieces of a log
 
-    def _new_log(self, schedule: XoObject, start: datetime) -> XoObject:
-        job = self.jobs.get(schedule["jobId"]) or self.call_jobs[schedule["jobId"]]
+    def new_log(self, schedule: XoObject, start: datetime, job: XoObject | None = None) -> XoObject:
+        """The pending log of a run that starts. ``job``: when it is not the schedule's own."""
+        job = job or self.jobs.get(schedule["jobId"]) or self.call_jobs[schedule["jobId"]]
         moment = self.milliseconds(start)
         identity, count = str(moment), 0
         while identity in self.logs:

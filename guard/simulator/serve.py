@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from guard.simulator.faults import Faults, FaultyHttp
+from guard.simulator.faults import Faults, FaultyHttp, until_gone
 from guard.simulator.rest import RestApi
 from guard.simulator.rpc import RpcApi
 from guard.simulator.world import World
@@ -28,9 +28,35 @@ class Simulator:
         self._rest = RestApi(world)
         self._rpc = RpcApi(world, self.faults)
         self._entry: ASGIApp = FaultyHttp(self._dispatch, self.faults)
+        self._watched: set[asyncio.AbstractEventLoop] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._entry(scope, receive, send)
+        with self.world.turn():
+            self._watch()
+            down = "" if self.world.live is None else self.world.live.down
+        if down == "hangs":
+            await until_gone(receive)
+        elif down == "gone":
+            await self.faults.refuse(receive)
+        else:
+            await self._entry(scope, receive, send)
+
+    def _watch(self) -> None:
+        """When xo-server goes away, every connection is lost, in the loop that holds it."""
+        loop = asyncio.get_running_loop()
+        if self.world.live is None or loop in self._watched:
+            return
+        self._watched.add(loop)
+
+        def drop() -> None:
+            self.faults.drop()
+            self._rpc.drop()
+
+        def told() -> None:
+            with suppress(RuntimeError):  # the loop is closed, and its connections with it
+                loop.call_soon_threadsafe(drop)
+
+        self.world.live.on_down.append(told)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -98,6 +124,7 @@ async def serve(
     )
     server = _Server(config)
     app.faults.drop = server.drop_connections
+    app.faults.on_sockets = True
     with closing(listener):
         running_server = asyncio.create_task(server.serve(sockets=[listener]))
         ready = asyncio.create_task(server.ready.wait())

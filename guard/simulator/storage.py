@@ -96,6 +96,10 @@ class Storage(Inventory):
                 host["residentVms"].remove(vm["id"])
         self.remove_object(vm)
 
+    def data_of(self, vdi: XoObject) -> int:
+        """What really is in a node: its usage, or on a thick SR what its guest wrote."""
+        return min(self._written.get(vdi["id"], int(vdi["usage"])), int(vdi["usage"]))
+
     # --- snapshots
 
     def snapshot(
@@ -202,6 +206,7 @@ class Storage(Inventory):
             if owner is not None:
                 owner["snapshots"].remove(frozen["id"])
             self._leave(frozen)
+            self.on_vdi_deleted(self.sr_of(frozen))
         vm = self.objects["VM"].get(snapshot["$snapshot_of"])
         if vm is not None:
             vm["snapshots"].remove(snapshot["id"])

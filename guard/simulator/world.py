@@ -24,7 +24,8 @@ snapshots nobody coalesced), ``remove_vm``, ``unplug``, ``disconnect``/``connect
 ``start_run``/``finish_run``, ``set_repository_space``, ``add_xapi_task``, ``add_vusb``, ``add_message``.
 
 Parts: ``inventory`` (pools, hosts, SRs, VMs), ``storage`` and ``collector`` (disks and chains), ``backups`` (XO's
-configuration), ``runs`` (logs). What the clock shows is decided by ``now``; nothing happens by itself.
+configuration), ``journal`` (starts and writes), ``runs`` (logs). What the clock shows is decided by ``now``; nothing
+happens by itself until the world is made to live (``guard.simulator.live``).
 """
 
 from __future__ import annotations
