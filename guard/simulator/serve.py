@@ -106,7 +106,8 @@ async def serve(
     app: Simulator, *, certfile: str | None = None, keyfile: str | None = None, port: int = 0
 ) -> AsyncIterator[str]:
     """Serve on 127.0.0.1 and give the URL, ``https`` when a certificate is given. Port 0: any free one."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # named TCP, or asyncio leaves Nagle's algorithm on and every second answer waits 40 ms; Node.js switches it off
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
     config = uvicorn.Config(

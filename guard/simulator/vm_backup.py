@@ -223,7 +223,18 @@ class VmBackup:
             return self.live.pools.cut_connection()
         if vm["id"] not in self.live.world.objects["VM"]:
             return xapi_error(self.live, "HANDLE_INVALID", ["VM", vm["_xapiRef"]])
-        return None
+        unplugged = next((sr for sr in self._srs(vm) if not self._is_plugged(sr, vm)), None)
+        return None if unplugged is None else xapi_error(self.live, "SR_HAS_NO_PBDS", [unplugged["_xapiRef"]])
+
+    def _srs(self, vm: XoObject) -> list[XoObject]:
+        disks = [disk for disk in self.live.world.disks_of(vm) if "[NOBAK]" not in disk["name_label"]]
+        return [self.live.world.sr_of(disk) for disk in disks]
+
+    def _is_plugged(self, sr: XoObject, vm: XoObject) -> bool:
+        """XAPI needs the SR attached on the VM's host, on any host for a VM that is on none (failure-modes.md 4.3)."""
+        pbds = [self.live.world.get("PBD", identity) for identity in sr["$PBDs"]]
+        running = vm["power_state"] == "Running"
+        return any(pbd["attached"] and (not running or pbd["host"] == vm["$container"]) for pbd in pbds)
 
 
 def xapi_error(live: Live, code: str, params: list[str], call: str = "Async.VM.snapshot") -> XoObject:

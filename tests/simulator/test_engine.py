@@ -640,3 +640,13 @@ def test_a_mirror_job_copies_what_the_target_lacks_and_fails_without_its_source(
     assert second["tasks"][0]["infos"] == [{"message": "No new data to upload for this VM"}]
     small.nas["enabled"] = False
     assert small.run(schedule)["result"]["message"] == "couldn't instantiate source remote"
+
+
+def test_an_sr_that_is_not_plugged_on_the_vms_host_fails_its_snapshot() -> None:
+    small = Small()
+    other = small.world.add_host(small.pool, "xcp-2")
+    small.world.unplug(small.nfs, other)
+    assert small.run()["status"] == "success"
+    small.world.unplug(small.nfs)
+    (task,) = small.run()["tasks"]
+    assert (task["status"], task["result"]["code"]) == ("failure", "SR_HAS_NO_PBDS")
