@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from guard.checks.check import Check
@@ -9,7 +10,8 @@ from guard.checks.options import ConnectivityOptions
 from guard.checks.view import View
 from guard.estate.estate import PartName
 from guard.estate.xo_records import Server, Sr, Vm
-from guard.finding import Certainty, ClearedBy, Clears, Code, Finding, Harm, Level, Scope, ScopeKind
+from guard.finding import Certainty, ClearedBy, Clears, Code, Fact, Finding, Harm, Level, Scope, ScopeKind
+from guard.mechanics.connection import is_live, reconnects
 from guard.mechanics.selection import named_pools
 from guard.units import plural
 
@@ -38,10 +40,10 @@ SR_DETACHED = Code(
 
 
 def evaluate(view: View, options: ConnectivityOptions) -> list[Finding]:
-    """Servers first, then listed VMs that are not shown, then SRs of the VMs in question."""
+    """Servers first, then pools and listed VMs that are not shown, then SRs of the VMs in question."""
     del options
     findings = [_disconnected(view, server) for server in view.estate.servers if _concerns(view, server)]
-    findings += _unknown_vms(view) + _of_lost_pools(view)
+    findings += _unknown_pools(view) + _unknown_vms(view) + _of_lost_pools(view)
     for vm_id in view.vms:
         finding = _detached(view, view.estate.vm_by_id[vm_id])
         if finding is not None:
@@ -59,15 +61,23 @@ def _concerns(view: View, server: Server) -> bool:
     wanted = named_pools(view.run.job.vms)
     if wanted:
         return any(pool not in view.estate.pool_by_id for pool in wanted)
-    before = view.outlook.history.last_vms.get(view.run.schedule.id)
-    # a job that still takes all it took last time has lost nothing with this pool
-    return server.enabled and (before is None or not set(before).issubset(selection.ids))
+    before = view.outlook.history.recent_vms.get(view.run.schedule.id)
+    # a job whose last VMs are all still shown has lost nothing with this pool
+    return server.enabled and (before is None or any(vm not in view.estate.vm_by_id for vm in before))
+
+
+def _lost(view: View) -> list[Server]:
+    return [server for server in view.estate.servers if server.status != "connected"]
+
+
+def _back_by(lost: list[Server]) -> Clears:
+    """What brings back the VMs of lost pools: time where XO reconnects to one of them by itself."""
+    return Clears(ClearedBy.TIME if any(map(reconnects, lost)) else ClearedBy.PERSON)
 
 
 def _disconnected(view: View, server: Server) -> Finding:
     told = server.error
     text = f": {told.get('code') or told.get('message') or told}" if isinstance(told, dict) else ""
-    reconnects = server.enabled
     nothing_left = not view.run.selection.ids
     return Finding(
         code=POOL_DISCONNECTED.id,
@@ -83,30 +93,58 @@ def _disconnected(view: View, server: Server) -> Finding:
             view.fact("enabled", server.enabled, "", PartName.SERVERS),
         ),
         remedy=f"Reconnect {server.name} in XO (Settings > Servers).",
-        clears=Clears(ClearedBy.TIME if reconnects else ClearedBy.PERSON),
+        clears=_back_by([server]),
     )
+
+
+def _unknown_pools(view: View) -> list[Finding]:
+    """Pools that the pattern asks for and no server of XO has: with one not connected, that one is told instead."""
+    if _lost(view):
+        return []
+    wanted = [pool for pool in dict.fromkeys(named_pools(view.run.job.vms)) if pool not in view.estate.pool_by_id]
+    return [
+        Finding(
+            code=POOL_DISCONNECTED.id,
+            check="connectivity",
+            level=Level.WARN,
+            certainty=Certainty.CERTAIN,
+            harm=Harm.NONE,
+            scope=Scope(ScopeKind.POOL, pool, pool),
+            summary=f"Job {view.run.job.name} takes VMs of pool {pool}, but all servers are connected and XO knows no such "
+            "pool.",
+            facts=(view.fact("known", False, "", PartName.POOLS),),
+            remedy=f"Add the server of that pool in XO (Settings > Servers), or take the pool out of job "
+            f"{view.run.job.name}.",
+            clears=Clears(ClearedBy.PERSON),
+        )
+        for pool in wanted
+    ]
 
 
 def _unknown_vms(view: View) -> list[Finding]:
     unknown = view.run.selection.unknown
     if not unknown:
         return []
-    lost = [server.name for server in view.estate.servers if server.status != "connected"]
+    lost = _lost(view)
     shown = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
-    why = f"XO is not connected to {', '.join(lost)}" if lost else "all pools are connected, so it was deleted"
+    why = (
+        f"XO is not connected to {', '.join(server.name for server in lost)}"
+        if lost
+        else "all pools are connected, so it was deleted"
+    )
     return [
         Finding(
             code=VM_UNKNOWN.id,
             check="connectivity",
             level=Level.BLOCK,
-            certainty=Certainty.LIKELY if lost else Certainty.CERTAIN,
+            certainty=Certainty.CERTAIN,
             harm=Harm.NONE,
             scope=Scope(ScopeKind.VM, unknown[0], unknown[0]),
             holds=unknown,
             summary=f"{plural(len(unknown), 'listed VM')} not shown by XO ({shown}): {why}.",
             facts=(view.fact("not_shown", len(unknown), "VMs", PartName.VMS),),
             remedy="Reconnect the pool." if lost else f"Take the deleted VM out of job {view.run.job.name}.",
-            clears=Clears(ClearedBy.TIME if lost else ClearedBy.PERSON),
+            clears=_back_by(lost),
         )
     ]
 
@@ -128,24 +166,34 @@ def _of_lost_pools(view: View) -> list[Finding]:
                 code=POOL_DISCONNECTED.id,
                 check="connectivity",
                 level=Level.BLOCK,
-                certainty=Certainty.LIKELY,
+                certainty=Certainty.CERTAIN,
                 harm=Harm.NONE,
                 scope=Scope(ScopeKind.POOL, pool_id, name),
                 holds=tuple(vms),
                 summary=f"No server connects XO to pool {name} now; what it shows of {plural(len(vms), 'VM')} there is old.",
                 facts=(view.fact("vms", len(vms), "VMs", PartName.VMS),),
                 remedy=f"Reconnect the server of {name} in XO (Settings > Servers).",
-                clears=Clears(ClearedBy.TIME),
+                clears=_back_by(_lost(view)),
             )
         )
     return findings
 
 
+@dataclass(frozen=True)
+class _Unusable:
+    """Why an SR cannot be used for a VM, and what makes it usable again."""
+
+    why: str
+    fact: Fact
+    remedy: str
+    by: ClearedBy = ClearedBy.PERSON
+
+
 def _detached(view: View, vm: Vm) -> Finding | None:
     for _, vdi in view.outlook.disks(vm.id):
         sr = view.estate.sr_by_id.get(vdi.sr or "")
-        why = _why_unusable(view, vm, sr) if sr is not None else ""
-        if sr is not None and why:
+        found = _unusable(view, vm, sr) if sr is not None else None
+        if sr is not None and found is not None:
             return Finding(
                 code=SR_DETACHED.id,
                 check="connectivity",
@@ -154,23 +202,36 @@ def _detached(view: View, vm: Vm) -> Finding | None:
                 harm=Harm.NONE,
                 scope=Scope(ScopeKind.SR, sr.id, sr.name_label),
                 holds=(vm.id,),
-                summary=f"{vm.name}: disk {vdi.name_label or vdi.id} is on {sr.name_label}, which {why}.",
-                facts=(view.fact("attached", False, "", PartName.PBDS),),
-                remedy=f"Connect {sr.name_label} in XO (SR > Hosts), or end its maintenance mode.",
-                clears=Clears(ClearedBy.PERSON),
+                summary=f"{vm.name}: disk {vdi.name_label or vdi.id} is on {sr.name_label}, which {found.why}.",
+                facts=(found.fact,),
+                remedy=found.remedy,
+                clears=Clears(found.by),
             )
     return None
 
 
-def _why_unusable(view: View, vm: Vm, sr: Sr) -> str:
+def _unusable(view: View, vm: Vm, sr: Sr) -> _Unusable | None:
     if sr.in_maintenance_mode is True:
-        return "is in maintenance mode"
-    attached = [pbd.host for pbd in view.estate.pbds_of_sr.get(sr.id, ()) if pbd.attached is True]
-    if not attached:
-        return "is attached to no host"
-    if vm.power_state == "Running" and vm.container not in attached:
-        return "is not attached to the host the VM runs on"
-    return ""
+        fact = view.fact("in_maintenance_mode", True, "", PartName.SRS)
+        return _Unusable("is in maintenance mode", fact, f"End the maintenance mode of {sr.name_label} in XO.")
+    hosts, pbds = view.estate.host_by_id, view.estate.pbds_of_sr.get(sr.id, ())
+    attached = [pbd.host or "" for pbd in pbds if pbd.attached is True]
+    runs = vm.power_state == "Running"
+    if vm.container in attached if runs else any(is_live(hosts.get(host)) for host in attached):
+        return None
+    only = hosts.get(pbds[0].host or "") if sr.shared is False and len(pbds) == 1 else None
+    if only is not None and not is_live(only):
+        fact = view.fact("live_hosts", 0, "hosts", PartName.HOSTS)
+        why = f"is local to host {only.name_label}, which is down or disabled"
+        return _Unusable(why, fact, f"Start host {only.name_label}, or enable it.", ClearedBy.TIME)
+    if attached and not runs:
+        fact = view.fact("live_hosts", 0, "hosts", PartName.HOSTS)
+        return _Unusable("is attached to no live host", fact, f"Start a host that {sr.name_label} is connected to.")
+    return _Unusable(
+        "is not attached to the host the VM runs on" if attached else "is attached to no host",
+        view.fact("attached", False, "", PartName.PBDS),
+        f"Connect {sr.name_label} in XO (SR > Hosts), or end its maintenance mode.",
+    )
 
 
 CHECK = Check(
@@ -182,6 +243,7 @@ CHECK = Check(
         for part in (
             PartName.SERVERS,
             PartName.POOLS,
+            PartName.HOSTS,
             PartName.VMS,
             PartName.VBDS,
             PartName.VDIS,

@@ -8,9 +8,11 @@ from guard.checks.check import Check
 from guard.checks.options import JobSettingsOptions
 from guard.checks.view import View
 from guard.estate.estate import PartName
-from guard.finding import Certainty, ClearedBy, Clears, Code, Finding, Harm, Level, Scope, ScopeKind
-from guard.mechanics.outlook import ExpectedRun, repository_ids, target_sr_ids
+from guard.finding import Certainty, ClearedBy, Clears, Code, Fact, Finding, Harm, Level, Scope, ScopeKind
+from guard.mechanics.outlook import repository_ids, target_sr_ids
+from guard.mechanics.retention import kept_backups
 from guard.mechanics.settings import settings_key_exists
+from guard.units import plural
 
 SETTINGS_MISSING = Code(
     id="SETTINGS_MISSING",
@@ -24,28 +26,38 @@ SETTINGS_MISSING = Code(
 def evaluate(view: View, options: JobSettingsOptions) -> list[Finding]:
     """A missing entry blocks, retentions of nothing warn."""
     del options
+    job, schedule = view.run.job, view.run.schedule
+    if not settings_key_exists(job, schedule.id):
+        text = f"Job {job.name} has no settings for schedule {schedule.name}: XO crashes when it starts it."
+        return [_finding(view, Level.BLOCK, text)]
+    vms = (*view.run.selection.ids, *view.run.selection.unknown)
+    lost = _keeping_nothing(view, vms or ("",))
+    if not lost:
+        return []
+    facts = [view.fact("retention", 0, "backups", PartName.JOBS)]
+    if len(lost) >= len(vms):
+        text = f"Job {job.name} keeps nothing for schedule {schedule.name}: XO would report a success without a backup."
+    else:
+        names = ", ".join(map(view.vm_name, lost[:3])) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+        text = f"Job {job.name} keeps nothing of {len(lost)} of {plural(len(vms), 'VM')} ({names}) for schedule "
+        text += f"{schedule.name}: XO would report a success without a backup of them."
+        facts.append(view.fact("vms_without_retention", len(lost), "VMs", PartName.JOBS))
+    return [_finding(view, Level.WARN, text, *facts)]
+
+
+def _keeping_nothing(view: View, vms: tuple[str, ...]) -> list[str]:
+    """The VMs of which no target and no snapshot is kept; those without settings of their own are judged once."""
     run = view.run
-    if not settings_key_exists(run.job, run.schedule.id):
-        text = f"Job {run.job.name} has no settings for schedule {run.schedule.name}: XO crashes when it starts it."
-        return [_finding(view, Level.BLOCK, text, 0)]
-    kept = _kept(run)
-    if kept == 0:
-        text = f"Job {run.job.name} keeps nothing for schedule {run.schedule.name}: XO would report a success without a backup."
-        return [_finding(view, Level.WARN, text, kept)]
-    return []
+    repositories, srs = repository_ids(run.job), target_sr_ids(run.job)
+    own = run.job.settings or {}
+    kept = {
+        vm: kept_backups(run.job, run.schedule.id, vm, repositories, srs)
+        for vm in dict.fromkeys(("", *(vm for vm in vms if vm in own)))
+    }
+    return [vm for vm in vms if kept.get(vm, kept[""]) == 0]
 
 
-def _kept(run: ExpectedRun) -> int:
-    """What the run leaves behind: each retention counts only where the job has such a target (VmsXapi.mjs:85)."""
-    settings, kept = run.settings, run.settings.snapshot_retention
-    if repository_ids(run.job):
-        kept += settings.export_retention + len(settings.long_term_retention or {})
-    if target_sr_ids(run.job):
-        kept += settings.copy_retention
-    return kept
-
-
-def _finding(view: View, level: Level, summary: str, kept: int) -> Finding:
+def _finding(view: View, level: Level, summary: str, *facts: Fact) -> Finding:
     return Finding(
         code=SETTINGS_MISSING.id,
         check="job_settings",
@@ -54,7 +66,7 @@ def _finding(view: View, level: Level, summary: str, kept: int) -> Finding:
         harm=Harm.NONE,
         scope=Scope(ScopeKind.JOB, view.run.job.id, view.run.job.name),
         summary=summary,
-        facts=(view.fact("retention", kept, "backups", PartName.JOBS),),
+        facts=facts,
         remedy=f"Edit schedule {view.run.schedule.name} of job {view.run.job.name} in XO and set a retention.",
         clears=Clears(ClearedBy.PERSON),
     )

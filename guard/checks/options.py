@@ -47,7 +47,7 @@ class SelectionOptions(Options, frozen=True, kw_only=True):
         Meta(
             ge=0,
             le=100,
-            description="Report when more than this share of the last run's VMs is no longer selected; 0: any VM.",
+            description="Report when more than this share of the last three runs' VMs is no longer selected; 0: any VM.",
         ),
     ] = 0.0
 

@@ -10,8 +10,10 @@ from guard.checks.view import View, policy_fact
 from guard.estate.estate import PartName
 from guard.finding import Certainty, ClearedBy, Clears, Code, Finding, Harm, Level, Scope, ScopeKind
 from guard.mechanics.due import sequence_members
+from guard.mechanics.history import Quantiles, quantiles
 from guard.mechanics.occupancy import RunningNow
 from guard.mechanics.outlook import ExpectedRun, repository_ids
+from guard.mechanics.repository_space import is_object_store
 from guard.units import format_duration, plural
 
 JOB_RUNNING = Code(
@@ -63,6 +65,7 @@ def _running_now(view: View, options: OverlapOptions) -> Finding | None:
         summary=f"Job {job.name} is running{since}; {ends}.",
         eta=end,
         remedy="Wait for it to end; if it makes no progress for hours, only a restart of xo-server (or the proxy) ends it.",
+        seconds=quantiles(view.outlook.history.seconds.get(now.schedule, ())),
     )
 
 
@@ -109,6 +112,7 @@ def _shared(view: View, options: OverlapOptions) -> list[Finding]:
     """Other jobs at work at the same time: on the same VMs and repository, on the same VMs, on a mirror's repositories."""
     mine = view.run
     vms, targets = set(view.vms), _touched(mine)
+    locked = {one for one in targets if not _has_no_locks(view, one)}
     beside: list[str] = []
     end = mine.ends if mine.ends is not None and mine.seconds.samples >= options.min_samples else mine.due.at
     for other in view.outlook.around(mine.due.at, end):
@@ -118,19 +122,26 @@ def _shared(view: View, options: OverlapOptions) -> list[Finding]:
             continue
         if mine.due.via and (mine.due.via, mine.due.sequence_at) == (other.due.via, other.due.sequence_at):
             continue
-        both, share = vms.intersection(other.selection.ids), bool(targets & _touched(other))
-        mirror = share and "mirrorBackup" in (mine.job.type, other.job.type)
+        both, theirs = vms.intersection(other.selection.ids), _touched(other)
+        share, mirrors = bool(locked & theirs), "mirrorBackup" in (mine.job.type, other.job.type)
+        mirror = share and mirrors
         if both or mirror:
             return [_collision(view, options, other, len(both), share=share, mirror=mirror)]
-        if share and other.job.name not in beside:
+        if not mirrors and targets & theirs and other.job.name not in beside:
             beside.append(other.job.name)
     return [_beside(view, options, beside)] if beside else []
 
 
 def _touched(run: ExpectedRun) -> set[str]:
-    """The repositories in which a run locks VM folders: its targets, and a mirror's source (failure-modes.md 3.11)."""
+    """The repositories in which a run works on VM folders: its targets, and a mirror's source (failure-modes.md 3.11)."""
     source = {run.job.source_remote} if run.job.source_remote else set()
     return {*repository_ids(run.job), *source}
+
+
+def _has_no_locks(view: View, repository_id: str) -> bool:
+    """XO's lock does nothing on object stores (FS/abstract.js:646): two runs never meet there."""
+    repository = view.estate.repository_by_id.get(repository_id)
+    return repository is not None and is_object_store(repository.url)
 
 
 def _collision(
@@ -195,8 +206,9 @@ def _finding(
     summary: str,
     eta: datetime | None,
     remedy: str,
+    seconds: Quantiles | None = None,
 ) -> Finding:
-    seconds = view.run.seconds
+    seconds = view.run.seconds if seconds is None else seconds
     return Finding(
         code=code.id,
         check="overlap",

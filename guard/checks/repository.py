@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,7 +14,16 @@ from guard.estate.xo_records import Repository
 from guard.finding import Certainty, ClearedBy, Clears, Code, Fact, Finding, Harm, Level, Scope, ScopeKind
 from guard.mechanics.history import quantiles
 from guard.mechanics.outlook import repository_ids, target_sr_ids
-from guard.mechanics.repository_space import Writing, peak, too_many
+from guard.mechanics.repository_space import (
+    Estimate,
+    Space,
+    Writing,
+    estimate,
+    is_object_store,
+    joined,
+    less_margin,
+    writing_of,
+)
 from guard.units import format_bytes, plural
 
 REPOSITORY_NO_SPACE = Code(
@@ -41,17 +50,13 @@ REPOSITORY_DISABLED = Code(
     do="Enable the backup repository in XO, or take it out of the job.",
 )
 
-_WITHOUT_DF = ("s3", "azure", "azurite")
-
 
 @dataclass(frozen=True)
 class _Room:
-    """One place to write to, or several that share the VMs, and what this run does there. ``free`` None: not known."""
+    """One place to write to, or several that share the VMs. ``space`` None: not known, ``why_unknown`` tells why."""
 
     scope: Scope
-    free: int | None
-    size: int
-    writings: Mapping[str, Writing]
+    space: Space | None
     why_unknown: str = ""
 
 
@@ -123,42 +128,44 @@ def _unreachable(view: View, repository: Repository, *, others: bool) -> Finding
 def _space(view: View, options: RepositoryOptions, repositories: Sequence[Repository]) -> list[Finding]:
     """Space on each target. A VM is held only where it fits on none of them: with one left, XO goes on."""
     rooms = [_room(view, one) for one in repositories]
-    distributed = view.run.settings.distribute_backups and len(rooms) > 1
-    if distributed:
+    if view.run.settings.distribute_backups and len(rooms) > 1:
         rooms = [_joined(rooms)]
     measured = [room for room in rooms if room is not None]
     concurrency = view.run.settings.concurrency
-    held = {
-        room.scope.id: set(too_many(room.writings, concurrency, _less_margin(room.free, options)))
+    told = {
+        room.scope.id: estimate(room.space, concurrency, options.margin_percent)
         for room in measured
-        if room.free is not None
+        if room.space is not None
     }
     # an object store has no figures and takes what comes; replication to an SR goes on as well
-    elsewhere = None in rooms or bool(target_sr_ids(view.run.job)) or len(held) < len(measured)
-    nowhere = set() if elsewhere or not held else set.intersection(*held.values())
-    return [finding for room in measured if (finding := _judge(view, options, room, nowhere)) is not None]
-
-
-def _less_margin(free: int, options: RepositoryOptions) -> int:
-    """The bytes a run may be expected to write where so many are free."""
-    return int(100 * free / (100 + options.margin_percent))
+    elsewhere = None in rooms or bool(target_sr_ids(view.run.job)) or len(told) < len(measured)
+    nowhere = set() if elsewhere or not told else set.intersection(*(set(one.held) for one in told.values()))
+    findings = []
+    for room in measured:
+        if room.space is None:
+            findings.append(
+                _unknown(view, room.scope, None, f"whether the run fits cannot be told; {room.why_unknown}")
+            )
+        else:
+            findings += _judge(view, options, room.scope, room.space, told[room.scope.id], nowhere)
+    return findings
 
 
 def _room(view: View, repository: Repository) -> _Room | None:
     """What is free on a repository and what this run writes there; None for an object store."""
-    if repository.url.partition("://")[0].partition("+")[0] in _WITHOUT_DF:
+    if is_object_store(repository.url):
         return None
     scope = Scope(ScopeKind.REPOSITORY, repository.id, repository.name)
     info = view.estate.repository_info.get(repository.id)
     read = view.estate.parts[PartName.REPOSITORY_INFO]
     if info is None or not isinstance(info.available, int):
-        return _Room(scope, None, 0, {}, "XO gave no free space for it" if read.ok else read.error)
-    size = info.size if isinstance(info.size, int) else 0
+        return _Room(scope, None, "XO gave no free space for it" if read.ok else read.error)
     if view.run.job.type == "mirrorBackup":
         writings = {"": _mirrored(view, repository.id)}
     else:
         writings = {vm: _writing(view, vm, repository.id) for vm in view.vms}
-    return _Room(scope, info.available, size, writings)
+    size = info.size if isinstance(info.size, int) else 0
+    return _Room(scope, Space(free=info.available, size=size, writings=writings))
 
 
 def _mirrored(view: View, target: str) -> Writing:
@@ -168,122 +175,112 @@ def _mirrored(view: View, target: str) -> Writing:
 
 
 def _writing(view: View, vm_id: str, target: str) -> Writing:
-    told = view.outlook.bytes_of(view.run, vm_id, target)
-    settings = view.outlook.settings_of(view.run, vm_id)
-    if told.high is None:
-        return Writing(least=0, most=told.most)
-    if settings.export_retention < 1:  # nothing is exported, unless a default that no API shows says otherwise
-        return Writing(least=0, most=told.high)
-    if view.run.job.mode != "full":
-        return Writing(least=told.high, most=told.high)
-    # retention is full when the VM has been sent that often; how large its oldest archive is, the newest ones tell
-    transfers = view.outlook.history.transfers.get((view.run.job.id, vm_id, target), ())
-    past = [one.size for one in transfers if one.schedule == view.run.schedule.id and one.size]
-    sure = len(past) >= settings.export_retention and settings.long_term_retention is None
-    freed, at_most = (min(past) if sure else 0), max((*past, told.high))
-    if settings.delete_first:
-        return Writing(least=max(0, told.high - at_most), most=told.high - min(told.high, freed))
-    return Writing(least=told.high, most=told.high, freed=freed, freed_at_most=at_most)
+    # distributed, a VM's last copies may lie on any of the job's repositories
+    targets = repository_ids(view.run.job) if view.run.settings.distribute_backups else (target,)
+    told = view.outlook.bytes_of(view.run, vm_id, *targets)
+    transfers = view.outlook.history.transfers_to(view.run.job.id, vm_id, targets)
+    return writing_of(
+        told,
+        view.outlook.settings_of(view.run, vm_id),
+        [one.size for one in transfers if one.schedule == view.run.schedule.id and one.size],
+        full_mode=view.run.job.mode == "full",
+        spread=len(targets) > 1,
+    )
 
 
 def _joined(rooms: Sequence[_Room | None]) -> _Room | None:
-    """Distributed backups: each VM goes to one of the repositories, so their free space counts together."""
+    """Distributed backups: each VM goes whole to one of the repositories, and their free space counts together."""
     measured = [room for room in rooms if room is not None]
     if len(measured) < len(rooms):
         return None
     scope = Scope(ScopeKind.REPOSITORY, measured[0].scope.id, " + ".join(room.scope.name for room in measured))
-    unknown = next((room for room in measured if room.free is None), None)
+    unknown = next((room for room in measured if room.space is None), None)
     if unknown is not None:
-        return _Room(scope, None, 0, {}, unknown.why_unknown)
-    free, size = sum(room.free or 0 for room in measured), sum(room.size for room in measured)
-    return _Room(scope, free, size, measured[0].writings)
+        return _Room(scope, None, unknown.why_unknown)
+    return _Room(scope, joined([room.space for room in measured if room.space is not None]))
 
 
-def _judge(view: View, options: RepositoryOptions, room: _Room, nowhere: set[str]) -> Finding | None:
-    if room.free is None:
-        return _unknown(view, room, f"whether the run fits cannot be told; {room.why_unknown}")
-    concurrency, available = view.run.settings.concurrency, _less_margin(room.free, options)
-    writings = tuple(room.writings.values())
-    need = peak(writings, concurrency, hopeful=True) or 0
-    at_most = peak(writings, concurrency, hopeful=False)
-    if need > available:
-        return _too_full(view, options, room, need, nowhere)
-    if at_most is None or at_most > available:
-        bounds = f"from {format_bytes(need)}" + (f" to {format_bytes(at_most)}" if at_most is not None else " up")
-        lacking = sum(1 for one in writings if one.most is None or one.least < one.most)
+def _judge(
+    view: View, options: RepositoryOptions, scope: Scope, space: Space, told: Estimate, nowhere: set[str]
+) -> list[Finding]:
+    if told.held:
+        return [_too_full(view, options, scope, space, told, nowhere)]
+    if not told.fits:
+        bounds = f"from {format_bytes(told.need)}" + (
+            f" to {format_bytes(told.most)}" if told.most is not None else " up"
+        )
         who = (
             "no past run of this mirror tells"
-            if "" in room.writings
-            else f"the past does not tell for {plural(lacking, 'VM')}"
+            if "" in space.writings
+            else f"the past does not tell for {plural(told.unsure, 'VM')}"
         )
-        return _unknown(
-            view,
-            room,
-            f"{format_bytes(room.free)} free, and whether the run fits cannot be told: it may write {bounds}; {who}",
-        )
-    if room.size and 100 * room.free / room.size < options.warn_free_percent:
-        return _low(view, options, room, need)
-    return None
+        why = f"{format_bytes(space.free)} free, and whether the run fits cannot be told: it may write {bounds}; {who}"
+        return [_unknown(view, scope, space.free, why)]
+    if space.size and 100 * space.free / space.size < options.warn_free_percent:
+        return [_low(view, options, scope, space, told)]
+    return []
 
 
-def _facts(view: View, options: RepositoryOptions, room: _Room, need: int | None) -> tuple[Fact, ...]:
+def _facts(view: View, options: RepositoryOptions, space: Space, told: Estimate) -> tuple[Fact, ...]:
+    # XO caches these figures and does not stamp them, so they have no age (xo-api.md 3.4)
+    free = {"available": space.free} | ({} if space.largest is None else {"largest_available": space.largest})
     source = view.estate.parts[PartName.REPOSITORY_INFO].source
-    lacking = sum(1 for one in room.writings.values() if one.most is None or one.least < one.most)
     return (
-        # XO caches this figure and does not stamp it, so it has no age (xo-api.md 3.4)
-        Fact(name="available", value=room.free, unit="bytes", source=source, observed_at=None),
-        view.fact("need_p90", need, "bytes", PartName.LOGS),
-        view.fact("vms_without_forecast", lacking, "VMs", PartName.LOGS),
+        *(Fact(name=name, value=value, unit="bytes", source=source, observed_at=None) for name, value in free.items()),
+        view.fact("need_p90", told.need, "bytes", PartName.LOGS),
+        view.fact("vms_without_forecast", told.unsure, "VMs", PartName.LOGS),
         policy_fact("margin", options.margin_percent, "%"),
     )
 
 
-def _too_full(view: View, options: RepositoryOptions, room: _Room, need: int, nowhere: set[str]) -> Finding:
+def _too_full(
+    view: View, options: RepositoryOptions, scope: Scope, space: Space, told: Estimate, nowhere: set[str]
+) -> Finding:
+    free, where, who, need = space.free, "", "this run", told.need
+    if space.largest is not None and need <= less_margin(free, options.margin_percent):
+        # all of them fit together, the largest on none of the repositories
+        first = told.held[0]
+        free, where, who, need = space.largest, " on the emptiest", view.vm_name(first), space.writings[first].least
     with_margin = round(need * (1 + options.margin_percent / 100))
-    kinds = [view.outlook.bytes_of(view.run, vm, room.scope.id).full for vm in room.writings if vm]
-    told = f"{plural(kinds.count(True), 'full backup')}, {plural(kinds.count(False), 'delta')}, " if kinds else ""
-    mine = too_many(room.writings, view.run.settings.concurrency, _less_margin(room.free or 0, options))
-    holds = tuple(vm for vm in mine if vm in nowhere and vm)
-    whole = "" in nowhere
-    blocks = bool(holds) or whole
+    kinds = [view.outlook.bytes_of(view.run, vm, scope.id).full for vm in space.writings if vm]
+    kinds_told = f"{plural(kinds.count(True), 'full backup')}, {plural(kinds.count(False), 'delta')}, " if kinds else ""
+    holds = tuple(vm for vm in told.held if vm in nowhere and vm)
+    blocks = bool(holds) or "" in nowhere
     return Finding(
         code=REPOSITORY_NO_SPACE.id,
         check="repository",
         level=Level.BLOCK if blocks else Level.WARN,
         certainty=Certainty.LIKELY,
         harm=Harm.REPOSITORY if blocks else Harm.NONE,
-        scope=room.scope,
-        holds=holds if blocks else tuple(vm for vm in mine if vm),
-        summary=f"Backup repository {room.scope.name}: {format_bytes(room.free or 0)} free, this run is expected to "
-        f"write up to {format_bytes(with_margin)} ({told}{options.margin_percent:g} % margin)"
+        scope=scope,
+        holds=holds if blocks else tuple(vm for vm in told.held if vm),
+        summary=f"Backup repository {scope.name}: {format_bytes(free)} free{where}, {who} is expected to "
+        f"write up to {format_bytes(with_margin)} ({kinds_told}{options.margin_percent:g} % margin)"
         + ("." if blocks else "; the VMs that fail there still have another target."),
-        facts=_facts(view, options, room, need),
-        remedy=f"Free {format_bytes(with_margin - (room.free or 0))} on {room.scope.name}, or lower a retention there.",
+        facts=_facts(view, options, space, told),
+        remedy=f"Free {format_bytes(with_margin - free)} on {scope.name}, or lower a retention there.",
         clears=Clears(ClearedBy.PERSON),
     )
 
 
-def _low(view: View, options: RepositoryOptions, room: _Room, need: int) -> Finding:
-    free = room.free or 0
+def _low(view: View, options: RepositoryOptions, scope: Scope, space: Space, told: Estimate) -> Finding:
+    percent = 100 * space.free / space.size
     return Finding(
         code=REPOSITORY_NO_SPACE.id,
         check="repository",
         level=Level.WARN,
         certainty=Certainty.TREND,
         harm=Harm.NONE,
-        scope=room.scope,
-        summary=f"Backup repository {room.scope.name}: {100 * free / room.size:.0f} % free ({format_bytes(free)}); this run "
-        f"fits with {format_bytes(round(need * (1 + options.margin_percent / 100)))}.",
-        facts=(
-            *_facts(view, options, room, need),
-            policy_fact("warn_free", options.warn_free_percent, "%"),
-        ),
-        remedy=f"Plan for more room on {room.scope.name}.",
+        scope=scope,
+        summary=f"Backup repository {scope.name}: {percent:.0f} % free ({format_bytes(space.free)}); this run "
+        f"fits with {format_bytes(round(told.need * (1 + options.margin_percent / 100)))}.",
+        facts=(*_facts(view, options, space, told), policy_fact("warn_free", options.warn_free_percent, "%")),
+        remedy=f"Plan for more room on {scope.name}.",
         clears=Clears(ClearedBy.PERSON),
     )
 
 
-def _unknown(view: View, room: _Room, why: str) -> Finding:
+def _unknown(view: View, scope: Scope, free: int | None, why: str) -> Finding:
     source = view.estate.parts[PartName.REPOSITORY_INFO].source
     return Finding(
         code=REPOSITORY_NO_SPACE.id,
@@ -291,12 +288,12 @@ def _unknown(view: View, room: _Room, why: str) -> Finding:
         level=Level.UNKNOWN,
         certainty=Certainty.TREND,
         harm=Harm.NONE,
-        scope=room.scope,
-        summary=f"Backup repository {room.scope.name}: {why}.",
-        facts=(Fact(name="available", value=room.free, unit="bytes", source=source, observed_at=None),),
-        remedy=f"Ask again in a minute; if it stays so, test {room.scope.name} in XO."
-        if room.free is None
-        else f"Keep an eye on {room.scope.name}; once the schedule has run, its logs tell.",
+        scope=scope,
+        summary=f"Backup repository {scope.name}: {why}.",
+        facts=(Fact(name="available", value=free, unit="bytes", source=source, observed_at=None),),
+        remedy=f"Ask again in a minute; if it stays so, test {scope.name} in XO."
+        if free is None
+        else f"Keep an eye on {scope.name}; once the schedule has run, its logs tell.",
         clears=Clears(ClearedBy.TIME),
     )
 

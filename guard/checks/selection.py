@@ -9,7 +9,9 @@ from guard.checks.check import Check
 from guard.checks.options import SelectionOptions
 from guard.checks.view import View, policy_fact
 from guard.estate.estate import PartName
+from guard.estate.xo_records import Server
 from guard.finding import Certainty, ClearedBy, Clears, Code, Fact, Finding, Harm, Level, Scope, ScopeKind
+from guard.mechanics.connection import reconnects
 from guard.mechanics.selection import left_out_because, named_pools
 from guard.units import plural
 
@@ -24,7 +26,7 @@ NO_VM_MATCHES = Code(
 )
 SELECTION_SHRUNK = Code(
     id="SELECTION_SHRUNK",
-    title="A job takes fewer VMs than in its last run",
+    title="A job takes fewer VMs than in its last runs",
     why="XO backs up what matches today and says nothing about what no longer does: a removed tag, a stopped VM or a lost "
     "pool silently drops VMs from the backup.",
     do="Compare with guard match JOB. Put the tag back, reconnect the pool, or take the VM out of the job on purpose.",
@@ -33,19 +35,24 @@ SELECTION_SHRUNK = Code(
 
 
 def evaluate(view: View, options: SelectionOptions) -> list[Finding]:
-    """NO_VM_MATCHES for an empty smart selection, SELECTION_SHRUNK against the schedule's last run."""
+    """NO_VM_MATCHES for an empty smart selection, SELECTION_SHRUNK against the schedule's last runs."""
     selection = view.run.selection
     if not selection.ids and not selection.unknown:
         return [_empty(view)]
     return _shrunk(view, options)
 
 
-def _lost_servers(view: View) -> list[str]:
+def _away(view: View) -> list[Server]:
     """Servers whose VMs the job may be missing; none when it only asks for pools that XO shows."""
     wanted = named_pools(view.run.job.vms)
     if wanted and all(pool in view.estate.pool_by_id for pool in wanted):
         return []
-    return [one.name for one in view.estate.servers if one.enabled and one.status != "connected"]
+    return [one for one in view.estate.servers if one.status != "connected"]
+
+
+def _lost_servers(view: View) -> list[Server]:
+    """Those of them that nobody disconnected on purpose."""
+    return [one for one in _away(view) if one.enabled]
 
 
 def _empty(view: View) -> Finding:
@@ -60,9 +67,11 @@ def _empty(view: View) -> Finding:
     elif not selection.smart:
         summary = f"Job {view.run.job.name} lists no VM: XO would report a success without a backup."
     elif lost:
-        summary = f"Job {view.run.job.name} matches no VM now, but XO is not connected to {', '.join(lost)}: its VMs are unknown."
+        summary = f"Job {view.run.job.name} matches no VM now, but XO is not connected to {_names(lost)}: its VMs are unknown."
     else:
-        summary = f"Job {view.run.job.name} matches none of {plural(len(view.estate.vms), 'VM')}. {why}."
+        summary = f"Job {view.run.job.name} matches none of {plural(len(view.estate.vms), 'VM')}." + (
+            why and f" {why}."
+        )
     unknown = bool(lost) and selection.smart and not selection.error
     warned = not selection.smart
     return Finding(
@@ -79,12 +88,12 @@ def _empty(view: View) -> Finding:
             view.fact("servers_not_connected", len(lost), "servers", PartName.SERVERS),
         ),
         remedy=f"See guard match '{view.run.job.name}'; correct the pattern, or reconnect the pool.",
-        clears=Clears(ClearedBy.TIME if unknown else ClearedBy.PERSON),
+        clears=Clears(ClearedBy.TIME if unknown and any(map(reconnects, lost)) else ClearedBy.PERSON),
     )
 
 
 def _shrunk(view: View, options: SelectionOptions) -> list[Finding]:
-    before = view.outlook.history.last_vms.get(view.run.schedule.id, ())
+    before = view.outlook.history.recent_vms.get(view.run.schedule.id, ())
     now = set(view.run.selection.ids)
     gone = [vm for vm in before if vm not in now]
     if not gone or 100 * len(gone) / len(before) <= options.shrunk_percent:
@@ -93,6 +102,8 @@ def _shrunk(view: View, options: SelectionOptions) -> list[Finding]:
     causes = "; ".join(f"{count}: {reason}" for reason, count in reasons.most_common(3))
     names = ", ".join(view.vm_name(vm) for vm in gone[:3]) + (f" and {len(gone) - 3} more" if len(gone) > 3 else "")
     are = "is" if len(gone) == 1 else "are"
+    # what XO shows was left out by the job; what it does not show comes back with its pool
+    returns = any(map(reconnects, _lost_servers(view))) and not any(vm in view.estate.vm_by_id for vm in gone)
     return [
         Finding(
             code=SELECTION_SHRUNK.id,
@@ -101,10 +112,10 @@ def _shrunk(view: View, options: SelectionOptions) -> list[Finding]:
             certainty=Certainty.CERTAIN,
             harm=Harm.NONE,
             scope=Scope(ScopeKind.JOB, view.run.job.id, view.run.job.name),
-            summary=f"{len(gone)} of {plural(len(before), 'VM')} of the last run {are} no longer taken ({names}). {causes}.",
+            summary=f"{len(gone)} of {plural(len(before), 'VM')} of the last runs {are} no longer taken ({names}). {causes}.",
             facts=(
                 Fact(
-                    name="last_run",
+                    name="last_runs",
                     value=len(before),
                     unit="VMs",
                     source=view.estate.parts[PartName.LOGS].source,
@@ -114,7 +125,7 @@ def _shrunk(view: View, options: SelectionOptions) -> list[Finding]:
                 policy_fact("shrunk", options.shrunk_percent, "%"),
             ),
             remedy=f"See guard match '{view.run.job.name}' for the rule that leaves each of them out.",
-            clears=Clears(ClearedBy.PERSON),
+            clears=Clears(ClearedBy.TIME if returns else ClearedBy.PERSON),
         )
     ]
 
@@ -124,7 +135,13 @@ def _why_gone(view: View, vm_id: str) -> str:
     if vm is not None:
         return left_out_because(view.run.job, vm, view.estate.vm_properties.get(vm_id, {})) or "taken again"
     lost = _lost_servers(view)
-    return f"XO does not show it; not connected: {', '.join(lost)}" if lost else "XO does not show it any more"
+    if lost:
+        return f"XO does not show it; not connected: {_names(lost)}"
+    return "XO does not show it any more" + ("" if _away(view) else ": it was deleted")
+
+
+def _names(servers: list[Server]) -> str:
+    return ", ".join(one.name for one in servers)
 
 
 CHECK = Check(

@@ -9,6 +9,7 @@ from guard import __version__
 from guard.errors import UsageError
 
 DEFAULT_CONFIG = "/etc/guard/guard.toml"
+DEFAULT_STATE = "/var/lib/guard"
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,8 +36,12 @@ def build_parser() -> argparse.ArgumentParser:
     capture.add_argument("file", metavar="FILE")
     capture.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE")
 
-    explain = commands.add_parser("explain", help="what a code means and what to do")
+    explain = commands.add_parser("explain", help="what a code means, or why a run failed, and what to do")
     explain.add_argument("code", nargs="?", metavar="CODE")
+    explain.add_argument(
+        "--log", metavar="FILE", help="why the runs of a backup log (or a list of them) failed; - for stdin"
+    )
+    explain.add_argument("--json", action="store_true", help="with --log: print the document guard.causes/1")
 
     match = commands.add_parser("match", help="which VMs a job takes, and why not the others")
     match.add_argument("job", metavar="JOB", help="id or name")
@@ -58,9 +63,49 @@ def build_parser() -> argparse.ArgumentParser:
     config.add_argument(
         "--job", metavar="NAME", help="show: the name of that schedule's job, where entries match by it"
     )
+    config.add_argument(
+        "--tag", action="append", metavar="TAG", help="show: a VM tag its job asks for; may be repeated"
+    )
 
-    commands.add_parser("demo", help="show a plan of a simulated XO that holds every trouble guard knows")
+    notify = commands.add_parser("notify", help="send one test message to each configured channel")
+    notify.add_argument("what", choices=("test",))
+    notify.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE")
+
+    daemon = commands.add_parser(
+        "daemon", help="watch every schedule: predict, see what XO does, tell; writes nothing to XO"
+    )
+    _state_options(daemon)
+
+    status = commands.add_parser("status", help="what the daemon sees now")
+    _state_options(status)
+    status.add_argument("--json", action="store_true", help="print the document guard.status/1")
+    status.add_argument("--nagios", action="store_true", help="one line and exit code 0, 1, 2 or 3, for monitoring")
+
+    why = commands.add_parser("why", help="the whole story of a due run, also a month later")
+    why.add_argument("schedule", metavar="SCHEDULE", help="id or name of the schedule or of its job")
+    why.add_argument("due", nargs="?", metavar="DUE", help="its due time (ISO 8601); the latest one without")
+    _state_options(why)
+    why.add_argument("--json", action="store_true", help="print the document guard.story/1")
+
+    report = commands.add_parser("report", help="the nights: ends, causes, how good the predictions were")
+    report.add_argument(
+        "--since", default="7 d", metavar="TIME|DURATION", help='from when, such as "7 d" or a time (ISO 8601)'
+    )
+    _state_options(report)
+    report.add_argument("--json", action="store_true", help="print the document guard.report/1")
+
+    demo = commands.add_parser(
+        "demo", help="a simulated XO that holds every trouble guard knows: its plan, then its night"
+    )
+    demo.add_argument("--plan-only", action="store_true", help="stop after the plan")
     return parser
+
+
+def _state_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE")
+    parser.add_argument(
+        "--state", default=None, metavar="FOLDER", help=f"where the ledger is (default: {DEFAULT_STATE})"
+    )
 
 
 def _estate_options(parser: argparse.ArgumentParser) -> None:

@@ -59,23 +59,15 @@ def read(arguments: Namespace, stderr: TextIO, env: Mapping[str, str]) -> tuple[
 
 def read_xo(policy: Policy, stderr: TextIO, env: Mapping[str, str]) -> Estate:
     """Ask the XO of the policy. Raises XoError, PolicyError."""
-    from guard.xo.client import XoSettings, read_estate
+    from guard.xo.client import read_estate
+    from guard.xo.settings import xo_settings
     from guard.xo.token import read_token
 
     xo = policy.xo
     token = read_token(Path(xo.token_file) if xo.token_file else None, env)
     if not xo.verify:
         print("guard: warning: [xo] verify = false: anybody on the way can read the token", file=stderr)
-    settings = XoSettings(
-        url=xo.url,
-        ca_file=Path(xo.ca_file) if xo.ca_file else None,
-        server_name=xo.server_name,
-        verify=xo.verify,
-        call_timeout_s=xo.call_timeout.total_seconds(),
-        total_timeout_s=xo.total_timeout.total_seconds(),
-        history_days=xo.history_days,
-    )
-    return asyncio.run(read_estate(settings, token, clock=clock.now))
+    return asyncio.run(read_estate(xo_settings(policy), token, clock=clock.now))
 
 
 def read_demo() -> Estate:
@@ -100,15 +92,15 @@ def require(estate: Estate, *names: PartName) -> None:
             raise XoAuthError(f"XO may have filtered its {name.value}: the token's user is no administrator")
 
 
-def parse_time(text: str) -> datetime:
+def parse_time(text: str, option: str = "--from") -> datetime:
     """An aware ISO 8601 time in the years for which XO knows its clock changes. Raises UsageError."""
     right = "expected a time such as 2027-03-27T18:00+01:00"
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"--from {text!r}: {right}") from None
+        raise UsageError(f"{option} {text!r}: {right}") from None
     if moment.tzinfo is None:
-        raise UsageError(f"--from {text!r}: has no zone; {right}")
+        raise UsageError(f"{option} {text!r}: has no zone; {right}")
     if not FIRST_YEAR <= moment.year < LAST_YEAR:
-        raise UsageError(f"--from {text!r}: expected a year from {FIRST_YEAR} to {LAST_YEAR - 1}")
+        raise UsageError(f"{option} {text!r}: expected a year from {FIRST_YEAR} to {LAST_YEAR - 1}")
     return moment.astimezone(UTC)

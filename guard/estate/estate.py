@@ -102,6 +102,10 @@ class Estate:
         return {record.id: record for record in self.pools}
 
     @cached_property
+    def host_by_id(self) -> Mapping[str, records.Host]:
+        return {record.id: record for record in self.hosts}
+
+    @cached_property
     def sr_by_id(self) -> Mapping[str, records.Sr]:
         return {record.id: record for record in self.srs}
 

@@ -16,6 +16,8 @@ from guard.estate.xo_records import BackupLog, LogTask
 
 KEPT_SAMPLES = 10  # of sizes, the newest; older transfers say little about tonight's
 KEPT_DURATIONS = 30
+RECENT_RUNS = 3  # one smaller run must not make a loss the new normal
+_CHAIN_SKIP = "unhealthy VDI chain"  # XO's whole message (failure-modes.md 3.1 f)
 
 
 class Quantiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,15 +49,24 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
 class History:
     """``seconds``: run durations by schedule id. ``transfers``: by (job id, VM id, target id), oldest first.
 
-    ``run_bytes``: bytes of each whole run by (schedule id, target id). ``last_vms``: the VMs of the newest whole run of a
-    schedule that named them. ``running``: by run id.
+    ``run_bytes``: bytes of each whole run by (schedule id, target id). ``recent_vms``: all VMs of the last three whole runs
+    of a schedule that named any, those of the newest first. ``chain_skips``: in how many of its newest runs in a row a VM
+    was skipped for its chain, by (job id, VM id). ``running``: by run id.
     """
 
     seconds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     transfers: Mapping[tuple[str, str, str], tuple[Transfer, ...]] = field(default_factory=dict)
     run_bytes: Mapping[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
-    last_vms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    recent_vms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    chain_skips: Mapping[tuple[str, str], int] = field(default_factory=dict)
     running: Mapping[str, Running] = field(default_factory=dict)
+
+    def transfers_to(self, job_id: str, vm_id: str, targets: Sequence[str]) -> Sequence[Transfer]:
+        """A VM's transfers to one target, or to whichever of several it was sent each time; oldest first."""
+        found = [self.transfers.get((job_id, vm_id, target), ()) for target in targets]
+        return (
+            found[0] if len(found) == 1 else sorted((one for part in found for one in part), key=lambda one: one.start)
+        )
 
 
 def quantiles(values: Sequence[float]) -> Quantiles:
@@ -72,7 +83,8 @@ def read_history(logs: Iterable[BackupLog]) -> History:
     seconds: dict[str, list[float]] = {}
     transfers: dict[tuple[str, str, str], list[Transfer]] = {}
     run_bytes: dict[tuple[str, str], list[int]] = {}
-    last_vms: dict[str, tuple[str, ...]] = {}
+    taken: dict[str, list[tuple[str, ...]]] = {}
+    skips: dict[tuple[str, str], int] = {}
     running: dict[str, Running] = {}
     ordered = sorted((one for one in logs if one.began is not None), key=lambda one: one.start or 0)
     named = {log.id: _named_vms(log) for log in ordered}
@@ -85,12 +97,15 @@ def read_history(logs: Iterable[BackupLog]) -> History:
         for vm, target, transfer in _transfers(log):
             transfers.setdefault((log.job_id or "", vm, target), []).append(transfer)
             sent[target] = sent.get(target, 0) + transfer.size
+        for vm, skipped in _chain_checks(log):
+            key = (log.job_id or "", vm)
+            skips[key] = skips.get(key, 0) + 1 if skipped else 0
         vms = named[log.id]
         partial = bool(vms) and len(vms) < whole_from.get(schedule, 0)
         if partial:
             continue
         if vms:
-            last_vms[schedule] = vms
+            taken.setdefault(schedule, []).append(vms)
         for target, size in sent.items():
             run_bytes.setdefault((schedule, target), []).append(size)
         if log.start and log.end and (log.status == "success" or sent):
@@ -99,7 +114,11 @@ def read_history(logs: Iterable[BackupLog]) -> History:
         seconds={key: tuple(values[-KEPT_DURATIONS:]) for key, values in seconds.items()},
         transfers={key: tuple(values) for key, values in transfers.items()},
         run_bytes={key: tuple(values[-KEPT_SAMPLES:]) for key, values in run_bytes.items()},
-        last_vms=last_vms,
+        recent_vms={
+            key: tuple(dict.fromkeys(vm for vms in reversed(runs[-RECENT_RUNS:]) for vm in vms))
+            for key, runs in taken.items()
+        },
+        chain_skips={key: count for key, count in skips.items() if count},
         running=running,
     )
 
@@ -131,6 +150,15 @@ def _named_vms(log: BackupLog) -> tuple[str, ...]:
 def _vm_of(task: LogTask) -> str:
     data = task.data
     return str(data.get("id", "")) if isinstance(data, dict) and data.get("type") == "VM" else ""
+
+
+def _chain_checks(log: BackupLog) -> Iterable[tuple[str, bool]]:
+    """(VM id, whether XO skipped it for its chain) of each VM that came as far as its snapshot."""
+    for task in log.tasks or ():
+        vm = _vm_of(task)
+        skipped = isinstance(task.result, dict) and task.result.get("message") == _CHAIN_SKIP
+        if vm and (skipped or any(child.message == "snapshot" and child.status != "pending" for child in task.tasks)):
+            yield vm, skipped
 
 
 def _transfers(log: BackupLog) -> Iterable[tuple[str, str, Transfer]]:

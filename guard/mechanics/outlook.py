@@ -57,7 +57,7 @@ class Outlook:
         self._longest = timedelta()
         self._of_job: dict[str, list[ExpectedRun]] = {}
         self._selections: dict[str, Selection] = {}
-        self._bytes: dict[tuple[str, str, str], Bytes] = {}
+        self._bytes: dict[tuple[str, str, tuple[str, ...]], Bytes] = {}
         self._collisions: dict[tuple[str, int], Mapping[DueTime, Due | None]] = {}
 
     @property
@@ -157,20 +157,20 @@ class Outlook:
         """Whether the lists that a forecast rests on were read whole."""
         return all(self.estate.parts[name].usable for name in DISK_PARTS)
 
-    def bytes_of(self, run: ExpectedRun, vm_id: str, target: str) -> Bytes:
-        """Bytes of one VM's next transfer to one target."""
-        key = (run.schedule.id, vm_id, target)
+    def bytes_of(self, run: ExpectedRun, vm_id: str, *targets: str) -> Bytes:
+        """Bytes of one VM's next transfer to one target, or to any one of several."""
+        key = (run.schedule.id, vm_id, targets)
         if key not in self._bytes:
-            self._bytes[key] = self._forecast(run, vm_id, target) if self.disks_are_known else UNKNOWN
+            self._bytes[key] = self._forecast(run, vm_id, targets) if self.disks_are_known else UNKNOWN
         return self._bytes[key]
 
-    def _forecast(self, run: ExpectedRun, vm_id: str, target: str) -> Bytes:
+    def _forecast(self, run: ExpectedRun, vm_id: str, targets: Sequence[str]) -> Bytes:
         disks = self.disks(vm_id)
         snapshots = [self.estate.snapshots_of_vdi.get(vdi.id, ()) for _, vdi in disks]
         full = next_is_full(run.job, vm_id, snapshots, self.settings_of(run, vm_id).full_interval)
         covered = [vdi for _, vdi in self.drives(vm_id) if vdi is None or not is_nobak(vdi)]
         most = most_bytes(covered, self.estate.vdi_by_id)
-        samples = self.history.transfers.get((run.job.id, vm_id, target), ())
+        samples = self.history.transfers_to(run.job.id, vm_id, targets)
         return forecast(samples, full=full, schedule=run.schedule.id, most=most)
 
 

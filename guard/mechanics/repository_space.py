@@ -1,7 +1,8 @@
 """What a run writes to a backup repository, VM by VM, and what it gives back meanwhile (failure-modes.md 9.2).
 
 XO backs VMs up ``concurrency`` at a time and deletes what falls out of retention after each full backup. Deltas give
-nothing back within a run: their merges come later, in the background.
+nothing back within a run: their merges come later, in the background. With ``distributeBackups`` each VM goes to one of
+several repositories, whole.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 import msgspec
+
+from guard.mechanics.forecast import Bytes
+from guard.mechanics.settings import Settings
 
 
 class Writing(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +27,61 @@ class Writing(msgspec.Struct, frozen=True, kw_only=True):
     most: int | None
     freed: int = 0
     freed_at_most: int = 0
+
+
+class Space(msgspec.Struct, frozen=True, kw_only=True):
+    """Free and all bytes of a repository, or of several that share the VMs, and what each VM of a run writes there.
+
+    ``largest``: free bytes of the emptiest of several, None for a single one. ``size`` 0: not told.
+    """
+
+    free: int
+    size: int
+    writings: Mapping[str, Writing]
+    largest: int | None = None
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a run fits. ``need``: new bytes at its peak, at least; ``most``: at most, None without an upper bound.
+
+    ``held``: the VMs that surely do not fit, largest first. ``fits``: whether the run does even at most. ``unsure``: VMs
+    whose bytes the past does not tell exactly.
+    """
+
+    need: int
+    most: int | None
+    held: tuple[str, ...]
+    fits: bool
+    unsure: int
+
+
+def is_object_store(url: str) -> bool:
+    """S3 and Azure: they tell no free space, and XO's lock does nothing there (FS/abstract.js:646)."""
+    return url.partition("://")[0].partition("+")[0] in ("s3", "azure", "azurite")
+
+
+def less_margin(free: int, percent: float) -> int:
+    """The bytes that may be expected to be written where so many are free and so much is added for safety."""
+    return int(100 * free / (100 + percent))
+
+
+def writing_of(told: Bytes, settings: Settings, past: Sequence[int], *, full_mode: bool, spread: bool) -> Writing:
+    """What one VM writes and gives back. ``past``: bytes of this schedule's transfers of it, those that moved something.
+
+    ``spread``: over several repositories, so that what is deleted may lie on another one than what is written.
+    """
+    if told.high is None:
+        return Writing(least=0, most=told.most)
+    if settings.export_retention < 1:  # nothing is exported, unless a default that no API shows says otherwise
+        return Writing(least=0, most=told.high)
+    if not full_mode:
+        return Writing(least=told.high, most=told.high)
+    # retention is full when the VM has been sent that often; how large its oldest archive is, the newest ones tell
+    sure = len(past) >= settings.export_retention and settings.long_term_retention is None and not spread
+    freed, at_most = (min(past) if sure else 0), max((*past, told.high))
+    if settings.delete_first:
+        return Writing(least=max(0, told.high - at_most), most=told.high - min(told.high, freed))
+    return Writing(least=told.high, most=told.high, freed=freed, freed_at_most=at_most)
 
 
 def peak(writings: Sequence[Writing], concurrency: int, *, hopeful: bool) -> int | None:
@@ -46,9 +105,39 @@ def peak(writings: Sequence[Writing], concurrency: int, *, hopeful: bool) -> int
     return highest
 
 
-def too_many(writings: Mapping[str, Writing], concurrency: int, available: int) -> tuple[str, ...]:
+def estimate(space: Space, concurrency: int, margin_percent: float) -> Estimate:
+    """Hold what is written against what is free, less the margin."""
+    available = less_margin(space.free, margin_percent)
+    largest = None if space.largest is None else less_margin(space.largest, margin_percent)
+    writings = tuple(space.writings.values())
+    most = peak(writings, concurrency, hopeful=False)
+    return Estimate(
+        need=peak(writings, concurrency, hopeful=True) or 0,
+        most=most,
+        held=too_many(space.writings, concurrency, available, largest),
+        fits=most is not None
+        and most <= available
+        and (largest is None or all((one.most or 0) <= largest for one in writings)),
+        unsure=sum(1 for one in writings if one.most is None or one.least < one.most),
+    )
+
+
+def joined(spaces: Sequence[Space]) -> Space:
+    """Several repositories of which each VM goes to one, whichever it is: what it writes is told by the first."""
+    return Space(
+        free=sum(space.free for space in spaces),
+        size=sum(space.size for space in spaces),
+        writings=spaces[0].writings,
+        largest=max(space.free for space in spaces),
+    )
+
+
+def too_many(
+    writings: Mapping[str, Writing], concurrency: int, available: int, largest: int | None = None
+) -> tuple[str, ...]:
     """The VMs to hold, largest first, until what is known of the rest fits; none where all do.
 
+    ``largest``: what is free on the emptiest of several repositories, each VM going to one of them; None for a single one.
     What a held VM would have deleted is missing for the rest, so one more to hold may fit less; then these may be more
     than the fewest.
     """
@@ -57,7 +146,11 @@ def too_many(writings: Mapping[str, Writing], concurrency: int, available: int) 
     def fits_without(count: int) -> bool:
         held = set(largest_first[:count])
         staying = [writing for vm, writing in writings.items() if vm not in held]
-        return (peak(staying, concurrency, hopeful=True) or 0) <= available
+        # on the emptiest repository, and as much as possible deleted there before
+        alone = largest is None or all(
+            one.least <= largest + sum(it.freed_at_most for it in staying) for one in staying
+        )
+        return alone and (peak(staying, concurrency, hopeful=True) or 0) <= available
 
     count = 0 if fits_without(0) else bisect_left(range(len(largest_first) + 1), x=True, key=fits_without)
     return tuple(largest_first[:count])

@@ -1,4 +1,4 @@
-"""Which snapshots a run deletes before it takes its own (failure-modes.md 8.1; _runners/_vmRunners/_AbstractXapi.mjs).
+"""What a run keeps, and which snapshots it deletes before it takes its own (failure-modes.md 8.1; _AbstractXapi.mjs).
 
 Per schedule of the job the newest ``snapshotRetention`` stay; in delta mode the newest of the whole job stays as well,
 because it is the base of the next delta.
@@ -6,10 +6,10 @@ because it is the base of the next delta.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from guard.estate.xo_records import Job, Vdi
-from guard.mechanics.settings import Settings
+from guard.mechanics.settings import Settings, effective
 
 
 def removed_first(
@@ -54,3 +54,15 @@ def has_base(job: Job, vm_id: str, snapshots: Iterable[Vdi]) -> tuple[bool, int]
             length = marks.get("xo:backup:deltaChainLength", "0")
             newest = max(newest, (marks.get("xo:backup:datetime", ""), int(length) if length.isdecimal() else 0))
     return found, newest[1]
+
+
+def kept_backups(job: Job, schedule_id: str, vm_id: str, repositories: Sequence[str], srs: Sequence[str]) -> int:
+    """How many backups of one VM a run may leave behind: its own snapshots, and what each target's own settings keep.
+
+    A retention counts only where the job has such a target (VmsXapi.mjs:85, _AbstractXapi.mjs:108-170).
+    """
+    kept = effective(job, schedule_id, vm_id).snapshot_retention
+    for repository in repositories:
+        settings = effective(job, schedule_id, vm_id, repository)
+        kept += settings.export_retention + len(settings.long_term_retention or {})
+    return kept + sum(effective(job, schedule_id, vm_id, sr).copy_retention for sr in srs)

@@ -14,8 +14,14 @@ from guard.finding import Finding, Level, ScopeKind
 from guard.outcomes.outcome import Outcome
 
 WHOLE_RUN = ""  # stands for the VM where a finding or a cause is about all of them
-_SAID_FOR = {"POOL_DISCONNECTED": "VM_UNKNOWN", "RUN_OVERLAP": "JOB_RUNNING"}
-"""What a code that is predicted shows itself as in a log (failure-modes.md 3.9, 3.14, 3.16)."""
+_SHOWN_AS = {
+    "POOL_DISCONNECTED": frozenset({"POOL_DISCONNECTED", "VM_UNKNOWN", "NO_VM_MATCHES"}),
+    "RUN_OVERLAP": frozenset({"RUN_OVERLAP", "JOB_RUNNING"}),
+}
+"""What a predicted code may show itself as in a log (failure-modes.md 3.9, 3.14, 3.16); any other only as itself."""
+
+_SHARED = frozenset({ScopeKind.SR, ScopeKind.REPOSITORY})
+"""Room in these is taken by whoever comes first: that some VM fails can be told, which one follows from XO's order."""
 
 
 class Tally(msgspec.Struct, kw_only=True):
@@ -45,37 +51,56 @@ def score_run(findings: Iterable[Finding], outcomes: Iterable[Outcome]) -> RunSc
     """``outcomes``: the runs of this due time; a VM is backed up when one of them did it."""
     runs = tuple(outcomes)
     succeeded = {vm.vm.id for run in runs for vm in run.vms if vm.status == "success"}
+    whole = bool(runs) and all(run.status == "success" for run in runs)
     happened = {
         (vm, cause.code)
         for run in runs
         for cause in run.causes
         if (vm := cause.scope.id if cause.scope.kind is ScopeKind.VM else WHOLE_RUN) not in succeeded
     }
-    whole = bool(runs) and all(run.status == "success" for run in runs)
-    predicted = {
-        (vm, finding.code)
+    own = {one: _fitting(one, happened) for one in _predicted(findings)}
+    open_causes = happened.difference(*own.values())
+    hits, false_alarms, wrong = set(), set(), set()
+    for one, fitting in sorted(own.items()):
+        vm, code, shared = one
+        elsewhere = (
+            sorted(cause for cause in open_causes if cause[1] in _shown_as(code)) if shared and not fitting else []
+        )
+        if fitting or elsewhere:
+            hits.add((vm, code))
+            open_causes.difference_update(elsewhere[:1])
+        elif vm in succeeded or (vm == WHOLE_RUN and whole):
+            false_alarms.add((vm, code))
+        elif any(vm in (WHOLE_RUN, who) for who, _ in happened):
+            wrong.add((vm, code))
+    return RunScore(
+        hits=tuple(sorted(hits)),
+        misses=tuple(sorted(open_causes)),
+        false_alarms=tuple(sorted(false_alarms)),
+        wrong_causes=tuple(sorted(wrong)),
+    )
+
+
+def _shown_as(code: str) -> frozenset[str]:
+    return _SHOWN_AS.get(code, frozenset({code}))
+
+
+def _fitting(predicted: tuple[str, str, bool], happened: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The causes that bear a prediction out, for its VM or for the whole run."""
+    vm, code, _ = predicted
+    return {
+        (who, what) for who, what in happened if what in _shown_as(code) and (vm == WHOLE_RUN or who in (vm, WHOLE_RUN))
+    }
+
+
+def _predicted(findings: Iterable[Finding]) -> set[tuple[str, str, bool]]:
+    """(VM, code, whether the thing it is about is shared) of all that was said to stand in the way."""
+    return {
+        (vm, finding.code, finding.scope.kind in _SHARED)
         for finding in findings
         if finding.level is Level.BLOCK
         for vm in finding.holds or (WHOLE_RUN,)
     }
-    hits, false_alarms, wrong = set(), set(), set()
-    for vm, code in predicted:
-        shown = {(vm, code), (vm, _SAID_FOR.get(code, code))}
-        if shown & happened or (vm == WHOLE_RUN and {one for _, one in shown} & {one for _, one in happened}):
-            hits.add((vm, code))
-        elif vm in succeeded or (vm == WHOLE_RUN and whole):
-            false_alarms.add((vm, code))
-        elif happened and (vm == WHOLE_RUN or any(one == vm for one, _ in happened)):
-            wrong.add((vm, code))
-    explained = {(vm, _SAID_FOR.get(code, code)) for vm, code in hits} | hits
-    whole_codes = {code for vm, code in explained if vm == WHOLE_RUN}
-    misses = {(vm, code) for vm, code in happened if (vm, code) not in explained and code not in whole_codes}
-    return RunScore(
-        hits=tuple(sorted(hits)),
-        misses=tuple(sorted(misses)),
-        false_alarms=tuple(sorted(false_alarms)),
-        wrong_causes=tuple(sorted(wrong)),
-    )
 
 
 def tally(scores: Iterable[RunScore]) -> Mapping[str, Tally]:

@@ -1,0 +1,50 @@
+"""guard daemon: a process that lives for months, unlike every other command."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import secrets
+import socket
+import time
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TextIO
+
+from guard.cli import clock, source
+from guard.cli.channels import configured
+from guard.cli.state import state_folder
+from guard.daemon.compose import PolicyInForce, Shell, run_daemon
+from guard.daemon.loop import Flags
+from guard.notify.route import Route
+from guard.views.text import clean
+
+
+def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
+    del stdout
+
+    def log(text: str) -> None:
+        stderr.write(f"guard: {clean(text.replace(chr(10), '; '))}\n")  # XO's own words may be in it
+        stderr.flush()
+
+    gc.enable()  # the console script switched it off for the commands that end in seconds
+    in_force = PolicyInForce(lambda: source.read_policy(arguments.config))
+    if not in_force.policy.xo.verify:
+        log("warning: [xo] verify = false: anybody on the way can read the token")
+    routes = [opening() for opening in configured(in_force.policy.notify, env).values()]
+    shell = Shell(
+        clock=clock.now,
+        monotonic_us=lambda: time.monotonic_ns() // 1000,
+        env=env,
+        instance=secrets.token_bytes(8),
+        holder=socket.gethostname(),
+        log=log,
+    )
+    state = state_folder(arguments.state, env)
+    asyncio.run(_serve(in_force, state, routes, shell))
+    return 0
+
+
+async def _serve(in_force: PolicyInForce, state: Path, routes: list[Route], shell: Shell) -> None:
+    await run_daemon(in_force, state, routes, shell, Flags())

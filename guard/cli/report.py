@@ -1,0 +1,49 @@
+"""guard report."""
+
+from __future__ import annotations
+
+import asyncio
+from argparse import Namespace
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TextIO
+
+import msgspec
+
+from guard.cli import clock, source
+from guard.cli.state import look_at_ledger
+from guard.daemon.compose import zone_of
+from guard.lifecycle.due_run import DueRun, fold
+from guard.lifecycle.ledger import Ledger
+from guard.lifecycle.report import make_report
+from guard.units import parse_duration
+from guard.views.report import report_document, report_text
+
+
+def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
+    del stderr
+    policy = source.read_policy(arguments.config)
+    now = clock.now()
+    since = _since(arguments.since, now)
+    with look_at_ledger(arguments.state, env, policy) as ledger:
+        runs = asyncio.run(_read(ledger, since, now))
+    report = make_report(runs, since, now)
+    if arguments.json:
+        stdout.write(msgspec.json.encode(report_document(report)).decode() + "\n")
+    else:
+        stdout.write(report_text(report, zone_of(policy)))
+    return 0
+
+
+def _since(text: str, now: datetime) -> datetime:
+    """A time, or how long ago."""
+    try:
+        return now - parse_duration(text)
+    except ValueError:
+        return source.parse_time(text, option="--since")
+
+
+async def _read(ledger: Ledger, since: datetime, until: datetime) -> list[DueRun]:
+    found = await ledger.between(since, until)
+    runs = (fold(key, events) for key, events in found.items())
+    return [run for run in runs if run is not None]

@@ -1,0 +1,31 @@
+"""Where the daemon keeps its ledger, and the ledger opened to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from guard.cli import clock
+from guard.cli.parser import DEFAULT_STATE
+from guard.daemon.compose import LEDGER
+from guard.errors import LedgerError
+from guard.ledger.sqlite import SqliteLedger, read_ledger
+from guard.policy.schema import Policy
+
+
+def state_folder(given: str | None, env: Mapping[str, str]) -> Path:
+    """``--state``, else systemd's $STATE_DIRECTORY, else the default. Raises LedgerError when there is none."""
+    folder = Path(given or env.get("STATE_DIRECTORY", "").partition(":")[0] or DEFAULT_STATE)
+    if not folder.is_dir():
+        raise LedgerError(
+            f"{folder}: there is no such folder; the daemon keeps its ledger there: make it, or name one with --state"
+        )
+    return folder
+
+
+def look_at_ledger(given: str | None, env: Mapping[str, str], policy: Policy) -> SqliteLedger:
+    """The daemon's ledger, read beside it. Raises LedgerError."""
+    path = state_folder(given, env) / LEDGER
+    if not path.exists():
+        raise LedgerError(f"{path}: there is no ledger yet; guard daemon makes it")
+    return read_ledger(path, xo=policy.xo.url, clock=clock.now)

@@ -1,0 +1,52 @@
+"""guard status."""
+
+from __future__ import annotations
+
+import asyncio
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import TextIO
+
+import msgspec
+
+from guard.cli import clock, source
+from guard.cli.state import look_at_ledger
+from guard.daemon.compose import zone_of
+from guard.errors import GuardError
+from guard.gate.watch import LOOP
+from guard.ledger.sqlite import SqliteLedger
+from guard.lifecycle.due_run import DueRun, fold
+from guard.lifecycle.loop import Loop
+from guard.views.status import UNKNOWN, nagios, status_document, status_text
+from guard.views.text import clean
+
+
+def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
+    del stderr
+    try:
+        policy = source.read_policy(arguments.config)
+        with look_at_ledger(arguments.state, env, policy) as ledger:
+            loop, alarmed = asyncio.run(_read(ledger))
+    except GuardError as error:
+        if not arguments.nagios:
+            raise
+        stdout.write(f"GUARD UNKNOWN - {clean(str(error)).replace('|', '/')}\n")
+        return UNKNOWN
+    now = clock.now()
+    if arguments.nagios:
+        code, line = nagios(loop, alarmed, now)
+        stdout.write(line + "\n")
+        return code
+    if arguments.json:
+        stdout.write(msgspec.json.encode(status_document(loop, alarmed, now)).decode() + "\n")
+    else:
+        stdout.write(status_text(loop, alarmed, now, zone_of(policy)))
+    return 0
+
+
+async def _read(ledger: SqliteLedger) -> tuple[Loop | None, tuple[DueRun, ...]]:
+    """The last look, and the open due runs that raised an alarm."""
+    told = await ledger.recall(LOOP)
+    loop = msgspec.json.decode(told, type=Loop) if told else None
+    runs = [fold(key, await ledger.load(key)) for key in await ledger.open_runs()]
+    return loop, tuple(run for run in runs if run is not None and run.alarms)

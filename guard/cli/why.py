@@ -1,0 +1,54 @@
+"""guard why."""
+
+from __future__ import annotations
+
+import asyncio
+from argparse import Namespace
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TextIO
+
+import msgspec
+
+from guard.cli import clock, source
+from guard.cli.state import look_at_ledger
+from guard.daemon.compose import KEPT, zone_of
+from guard.errors import UsageError
+from guard.lifecycle.due_run import DueRun, fold
+from guard.lifecycle.events import AnyEvent
+from guard.lifecycle.ledger import Ledger
+from guard.views.story import story_document, story_text
+
+_NEAR = timedelta(minutes=1)
+
+
+def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
+    del stderr
+    policy = source.read_policy(arguments.config)
+    due = source.parse_time(arguments.due, option="DUE") if arguments.due is not None else None
+    with look_at_ledger(arguments.state, env, policy) as ledger:
+        stories = asyncio.run(_find(ledger, arguments.schedule, due, clock.now()))
+    if not stories:
+        when = f" due at {arguments.due}" if due is not None else ""
+        raise UsageError(
+            f"{arguments.schedule!r}: the ledger has no due time of a schedule or job of that id or name{when}"
+        )
+    for run, events in stories:
+        if arguments.json:
+            stdout.write(msgspec.json.encode(story_document(run, events, clock.now())).decode() + "\n")
+        else:
+            stdout.write(story_text(run, events, zone_of(policy)))
+    return 0
+
+
+async def _find(
+    ledger: Ledger, wanted: str, due: datetime | None, now: datetime
+) -> list[tuple[DueRun, tuple[AnyEvent, ...]]]:
+    """The stories of that schedule: of one due time, or the latest that began."""
+    first, last = (now - KEPT, now + _NEAR) if due is None else (due - _NEAR, due + _NEAR)
+    found = []
+    for key, events in (await ledger.between(first, last)).items():
+        run = fold(key, events)
+        if run is not None and wanted in (key.schedule, run.seen.schedule_name, run.seen.job, run.seen.job_name):
+            found.append((run, events))
+    return found if due is not None else found[-1:]

@@ -1,0 +1,165 @@
+"""The only place where the daemon's parts meet: ledger, XO, notifications, the watch, systemd."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta, tzinfo
+from pathlib import Path
+
+from guard.daemon.loop import Flags, run
+from guard.daemon.news import News
+from guard.daemon.systemd import Systemd
+from guard.errors import LedgerError
+from guard.gate.watch import LOOK_EVERY, Watch
+from guard.ledger.sqlite import SqliteLedger, open_ledger
+from guard.lifecycle.loop import Loop
+from guard.mechanics.zones import resolve
+from guard.notify.message import Event, Message, Tier
+from guard.notify.ports import Queued
+from guard.notify.queue import Queue
+from guard.notify.route import Limits, Route
+from guard.policy.schema import Policy
+from guard.xo.client import XoSettings
+from guard.xo.live import LiveXo
+from guard.xo.settings import xo_settings
+from guard.xo.token import Token, read_token
+
+LEDGER = "ledger.sqlite"
+LEASE = timedelta(minutes=5)
+KEPT = timedelta(days=400)  # a year of nights, and the same night a year ago
+_PRUNE_EVERY = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Shell:
+    """What the outside gives: the clock, the environment, a random name for a new ledger, where to log.
+
+    ``holder``: this machine's name, for the lease.
+    """
+
+    clock: Callable[[], datetime]
+    monotonic_us: Callable[[], int]
+    env: Mapping[str, str]
+    instance: bytes
+    holder: str
+    log: Callable[[str], None]
+
+
+class PolicyInForce:
+    """The policy, replaced as a whole by a reload; a bad one raises and leaves the old one in force."""
+
+    def __init__(self, read: Callable[[], Policy]) -> None:
+        self._read = read
+        self.policy = read()
+
+    def reload(self) -> None:
+        """Raises PolicyError. Another XO needs another ledger, so its address stays."""
+        fresh = self._read()
+        if fresh.xo.url != self.policy.xo.url:
+            raise LedgerError(
+                "[xo] url changed: a ledger belongs to one XO; restart the daemon with another state folder"
+            )
+        self.policy = fresh
+
+    def xo(self) -> XoSettings:
+        """Where XO is and how long to wait for it."""
+        return xo_settings(self.policy)
+
+
+class Kept:
+    """The watch with what goes round it: the lease before each look, a sign of life and old runs pruned after."""
+
+    def __init__(self, watch: Watch, ledger: SqliteLedger, queue: Queue, shell: Shell) -> None:
+        self._watch, self._ledger, self._queue, self._shell = watch, ledger, queue, shell
+        self._pruned_at: datetime | None = None
+
+    async def tick(self) -> Loop:
+        now = self._shell.clock()
+        await self._ledger.lease(self._shell.holder, now + LEASE)
+        loop = await self._watch.tick()
+        if self._pruned_at is None or now - self._pruned_at >= _PRUNE_EVERY:
+            await self._ledger.prune(now - KEPT)
+            self._pruned_at = now
+        if not loop.xo_error:
+            alive = Message(
+                tier=Tier.RECORD, event=Event.SUCCESS, title="guard looks", text="guard's loop runs", at=loop.at
+            )
+            await self._queue.tell(alive)
+        return loop
+
+
+async def run_daemon(in_force: PolicyInForce, state: Path, routes: Sequence[Route], shell: Shell, flags: Flags) -> None:
+    """Until asked to stop. Raises LedgerError when the ledger cannot be opened or another guard holds it."""
+    policy = in_force.policy
+    with (
+        only_one(state),
+        open_ledger(state / LEDGER, xo=policy.xo.url, clock=shell.clock, instance=shell.instance) as ledger,
+    ):
+        await ledger.lease(shell.holder, shell.clock() + LEASE)
+        queue = Queue(ledger.outbox(Queued), routes, limits_of(policy), clock=shell.clock)
+        news = News(queue.tell, lambda: zone_of(in_force.policy))
+
+        def token() -> Token:
+            given = in_force.policy.xo.token_file
+            return read_token(Path(given) if given else None, shell.env)
+
+        token()  # an unreadable token is told at once, not at the first look
+        xo = LiveXo(in_force.xo, token, clock=shell.clock)
+        watch = Watch(ledger, xo, news, clock=shell.clock, policy_of=lambda: in_force.policy)
+        flags.install(asyncio.get_running_loop())
+        await run(
+            Kept(watch, ledger, queue, shell),
+            flags,
+            Systemd(shell.env, monotonic_us=shell.monotonic_us),
+            send_news=lambda: queue.pump(shell.clock()),
+            reload=in_force.reload,
+            log=shell.log,
+            look_every_s=LOOK_EVERY.total_seconds(),
+        )
+        await ledger.release()
+
+
+@contextmanager
+def only_one(state: Path) -> Iterator[None]:
+    """One daemon per state folder and machine; the lock ends with the process, however that ends.
+
+    Between machines that share a folder the ledger's lease decides. Raises LedgerError.
+    """
+    try:
+        folder = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise LedgerError(f"{state}: the state folder cannot be used ({error.strerror})") from error
+    try:
+        # the folder itself: a lock file left by another user could not be opened
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(folder)
+        told = "another guard daemon uses it; stop that one, or give this one a folder of its own"
+        raise LedgerError(f"{state}: {told if isinstance(error, BlockingIOError) else error.strerror}") from error
+    try:
+        yield
+    finally:
+        os.close(folder)
+
+
+def zone_of(policy: Policy) -> tzinfo:
+    """The zone of times in messages and of the digest."""
+    return resolve(policy.notify.zone or policy.xo.zone or "utc") or UTC
+
+
+def limits_of(policy: Policy) -> Limits:
+    """The queue's limits of a policy."""
+    notify = policy.notify
+    return Limits(
+        retry_first=notify.retry_first,
+        retry_longest=notify.retry_longest,
+        give_up_after=notify.give_up_after,
+        time_limit_s=notify.time_limit.total_seconds(),
+        digest_at=time.fromisoformat(notify.digest_at),
+        zone=zone_of(policy),
+    )

@@ -1,0 +1,142 @@
+"""The daemon's loop: look, tell systemd, send what waits, sleep at most half a minute. Signals only raise flags.
+
+A look may take minutes where XO is large or hangs: systemd's watchdog is told meanwhile, and a stop breaks it off. That
+is safe at any point, since the ledger is written in whole steps and a look begins from what is in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from datetime import UTC
+from functools import partial
+from typing import Protocol
+
+from guard.daemon.systemd import Systemd
+from guard.errors import GuardError, LedgerError
+from guard.lifecycle.loop import Loop
+from guard.units import format_time
+
+LONGEST_LOOK_S = (
+    3600.0  # every reading of XO has its time limit; beyond this the look is stuck, and the watchdog ends it
+)
+
+
+class Looks(Protocol):
+    """What the loop drives: the watch."""
+
+    async def tick(self) -> Loop: ...
+
+
+class Flags:
+    """What signals ask for; the loop acts on it when it comes by."""
+
+    def __init__(self) -> None:
+        self.stop = self.reload = False
+        self._raised, self._stopped = asyncio.Event(), asyncio.Event()
+
+    def install(self, loop: asyncio.AbstractEventLoop) -> None:
+        """SIGTERM and SIGINT stop, SIGHUP reloads, SIGUSR1 has XO looked at now."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.ask_stop)
+        loop.add_signal_handler(signal.SIGHUP, self.ask_reload)
+        loop.add_signal_handler(signal.SIGUSR1, self.ask_look)
+
+    def ask_stop(self) -> None:
+        self.stop = True
+        self._raised.set()
+        self._stopped.set()
+
+    def ask_reload(self) -> None:
+        self.reload = True
+        self._raised.set()
+
+    def ask_look(self) -> None:
+        self._raised.set()
+
+    async def wait_for_stop(self) -> None:
+        """Until asked to stop."""
+        await self._stopped.wait()
+
+    async def wait(self, seconds: float) -> None:
+        """Until a flag is raised, or so long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._raised.wait()
+        except TimeoutError:
+            return
+        self._raised.clear()
+
+
+async def run(
+    watch: Looks,
+    flags: Flags,
+    systemd: Systemd,
+    *,
+    send_news: Callable[[], Awaitable[None]],
+    reload: Callable[[], None],
+    log: Callable[[str], None],
+    look_every_s: float,
+) -> None:
+    """Until asked to stop. A ledger that cannot be written is tried again at the next look; a bad policy stays out."""
+    said = trouble = ""
+    is_ready = False
+    while not flags.stop:
+        if flags.reload:
+            flags.reload = False
+            systemd.reloading()
+            try:
+                reload()
+            except GuardError as error:
+                log(f"the policy stays as it was: {error}")
+            else:
+                log("the policy was read anew")
+            systemd.ready(said)
+        try:
+            loop = await _look(
+                watch, flags, partial(systemd.alive, said or "reads XO for the first time"), look_every_s
+            )
+            if loop is None:
+                break
+            said, wrong = status_line(loop), loop.xo_error
+        except LedgerError as error:
+            said = wrong = str(error)
+        await send_news()
+        if wrong != trouble:
+            log(wrong or "XO can be read again")
+            trouble = wrong
+        if not is_ready:
+            systemd.ready(said)
+            is_ready = True
+        systemd.alive(said)
+        await flags.wait(look_every_s)
+    systemd.stopping()
+
+
+async def _look(watch: Looks, flags: Flags, alive: Callable[[], None], every_s: float) -> Loop | None:
+    """One look; ``alive`` is called while it lasts. None when it was broken off to stop. Raises LedgerError."""
+    look, stop = asyncio.ensure_future(watch.tick()), asyncio.ensure_future(flags.wait_for_stop())
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    try:
+        while not (await asyncio.wait((look, stop), timeout=every_s, return_when=asyncio.FIRST_COMPLETED))[0]:
+            if clock() - began < LONGEST_LOOK_S:
+                alive()
+        return await look if look.done() else None
+    finally:
+        for task in (look, stop):
+            task.cancel()
+        await asyncio.gather(look, stop, return_exceptions=True)
+
+
+def status_line(loop: Loop) -> str:
+    """One line of what goes on, for systemctl status and the journal; it changes only when something does."""
+    if loop.xo_error:
+        since = f" since {format_time(loop.unread_since, UTC)}" if loop.unread_since is not None else ""
+        return f"XO cannot be read{since}: {loop.xo_error}"
+    runs = ", ".join(f"{one.job_name} ({one.vms_done} of {one.vms} VMs)" for one in loop.running) or "nothing runs"
+    due = (
+        f"next due {format_time(loop.next_due, UTC)}" if loop.next_due is not None else "nothing is due within two days"
+    )
+    return f"{runs}; {due}"

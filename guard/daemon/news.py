@@ -1,0 +1,104 @@
+"""What happened, as messages: a person is paged for what must be acted on, the rest waits for the digest or is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta, tzinfo
+
+from guard.decision.verdict import Action
+from guard.lifecycle.due_run import DueRun
+from guard.lifecycle.events import Alarmed, AnyEvent, AttemptEnded, Decided, End, Ended, Started
+from guard.notify.message import Event, Message, Tier
+from guard.outcomes.codes import SCHEDULE_DISABLED
+from guard.units import format_duration, format_time
+from guard.views.story import outcome_sentence
+
+UNREAD = timedelta(minutes=5)  # an XO that restarts is back by then
+
+
+class News:
+    """The gate's Teller. ``tell`` hands a message to the queue and returns at once."""
+
+    def __init__(self, tell: Callable[[Message], Awaitable[None]], zone: Callable[[], tzinfo]) -> None:
+        self._tell, self._zone = tell, zone
+        self._unread_since: datetime | None = None
+
+    async def happened(self, run: DueRun, event: AnyEvent) -> None:
+        """One message for a start, an end, an alarm, or a prediction that is not a whole start."""
+        told = self._told(run, event)
+        if told is None:
+            return
+        tier, kind, title, text, code = told
+        await self._tell(
+            Message(
+                tier=tier,
+                event=kind,
+                title=title,
+                text=text,
+                at=event.at,
+                schedule=run.key.schedule,
+                due=run.key.due,
+                code=code or None,
+            )
+        )
+
+    def _told(self, run: DueRun, event: AnyEvent) -> tuple[Tier, Event, str, str, str] | None:
+        name = f"{run.seen.job_name} / {run.seen.schedule_name}"
+        due = format_time(run.key.due, self._zone())
+        match event:
+            case Started():
+                return Tier.RECORD, Event.START, f"{name} began", f"XO runs it since {self._time(event.began)}.", ""
+            case AttemptEnded(outcome=outcome) if outcome.status == "success":
+                return Tier.RECORD, Event.SUCCESS, f"{name} succeeded", outcome_sentence(outcome), ""
+            case AttemptEnded(outcome=outcome):
+                causes = "\n".join(
+                    f"{one.scope.name or one.scope.id}: {one.code}: {one.text}" for one in outcome.causes
+                )
+                code = outcome.causes[0].code if outcome.causes else ""
+                return (
+                    Tier.DIGEST,
+                    Event.FAIL,
+                    f"{name}: {outcome.status}",
+                    f"Due {due}: {outcome_sentence(outcome)}\n{causes}",
+                    code,
+                )
+            case Alarmed(code=code, text=text):
+                return Tier.PAGE, Event.ALARM, f"{name}: {code}", text, code
+            case Ended(end=End.MISSED):
+                return Tier.DIGEST, Event.FAIL, f"{name}: missed", event.reason, event.code
+            case Decided(verdict=verdict) if verdict.action is not Action.START:
+                text = (
+                    f"Due {due}, enforced guard would {verdict.action.value.replace('_', ' ')} it: {verdict.sentence}"
+                )
+                return Tier.DIGEST, Event.LOG, f"{name}: {verdict.action.value}", text, ""
+        return None
+
+    async def switched_off(self, name: str, *, schedule: str, at: datetime) -> None:
+        """Paged: until somebody switches it on again, nothing of it is backed up."""
+        text = f"Schedule {name} was on and is off now; guard did not do it. Was it meant so, or left by a pool update?"
+        await self._tell(
+            Message(
+                tier=Tier.PAGE,
+                event=Event.ALARM,
+                title=f"Schedule {name} is disabled",
+                text=text,
+                at=at,
+                schedule=schedule,
+                code=SCHEDULE_DISABLED.id,
+            )
+        )
+
+    async def unread(self, error: str, *, since: datetime, at: datetime) -> None:
+        """Paged once per outage, when it is longer than a restart."""
+        if at - since < UNREAD or self._unread_since == since:
+            return
+        self._unread_since = since
+        text = f"For {format_duration((at - since).total_seconds())} guard could not read XO: {error}"
+        await self._tell(
+            Message(
+                tier=Tier.PAGE, event=Event.ALARM, title="XO cannot be read", text=text, at=at, code="XO_UNREADABLE"
+            )
+        )
+
+    def _time(self, moment: datetime) -> str:
+        return format_time(moment, self._zone())

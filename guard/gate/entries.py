@@ -1,0 +1,123 @@
+"""Which stories begin at a look: due times that come, and runs that no due time explains. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from guard.agenda import Agenda, Firing, make_agenda
+from guard.estate.estate import Estate
+from guard.estate.xo_records import BackupLog, Schedule
+from guard.gate.match import explains
+from guard.lifecycle.events import BY_HAND, RunKey, Seen
+from guard.lifecycle.next_step import EARLY
+
+Entry = tuple[RunKey, Seen]
+
+
+def come_due(
+    estate: Estate,
+    *,
+    marks: Mapping[str, datetime],
+    before: Mapping[str, Schedule],
+    now: datetime,
+    until: datetime,
+    local_zone: str | None,
+    seconds_of: Callable[[str], float | None],
+) -> Agenda:
+    """What each schedule brings from its mark to ``until``; nothing from before guard first saw it.
+
+    ``before``: the schedules at the last look. When one was changed since cannot be told, so nothing it would have
+    brought meanwhile is claimed.
+    """
+    start = {one.id: marks.get(one.id, now) for one in estate.schedules if one.enabled}
+    for one in estate.schedules:
+        if one.id in start and one.id in before and _fires_otherwise(one, before[one.id]):
+            start[one.id] = max(start[one.id], now)
+    agenda = make_agenda(
+        estate,
+        after=min([*start.values(), now]),
+        until=until,
+        local_zone=local_zone,
+        seconds_of=seconds_of,
+    )
+    firings = tuple(
+        replace(firing, dues=tuple(due for due in firing.dues if due.at > start[firing.schedule.id]))
+        for firing in agenda.firings
+    )
+    return replace(agenda, firings=firings)
+
+
+def _fires_otherwise(now: Schedule, before: Schedule) -> bool:
+    return (now.enabled, now.cron, now.zone) != (before.enabled, before.cron, before.zone)
+
+
+def marks_after(estate: Estate, agenda: Agenda, now: datetime, until: datetime) -> dict[str, datetime]:
+    """Up to when each schedule's due times are entered once those of ``agenda`` are.
+
+    One that is off, or of which nobody can tell when it fires, has none up to now, whatever becomes known of it later.
+    """
+    return {one.id: now for one in estate.schedules} | {firing.schedule.id: until for firing in agenda.firings}
+
+
+def due_entries(
+    estate: Estate, agenda: Agenda, now: datetime, seconds_of: Callable[[str], float | None]
+) -> Iterable[Entry]:
+    """The story of every due time, of a sequence one per member; a member that is no backup leaves no log to watch."""
+    for firing in agenda.firings:
+        for due in firing.dues:
+            later = timedelta()
+            for member in firing.members or (firing.schedule.id,):
+                via = firing.schedule.id if firing.members else ""
+                starts = tuple(start + later for start in due.starts)
+                later += timedelta(seconds=seconds_of(member) or 0)
+                schedule = estate.schedule_by_id.get(member)
+                if schedule is None or (schedule.job_id or "") not in estate.call_job_by_id:
+                    key = RunKey(member, due.at, via)
+                    yield key, _seen(estate, firing, member, starts, now, late=now > key.due + EARLY)
+
+
+def _seen(
+    estate: Estate, firing: Firing, member: str, starts: tuple[datetime, ...], now: datetime, *, late: bool
+) -> Seen:
+    schedule = estate.schedule_by_id.get(member)
+    job = estate.job_by_id.get((schedule.job_id or "") if schedule is not None else "")
+    return Seen(
+        at=now,
+        job=job.id if job is not None else "",
+        job_name=job.name if job is not None else "(no job)",
+        schedule_name=schedule.name if schedule is not None else member,
+        cron=firing.schedule.cron,
+        zone=firing.zone,
+        expected_at=starts[0],
+        starts=starts,
+        late=late,
+    )
+
+
+def by_hand_entries(
+    estate: Estate, agenda: Agenda, logs: Iterable[BackupLog], known: Collection[str], now: datetime
+) -> Iterable[tuple[RunKey, Seen, str]]:
+    """The story of every run that no firing schedule accounts for, with the run's id; not of the ``known`` ones."""
+    for log in logs:
+        at = log.began
+        schedule = estate.schedule_by_id.get(log.schedule_id or "")
+        job = estate.job_by_id.get(log.job_id or "")
+        if at is None or schedule is None or job is None or log.id in known:
+            continue
+        fired_by = [one for one in agenda.firings if schedule.id in (one.members or (one.schedule.id,))]
+        if any(explains(firing, at) for firing in fired_by):
+            continue
+        seen = Seen(
+            at=now,
+            job=job.id,
+            job_name=job.name,
+            schedule_name=schedule.name,
+            cron=schedule.cron,
+            zone=schedule.zone,
+            expected_at=at,
+            starts=(at,),
+            late=True,
+        )
+        yield RunKey(schedule.id, at, BY_HAND), seen, log.id

@@ -1,0 +1,85 @@
+"""Which of XO's runs belongs to which due time, and what its log tells. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from guard.agenda import Firing
+from guard.estate.estate import Estate
+from guard.estate.xo_records import BackupLog
+from guard.lifecycle.due_run import DueRun
+from guard.lifecycle.events import BY_HAND
+from guard.lifecycle.loop import Progress
+from guard.lifecycle.next_step import EARLY, SETTLED, LogSeen
+from guard.mechanics.due import due_times
+from guard.outcomes.outcome import outcome
+
+LONGEST_SEQUENCE = timedelta(hours=24)
+
+
+def belongs(run: DueRun, log: BackupLog, open_runs: Sequence[DueRun]) -> bool:
+    """Whether a run of XO's is the one of this due time: begun when its schedule fires, or while its sequence goes on."""
+    at, key = log.began, run.key
+    if log.schedule_id != key.schedule or at is None:
+        return False
+    if log.id in {one.started.run for one in run.attempts}:
+        return True
+    if key.via == BY_HAND:
+        return at == key.due
+    if not key.via:
+        mine = [start for start in run.seen.starts if start - EARLY <= at <= start + SETTLED]
+        siblings = [
+            one for one in open_runs if (one.key.schedule, one.key.via) == (key.schedule, "") and one.key != key
+        ]
+        nearer = [start for one in siblings for start in one.seen.starts if mine and mine[-1] < start <= at + EARLY]
+        return bool(mine) and not nearer
+    later = [other.key.due for other in open_runs if other.key.via == key.via and other.key.due > key.due]
+    return key.due - EARLY <= at < min([*later, key.due + LONGEST_SEQUENCE]) - EARLY
+
+
+def explains(firing: Firing, at: datetime) -> bool:
+    """Whether a firing schedule accounts for a run that began then."""
+    reach = LONGEST_SEQUENCE if firing.members else SETTLED
+    dues = due_times(firing.schedule, zone=firing.zone, after=at - reach, until=at + EARLY)
+    near = due_times(firing.schedule, zone=firing.zone, after=at - timedelta(hours=3), until=at + EARLY)
+    starts = [start for due in (*dues, *near) for start in due.starts]
+    return any(start - EARLY <= at <= start + reach for start in starts)
+
+
+def fires(run: DueRun, estate: Estate) -> bool:
+    if run.key.via == BY_HAND:
+        return True
+    schedule = estate.schedule_by_id.get(run.key.via or run.key.schedule)
+    return schedule is not None and schedule.enabled and schedule.cron == run.seen.cron
+
+
+def sequence_runs(run: DueRun, estate: Estate) -> bool:
+    sequence = estate.schedule_by_id.get(run.key.via)
+    call = estate.call_job_by_id.get((sequence.job_id or "") if sequence is not None else "")
+    return call is not None and bool(call.run_id)
+
+
+def log_seen(log: BackupLog) -> LogSeen:
+    when = log.began or datetime.fromtimestamp(0, UTC)
+    moved = [moment for task in log.tasks or () for moment in (task.start, task.end) if moment]
+    moved += [moment for task in log.tasks or () for one in task.tasks for moment in (one.start, one.end) if moment]
+    return LogSeen(
+        run=log.id,
+        began=when,
+        outcome=None if log.status == "pending" else outcome(log),
+        progress_at=datetime.fromtimestamp(max(moved) / 1000, UTC) if moved else None,
+    )
+
+
+def progress(log: BackupLog) -> Progress:
+    so_far = outcome(log)
+    return Progress(
+        schedule=so_far.schedule,
+        job_name=so_far.job.name,
+        run=log.id,
+        began=log.began or datetime.fromtimestamp(0, UTC),
+        vms=len(so_far.vms) + len(so_far.unattempted),
+        vms_done=sum(1 for one in so_far.vms if one.times.end_ms is not None),
+        sent_bytes=so_far.sent_bytes,
+    )

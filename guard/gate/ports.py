@@ -1,0 +1,44 @@
+"""What the gate needs of the world, as Protocols; daemon/compose.py says who gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Protocol
+
+from guard.estate.estate import Estate
+from guard.estate.xo_records import BackupLog
+from guard.lifecycle.due_run import DueRun
+from guard.lifecycle.events import AnyEvent
+
+
+class XoReads(Protocol):
+    """Reading XO; nothing here writes. Raises XoError."""
+
+    async def estate(self) -> Estate:
+        """Everything a prediction rests on."""
+        ...
+
+    async def setup(self) -> Estate:
+        """Schedules, jobs with their run ids, and call jobs only: cheap for XO, and never cached by it."""
+        ...
+
+    async def logs(self, since: datetime, done: Collection[str]) -> tuple[BackupLog, ...]:
+        """Every run that began at ``since`` or later, with its tasks; those in ``done`` without. Costs XO much."""
+        ...
+
+
+class Teller(Protocol):
+    """Where news goes. Never fails, and never waits for the outside."""
+
+    async def happened(self, run: DueRun, event: AnyEvent) -> None:
+        """An event was recorded; ``run`` holds it already."""
+        ...
+
+    async def switched_off(self, name: str, *, schedule: str, at: datetime) -> None:
+        """A schedule that was on is off, and not by guard."""
+        ...
+
+    async def unread(self, error: str, *, since: datetime, at: datetime) -> None:
+        """XO could not be read for a while."""
+        ...

@@ -1,0 +1,288 @@
+"""One look at XO and at every open due run: enter what comes due, predict, see runs begin and end, tell.
+
+``Watch.tick`` may be called at any time and in any state; what it does follows from the ledger and from XO alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+
+from guard.agenda import Agenda
+from guard.assess import make_plan
+from guard.errors import ConflictError, LedgerError, PolicyError, XoError
+from guard.estate.estate import Estate
+from guard.estate.xo_records import BackupLog, Schedule
+from guard.gate.entries import by_hand_entries, come_due, due_entries, marks_after
+from guard.gate.match import LONGEST_SEQUENCE, belongs, fires, log_seen, progress, sequence_runs
+from guard.gate.ports import Teller, XoReads
+from guard.lifecycle.due_run import DueRun, apply, fold
+from guard.lifecycle.events import AnyEvent, AttemptEnded, Decided, RunKey, Seen, Started
+from guard.lifecycle.ledger import Ledger
+from guard.lifecycle.loop import Loop
+from guard.lifecycle.next_step import (
+    ENOUGH_SAMPLES,
+    SETTLED,
+    Evaluate,
+    Observed,
+    Record,
+    Step,
+    Wait,
+    next_step,
+)
+from guard.mechanics.due import due_times
+from guard.mechanics.history import quantiles, read_history
+from guard.policy.schema import Policy
+
+LEAD = timedelta(seconds=60)
+LOOK_EVERY = timedelta(seconds=30)  # no longer sleep: a clock that stepped, or a machine that slept, is seen this soon
+LOOK_BACK = timedelta(minutes=5)
+LOGS_EVERY = timedelta(minutes=5)
+LOOP, LOOKED_LIKE = "loop", "looked_like"  # what is remembered in the ledger
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What was read of XO: ``setup`` with schedules and jobs; ``logs`` None where they were not asked for.
+
+    ``logs_since``: from when on they are known. ``running``: the ids of the runs that go on.
+    """
+
+    setup: Estate
+    running: frozenset[str]
+    logs: tuple[BackupLog, ...] | None = None
+    logs_since: datetime | None = None
+    logs_at: datetime | None = None
+
+
+class _LookedLike(msgspec.Struct, frozen=True, kw_only=True):
+    """The schedules at the last look."""
+
+    schedules: tuple[Schedule, ...] = ()
+
+
+class Watch:
+    """The observing half of the gate. ``policy_of`` gives the policy in force, which a reload may replace."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        xo: XoReads,
+        teller: Teller,
+        *,
+        clock: Callable[[], datetime],
+        policy_of: Callable[[], Policy],
+    ) -> None:
+        self._ledger, self._xo, self._teller = ledger, xo, teller
+        self._clock, self._policy_of = clock, policy_of
+        self._usual: Mapping[str, tuple[float, ...]] | None = None
+        self._running: frozenset[str] = frozenset()  # run ids at the last look
+        self._logs_at: datetime | None = None
+        self._done: set[str] = set()  # runs whose end is recorded
+
+    async def tick(self) -> Loop:
+        """Look once, and bring every open due run as far as it goes. Raises LedgerError only."""
+        before = await self._last_loop()
+        open_runs = await self._open_runs()
+        look, error = await self._look(open_runs, before)
+        agenda = None
+        if look is not None:
+            schedules = await self._looked_like()
+            agenda = await self._enter_due_times(look.setup, schedules)
+            await self._enter_runs_by_hand(look, agenda, before)
+            await self._tell_switched_off(look.setup.schedules, schedules)
+            open_runs = await self._open_runs()
+        steps = [(run, await self._advance(run, open_runs, look)) for run in open_runs]
+        to_predict = [run for run, step in steps if isinstance(step, Evaluate) and look is not None]
+        if to_predict:
+            await self._predict(to_predict)
+        wakes = [step.until for _, step in steps if isinstance(step, Wait)]
+        loop = await self._summary(look, agenda, error, before, wakes)
+        await self._ledger.remember(LOOP, msgspec.json.encode(loop))
+        if look is not None and look.logs is not None:  # only now: a tick that died reads them again
+            self._running, self._logs_at = look.running, look.logs_at
+        return loop
+
+    # --- looking
+
+    async def _look(self, runs: Sequence[DueRun], before: Loop | None) -> tuple[_Look | None, str]:
+        """XO now; None and why where it cannot be read."""
+        try:
+            if self._usual is None:
+                await self._learn(await self._xo.estate())
+            setup = await self._xo.setup()
+            run_ids = [job.run_id for job in setup.jobs] + [call.run_id for call in setup.call_jobs]
+            running = frozenset(one for one in run_ids if one)
+            now = self._clock()
+            if not self._logs_are_worth_it(runs, running, now):
+                return _Look(setup, running), ""
+            seen_until = self._logs_at or (now if before is None else before.unread_since or before.at)
+            since = min([run.key.due for run in runs] + [seen_until]) - LOOK_BACK
+            logs = await self._xo.logs(since, self._done)
+        except (XoError, PolicyError) as error:  # the latter: the token's file, read anew for each look
+            return None, str(error)
+        return _Look(setup, running, logs, since, now), ""
+
+    def _logs_are_worth_it(self, runs: Iterable[DueRun], running: frozenset[str], now: datetime) -> bool:
+        """Reading logs costs XO much: only when a run is awaited, one began or ended, or they were not read lately."""
+        awaited = any(not run.attempts and run.key.due <= now for run in runs)
+        stale = self._logs_at is None or abs(now - self._logs_at) >= LOGS_EVERY  # the clock may have been set back
+        return awaited or stale or running != self._running
+
+    async def _learn(self, estate: Estate) -> None:
+        self._usual = (await asyncio.to_thread(read_history, estate.logs)).seconds
+
+    async def _last_loop(self) -> Loop | None:
+        told = await self._ledger.recall(LOOP)
+        return msgspec.json.decode(told, type=Loop) if told else None
+
+    async def _open_runs(self) -> list[DueRun]:
+        return [await self._load(key) for key in await self._ledger.open_runs()]
+
+    async def _load(self, key: RunKey) -> DueRun:
+        run = fold(key, await self._ledger.load(key))
+        if run is None:
+            raise LedgerError(f"The ledger lists {key.schedule}, due {key.due}, as open and holds no event of it")
+        return run
+
+    # --- what comes due
+
+    def _usual_seconds(self, schedule: str) -> float | None:
+        return quantiles((self._usual or {}).get(schedule, ())).p50
+
+    async def _enter_due_times(self, estate: Estate, before: Mapping[str, Schedule]) -> Agenda:
+        """Every due time gets its story, once; then the marks move on, exactly as far as was looked."""
+        now = self._clock()
+        until = now + LEAD + LOOK_EVERY
+        agenda = come_due(
+            estate,
+            marks=await self._ledger.processed_through(),
+            before=before,
+            now=now,
+            until=until,
+            local_zone=self._policy_of().xo.zone,
+            seconds_of=self._usual_seconds,
+        )
+        for key, seen in due_entries(estate, agenda, now, self._usual_seconds):
+            await self._enter(key, seen)
+        await self._ledger.mark(marks_after(estate, agenda, now, until))
+        return agenda
+
+    async def _enter(self, key: RunKey, seen: Seen) -> None:
+        with suppress(ConflictError):  # a tick that died before the mark was moved entered it already
+            await self._ledger.append(key, 0, seen)
+
+    async def _enter_runs_by_hand(self, look: _Look, agenda: Agenda, before: Loop | None) -> None:
+        """Runs that no due time explains are stories of their own; those from before the last look were told then."""
+        if before is None or look.logs is None:
+            return
+        known = self._done | {one.started.run for run in await self._open_runs() for one in run.attempts}
+        for key, seen, run in by_hand_entries(look.setup, agenda, look.logs, known, self._clock()):
+            near = await self._ledger.between(key.due - LONGEST_SEQUENCE, key.due + SETTLED)
+            told = (event for events in near.values() for event in events)
+            if not any(isinstance(event, Started) and event.run == run for event in told):
+                await self._enter(key, seen)  # its schedule was changed or switched off since it began: told already
+
+    async def _looked_like(self) -> Mapping[str, Schedule]:
+        """The schedules at the last look."""
+        told = await self._ledger.recall(LOOKED_LIKE)
+        return {one.id: one for one in msgspec.json.decode(told, type=_LookedLike).schedules} if told else {}
+
+    async def _tell_switched_off(self, schedules: Sequence[Schedule], before: Mapping[str, Schedule]) -> None:
+        """A schedule that was on at the last look and is off now: guard switches none off itself."""
+        for schedule in schedules:
+            if schedule.id in before and before[schedule.id].enabled and not schedule.enabled:
+                await self._teller.switched_off(schedule.name, schedule=schedule.id, at=self._clock())
+        await self._ledger.remember(LOOKED_LIKE, msgspec.json.encode(_LookedLike(schedules=tuple(schedules))))
+
+    # --- one due run
+
+    async def _advance(self, run: DueRun, open_runs: Sequence[DueRun], look: _Look | None) -> Step | None:
+        """Record all there is to record; the step that remains, None when the story has ended or somebody else wrote."""
+        seen = self._observe(run, open_runs, look)
+        while isinstance(step := next_step(run, seen, lead=LEAD, look_every=LOOK_EVERY), Record):
+            advanced = await self._append(run, *step.events)
+            if advanced is None or advanced.ended is not None:
+                return None
+            run = advanced
+        return step
+
+    async def _append(self, run: DueRun, *events: AnyEvent) -> DueRun | None:
+        """The run with its new events; None when somebody else wrote meanwhile, and the next tick looks anew."""
+        try:
+            await self._ledger.append(run.key, run.seq, *events)
+        except ConflictError:
+            return None
+        for event in events:
+            run = apply(run.key, run, event)
+            if isinstance(event, AttemptEnded):
+                self._done.add(event.run)
+            await self._teller.happened(run, event)
+        return run
+
+    def _observe(self, run: DueRun, open_runs: Sequence[DueRun], look: _Look | None) -> Observed:
+        now = self._clock()
+        if look is None:
+            return Observed(now=now, logs_at=None, fires=None)
+        samples = sorted((self._usual or {}).get(run.key.schedule, ()))
+        usual = samples[-(-len(samples) * 95 // 100) - 1] if len(samples) >= ENOUGH_SAMPLES else None
+        return Observed(
+            now=now,
+            # logs that do not reach back to it say nothing of it; the next look asks further
+            logs_at=look.logs_at if look.logs_since is not None and look.logs_since < run.key.due else None,
+            logs=tuple(log_seen(log) for log in look.logs or () if belongs(run, log, open_runs)),
+            fires=fires(run, look.setup),
+            sequence_runs=sequence_runs(run, look.setup),
+            usual_s=usual,
+        )
+
+    async def _predict(self, runs: Sequence[DueRun]) -> None:
+        """One reading of XO and one plan for all that is due soon. What cannot be read is tried again at the next tick."""
+        try:
+            estate = await self._xo.estate()
+        except (XoError, PolicyError):
+            return
+        await self._learn(estate)
+        now = self._clock()
+        start = min(run.key.due for run in runs) - timedelta(minutes=1)
+        until = max(run.seen.expected_at for run in runs) + timedelta(minutes=1)
+        plan = await asyncio.to_thread(make_plan, estate, self._policy_of(), now=now, start=start, within=until - start)
+        planned = {
+            (one.run.schedule.id, one.run.due.sequence_at or one.run.due.at, one.run.due.via): one for one in plan.runs
+        }
+        for run in runs:
+            found = planned.get((run.key.schedule, run.key.due, run.key.via))
+            if found is not None and self._clock() < run.key.due:
+                decided = Decided(
+                    at=self._clock(), facts_at=estate.taken_at, vms=found.run.selection.ids, verdict=found.verdict
+                )
+                await self._append(run, decided)
+
+    # --- what is left for guard status
+
+    async def _summary(
+        self, look: _Look | None, agenda: Agenda | None, error: str, before: Loop | None, wakes: Sequence[datetime]
+    ) -> Loop:
+        now = self._clock()
+        known = before or Loop(at=now)
+        if look is None or agenda is None:
+            since = known.unread_since or now
+            await self._teller.unread(error, since=since, at=now)
+            return msgspec.structs.replace(known, at=now, xo_error=error, unread_since=since, wake=now + LOOK_EVERY)
+        nexts = [
+            due.at
+            for firing in agenda.firings
+            for due in due_times(firing.schedule, zone=firing.zone, after=now, until=now + timedelta(days=2))[:1]
+        ]
+        running = known.running
+        if look.logs is not None:
+            running = tuple(progress(log) for log in look.logs if log.status == "pending")
+        next_due = min(nexts, default=None)
+        ahead = [] if next_due is None else [max(now, next_due - LEAD - LOOK_EVERY)]
+        wake = min((one for one in (*wakes, *ahead) if one > now), default=now + LOGS_EVERY)
+        return Loop(at=now, next_due=next_due, running=running, wake=wake)

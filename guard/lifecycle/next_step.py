@@ -1,0 +1,137 @@
+"""What to do next about one due run: a pure function of its story and of what XO shows now.
+
+Start-up, reload, a clock that stepped and a machine that slept all come back here with whatever is true then; there is
+no recovery code anywhere else. In observe mode guard only looks: it predicts, sees the run, and tells how it ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from guard.lifecycle.due_run import Attempt, DueRun
+from guard.lifecycle.events import Alarmed, AnyEvent, AttemptEnded, End, Ended, Started
+from guard.outcomes.codes import JOB_STUCK, SCHEDULE_DISABLED, XO_DID_NOT_FIRE
+from guard.outcomes.outcome import Outcome
+from guard.units import format_duration, format_time
+
+EARLY = timedelta(seconds=5)  # XO's clock may be this much behind guard's
+SETTLED = timedelta(seconds=70)  # a minute for XO to fire, and the 10 s for which it caches its list of logs
+QUIET = timedelta(minutes=30)  # without progress for so long, a run may be stuck
+UNUSUAL_HOURS = timedelta(hours=24)  # without samples, only a run longer than this is stuck
+ENOUGH_SAMPLES = 5
+
+
+@dataclass(frozen=True)
+class LogSeen:
+    """One run as XO's logs show it. ``outcome`` None while it goes on; ``progress_at``: when its tasks last moved."""
+
+    run: str
+    began: datetime
+    outcome: Outcome | None
+    progress_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What XO shows of one due run at ``now``.
+
+    ``logs_at``: when the logs were read, None while XO cannot be reached. ``logs``: the runs that belong to this due time.
+    ``fires``: whether XO's schedule still fires then; None where that cannot be told. ``sequence_runs``: whether the
+    sequence it comes through goes on. ``usual_s``: P95 of the schedule's past runs, None with too few.
+    """
+
+    now: datetime
+    logs_at: datetime | None
+    logs: tuple[LogSeen, ...] = ()
+    fires: bool | None = True
+    sequence_runs: bool = False
+    usual_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing to do before ``until``."""
+
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Predict on fresh facts, and record it."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """Append these events."""
+
+    events: tuple[AnyEvent, ...]
+
+
+Step = Wait | Evaluate | Record
+
+
+def next_step(run: DueRun, seen: Observed, *, lead: timedelta, look_every: timedelta) -> Step:
+    """The next step of a due run that has not ended. ``lead``: how long before the due time the prediction is made."""
+    news = _news(run, seen)
+    if news:
+        return Record(news)
+    decide_at = run.key.due - lead  # of a sequence, all members at once: which of them are due is known then
+    if seen.now < decide_at:
+        return Wait(decide_at)
+    if run.decided is None and not run.attempts and seen.now < run.key.due:
+        return Evaluate()
+    settled = max((run.seen.expected_at, *run.seen.starts)) + SETTLED
+    if run.running or seen.now < settled:
+        return Wait(min(seen.now + look_every, settled) if seen.now < settled else seen.now + look_every)
+    is_sure = seen.logs_at is not None and seen.logs_at >= settled
+    if run.attempts and (is_sure or len(run.seen.starts) == 1):  # where XO starts it twice, a second run may be unseen
+        return Record((Ended(at=seen.now, end=End.OBSERVED),))
+    if not is_sure or seen.sequence_runs:
+        return Wait(seen.now + look_every)
+    return Record(_missed(run, seen))
+
+
+def _news(run: DueRun, seen: Observed) -> tuple[AnyEvent, ...]:
+    """Runs that began, runs that ended, and one that does not move, oldest first."""
+    known = {one.started.run: one for one in run.attempts}
+    events: list[AnyEvent] = []
+    for log in sorted(seen.logs, key=lambda one: one.began):
+        attempt = known.get(log.run)
+        if attempt is None:
+            events.append(Started(at=seen.now, run=log.run, began=log.began))
+        if log.outcome is not None and (attempt is None or attempt.ended is None):
+            events.append(AttemptEnded(at=seen.now, run=log.run, outcome=log.outcome))
+        elif attempt is not None and attempt.ended is None and JOB_STUCK.id not in run.alarm_codes:
+            events += _stuck(run, attempt, log, seen)
+    return tuple(events)
+
+
+def _stuck(run: DueRun, attempt: Attempt, log: LogSeen, seen: Observed) -> list[AnyEvent]:
+    took = seen.now - attempt.started.began
+    quiet_since = log.progress_at or attempt.started.began
+    limit = UNUSUAL_HOURS if seen.usual_s is None else timedelta(seconds=3 * seen.usual_s)
+    if seen.now - quiet_since < QUIET or took <= limit:
+        return []
+    usually = "" if seen.usual_s is None else f", usually at most {format_duration(seen.usual_s)}"
+    quiet = format_duration((seen.now - quiet_since).total_seconds())
+    text = (
+        f"The run of {run.seen.job_name} that began {format_time(attempt.started.began, UTC)} goes on for "
+        f"{format_duration(took.total_seconds())}{usually}, and nothing moved for {quiet}. No time limit of XO's ends it."
+    )
+    return [Alarmed(at=seen.now, code=JOB_STUCK.id, text=text)]
+
+
+def _missed(run: DueRun, seen: Observed) -> tuple[AnyEvent, ...]:
+    when = format_time(run.seen.expected_at, UTC)
+    if seen.fires is False:
+        reason = f"Schedule {run.seen.schedule_name} was disabled, changed or deleted before it was due at {when}."
+        return (Ended(at=seen.now, end=End.MISSED, code=SCHEDULE_DISABLED.id, reason=reason),)
+    reason = (
+        f"XO started no run of {run.seen.schedule_name} ({run.seen.job_name}), due at {when}: it was down, its scheduler is "
+        "not armed, or the sequence before it stopped."
+    )
+    return (
+        Alarmed(at=seen.now, code=XO_DID_NOT_FIRE.id, text=reason),
+        Ended(at=seen.now, end=End.MISSED, code=XO_DID_NOT_FIRE.id, reason=reason),
+    )

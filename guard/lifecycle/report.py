@@ -1,0 +1,136 @@
+"""What a span of due runs adds up to: ends, causes, how good the predictions were, and who may be trusted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from guard.decision.verdict import Action
+from guard.lifecycle.due_run import DueRun
+from guard.lifecycle.events import End, RunKey
+from guard.outcomes.score import RunScore, Tally, score_run, tally
+
+ENOUGH_RUNS = 7
+ON_TIME = timedelta(seconds=60)
+WOLF_FALSE_ALARMS = 2  # a code that was wrong more often than right, and more than once
+
+
+class ScheduleRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """How one schedule fared. ``predicted``: runs guard had predicted and then saw end. ``on_time``: of its starts.
+
+    ``not_ready``: why it is not offered for enforcement, '' when it is.
+    """
+
+    id: str
+    name: str
+    job_name: str
+    due: int
+    observed: int
+    missed: int
+    failed: int
+    predicted: int
+    false_blocks: int
+    on_time: int
+    would_hold: int
+    not_ready: str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """``causes``: code -> how many runs or VMs it cost. ``wolves``: codes that cry wolf. ``open``: not over yet."""
+
+    since: datetime
+    until: datetime
+    due: int
+    ends: Mapping[str, int]
+    open: int
+    statuses: Mapping[str, int]
+    causes: Mapping[str, int]
+    tallies: Mapping[str, Tally]
+    schedules: tuple[ScheduleRecord, ...]
+    would_have: Mapping[str, int]
+    wolves: tuple[str, ...]
+    failed: tuple[DueRun, ...]
+
+
+def make_report(runs: Iterable[DueRun], since: datetime, until: datetime) -> Report:
+    """The report over due runs with since <= due < until."""
+    mine = sorted(runs, key=lambda run: run.key)
+    scores = {run.key: _score(run) for run in mine}
+    tallies = tally(score for score in scores.values() if score is not None)
+    causes = Counter(
+        cause.code for run in mine for one in run.attempts if one.ended for cause in one.ended.outcome.causes
+    )
+    by_schedule: dict[str, list[DueRun]] = {}
+    for run in mine:
+        by_schedule.setdefault(run.key.schedule, []).append(run)
+    return Report(
+        since=since,
+        until=until,
+        due=len(mine),
+        ends=dict(Counter(run.ended.end.value for run in mine if run.ended is not None)),
+        open=sum(1 for run in mine if run.ended is None),
+        statuses=dict(Counter(one.ended.outcome.status for run in mine for one in run.attempts if one.ended)),
+        causes=dict(causes.most_common()),
+        tallies=tallies,
+        schedules=tuple(_record(group, scores) for group in by_schedule.values()),
+        would_have=dict(Counter(run.decided.verdict.action.value for run in mine if run.decided is not None)),
+        wolves=tuple(
+            code
+            for code, one in tallies.items()
+            if one.false_alarms >= WOLF_FALSE_ALARMS and one.false_alarms > one.hits
+        ),
+        failed=tuple(run for run in mine if _went_wrong(run)),
+    )
+
+
+def _score(run: DueRun) -> RunScore | None:
+    """None where there is nothing to compare: no prediction, or no run that ended."""
+    outcomes = [one.ended.outcome for one in run.attempts if one.ended is not None]
+    if run.decided is None or not outcomes:
+        return None
+    return score_run(run.decided.verdict.findings, outcomes)
+
+
+def _went_wrong(run: DueRun) -> bool:
+    missed = run.ended is not None and run.ended.end is End.MISSED
+    return missed or any(one.ended is not None and one.ended.outcome.status != "success" for one in run.attempts)
+
+
+def _on_time(run: DueRun) -> bool:
+    return any(abs(one.started.began - start) <= ON_TIME for one in run.attempts for start in run.seen.starts)
+
+
+def _record(runs: Sequence[DueRun], scores: Mapping[RunKey, RunScore | None]) -> ScheduleRecord:
+    last = runs[-1]
+    scored = [score for run in runs if (score := scores[run.key]) is not None]
+    false_blocks = sum(1 for score in scored if score.false_block)
+    started = [run for run in runs if run.attempts]
+    on_time = sum(1 for run in started if _on_time(run))
+    held = sum(1 for run in runs if run.decided is not None and run.decided.verdict.action is not Action.START)
+    return ScheduleRecord(
+        id=last.key.schedule,
+        name=last.seen.schedule_name,
+        job_name=last.seen.job_name,
+        due=len(runs),
+        observed=sum(1 for run in runs if run.ended is not None and run.ended.end is End.OBSERVED),
+        missed=sum(1 for run in runs if run.ended is not None and run.ended.end is End.MISSED),
+        failed=sum(1 for run in runs if _went_wrong(run)),
+        predicted=len(scored),
+        false_blocks=false_blocks,
+        on_time=on_time,
+        would_hold=held,
+        not_ready=_not_ready(len(scored), false_blocks, len(started), on_time),
+    )
+
+
+def _not_ready(predicted: int, false_blocks: int, started: int, on_time: int) -> str:
+    if predicted < ENOUGH_RUNS:
+        return f"{predicted} of {ENOUGH_RUNS} runs predicted and seen"
+    if false_blocks:
+        return f"{false_blocks} runs would have been held for nothing"
+    if on_time < started:
+        return f"{started - on_time} of {started} starts were not at the predicted time"
+    return ""

@@ -1,0 +1,16 @@
+"""How XO keeps its connections to pools, and what of a pool is alive (xo-api.md 3.5; failure-modes.md 4.3)."""
+
+from __future__ import annotations
+
+from guard.estate.xo_records import Host, Server
+
+
+def reconnects(server: Server) -> bool:
+    """Whether XO connects to it again by itself: not to one that is disabled, refuses the password or is a duplicate."""
+    told = server.error if isinstance(server.error, dict) else {}
+    return server.enabled and told.get("code") != "SESSION_AUTHENTICATION_FAILED" and "connectedServerId" not in told
+
+
+def is_live(host: Host | None) -> bool:
+    """Whether storage may be used on a host; what XO does not tell counts as well."""
+    return host is None or (host.enabled is not False and host.power_state != "Halted")

@@ -1,0 +1,89 @@
+"""The report for people and machines."""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+from typing import Any
+
+import msgspec
+
+from guard.lifecycle.report import Report
+from guard.units import format_time, plural
+from guard.views.story import outcome_sentence
+from guard.views.text import wrap
+
+
+def report_text(report: Report, zone: tzinfo) -> str:
+    """Ends, what went wrong and why, how good the predictions were, which schedules are ready."""
+    sections = (_ends(report, zone), _failures(report, zone), _scores(report), _enforced(report), _ready(report))
+    return "\n\n".join("\n".join(section) for section in sections if section) + "\n"
+
+
+def _ends(report: Report, zone: tzinfo) -> list[str]:
+    told = [f"{count} {end}" for end, count in report.ends.items()] + [f"{report.open} open"] * bool(report.open)
+    span = f"{format_time(report.since, zone)} to {format_time(report.until, zone)}"
+    lines = wrap(f"{plural(report.due, 'due time')} from {span}: {', '.join(told) or 'nothing'}.", "  ", first="")
+    if report.statuses:
+        runs = ", ".join(f"{count} {status}" for status, count in sorted(report.statuses.items()))
+        lines += wrap(f"XO's runs: {runs}.", "  ", first="")
+    return lines
+
+
+def _failures(report: Report, zone: tzinfo) -> list[str]:
+    lines = ["What went wrong:"] if report.failed or report.causes else []
+    for run in report.failed:
+        head = f"{format_time(run.key.due, zone)}  {run.seen.job_name} / {run.seen.schedule_name}"
+        lines += wrap(head, "      ", first="  ")
+        if run.ended is not None and run.ended.reason:
+            lines += wrap(run.ended.reason, "        ", first="      ")
+        for attempt in run.attempts:
+            if attempt.ended is not None and attempt.ended.outcome.status != "success":
+                lines += wrap(outcome_sentence(attempt.ended.outcome), "        ", first="      ")
+    return lines + [f"  {count:>4}  {code}" for code, count in report.causes.items()]
+
+
+def _scores(report: Report) -> list[str]:
+    if not report.tallies:
+        return []
+    lines = ["Predictions:              hit  miss  false alarm  wrong cause"]
+    for code, tally in report.tallies.items():
+        lines.append(f"  {code:<22}{tally.hits:>5}{tally.misses:>6}{tally.false_alarms:>13}{tally.wrong_causes:>13}")
+    if report.wolves:
+        text = f'These cry wolf: {", ".join(report.wolves)}. Tune their thresholds, or set effect = "warn".'
+        lines += wrap(text, "  ", first="")
+    return lines
+
+
+def _enforced(report: Report) -> list[str]:
+    held = {action: count for action, count in report.would_have.items() if action != "start"}
+    if not held:
+        return []
+    told = ", ".join(f"{count} {action.replace('_', ' ')}" for action, count in sorted(held.items()))
+    return wrap(f"Enforced, guard would not have started whole: {told}.", "  ", first="")
+
+
+def _ready(report: Report) -> list[str]:
+    ready = sum(1 for record in report.schedules if not record.not_ready)
+    lines = [f"Ready to be enforced: {ready} of {plural(len(report.schedules), 'schedule')}"]
+    for record in report.schedules:
+        word, why = ("not ready", f": {record.not_ready}") if record.not_ready else ("ready", "")
+        lines += wrap(f"{word:<9}  {record.job_name} / {record.name}{why}", "             ", first="  ")
+    return lines
+
+
+def report_document(report: Report) -> dict[str, Any]:
+    """The document ``guard.report/1``."""
+    return {
+        "schema": "guard.report/1",
+        "since": report.since.isoformat(),
+        "until": report.until.isoformat(),
+        "due": report.due,
+        "open": report.open,
+        "ends": dict(report.ends),
+        "statuses": dict(report.statuses),
+        "causes": dict(report.causes),
+        "score": {code: msgspec.structs.asdict(one) for code, one in report.tallies.items()},
+        "would_have": dict(report.would_have),
+        "cry_wolf": list(report.wolves),
+        "schedules": [msgspec.structs.asdict(one) for one in report.schedules],
+    }

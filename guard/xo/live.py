@@ -1,0 +1,114 @@
+"""XO as the daemon reads it, look by look. Every call opens what it needs and closes it again."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from guard.errors import XoAnswerError, XoTimeoutError
+from guard.estate.estate import Estate, Part, PartName, XoIdentity
+from guard.estate.xo_records import BackupLog, CallJob, Job, Record, Schedule
+from guard.http import Http, tls_context
+from guard.xo import reads
+from guard.xo.client import XoSettings, read_estate
+from guard.xo.rpc import Rpc
+from guard.xo.token import Token
+
+
+class LiveXo:
+    """One XO. ``token_of`` reads the token anew for each look, so that a renewed one is used at once."""
+
+    def __init__(
+        self, settings: Callable[[], XoSettings], token_of: Callable[[], Token], *, clock: Callable[[], datetime]
+    ) -> None:
+        self._settings, self._token_of, self._clock = settings, token_of, clock
+        self._tls: tuple[XoSettings, ssl.SSLContext] | None = None
+
+    async def estate(self) -> Estate:
+        """Everything. Raises XoError."""
+        return await read_estate(self._settings(), self._token_of(), clock=self._clock)
+
+    async def setup(self) -> Estate:
+        """Schedules, jobs and call jobs. Raises XoError, also when one of them cannot be read."""
+        settings, token, now = self._settings(), self._token_of(), self._clock()
+        async with _bounded(settings), self._http(settings, token) as http:
+            schedules = await _list(http, "schedules", Schedule)
+            jobs = await _list(http, "backup-jobs", Job)
+        known = {job.id for job in jobs}
+        calls: tuple[CallJob, ...] = ()
+        if any(schedule.job_id not in known for schedule in schedules):
+            calls = await self._call_jobs(settings, token)
+        parts = {
+            name: Part(name=name, source=source, read_at=now)
+            for name, source in (
+                (PartName.SCHEDULES, "GET /rest/v0/schedules"),
+                (PartName.JOBS, "GET /rest/v0/backup-jobs"),
+                (PartName.CALL_JOBS, "job.getAll"),
+            )
+        }
+        return Estate(
+            xo=XoIdentity(url=settings.url, version="", admin=True),
+            taken_at=now,
+            parts=parts,
+            schedules=schedules,
+            jobs=jobs,
+            call_jobs=calls,
+        )
+
+    async def logs(self, since: datetime, done: Collection[str]) -> tuple[BackupLog, ...]:
+        """The runs that began at ``since`` or later; with their tasks, but for those in ``done``. Raises XoError."""
+        settings = self._settings()
+        async with _bounded(settings), self._http(settings, self._token_of()) as http:
+            after = f"start:>{int(since.timestamp() * 1000)}"
+            short = await _list(http, "backup-logs", BackupLog, fields=reads.LOG_FIELDS, filter=after)
+            whole: dict[str, BackupLog] = {}
+            for one in reads.id_filters(log.id for log in short if log.id not in done):
+                whole |= {log.id: log for log in await _list(http, "backup-logs", BackupLog, filter=one)}
+        return tuple(whole.get(log.id, log) for log in short)
+
+    async def _call_jobs(self, settings: XoSettings, token: Token) -> tuple[CallJob, ...]:
+        tls = self._context(settings)
+        async with Rpc(
+            settings.url, tls=tls, timeout_s=settings.call_timeout_s, server_name=settings.server_name
+        ) as rpc:
+            await rpc.call("session.signIn", {"token": token.reveal()})
+            return reads.decode_list(bytes(await rpc.call("job.getAll")), CallJob)
+
+    def _http(self, settings: XoSettings, token: Token) -> Http:
+        return Http(
+            settings.url,
+            token.reveal(),
+            tls=self._context(settings),
+            timeout_s=settings.call_timeout_s,
+            server_name=settings.server_name,
+        )
+
+    def _context(self, settings: XoSettings) -> ssl.SSLContext:
+        """Made once per settings: reading the system's CAs takes longer than a whole look."""
+        if self._tls is None or self._tls[0] != settings:
+            self._tls = settings, tls_context(settings.ca_file, verify=settings.verify)
+        return self._tls[1]
+
+
+@asynccontextmanager
+async def _bounded(settings: XoSettings) -> AsyncIterator[None]:
+    """The total time of one look."""
+    try:
+        async with asyncio.timeout(settings.total_timeout_s):
+            yield
+    except TimeoutError as error:
+        raise XoTimeoutError(f"Reading XO took longer than {settings.total_timeout_s:g} s") from error
+
+
+async def _list(http: Http, collection: str, record: type[Record], **more: str) -> tuple[Any, ...]:
+    body = await http.get(f"/rest/v0/{collection}", {"fields": reads.fields_of(record), **more})
+    try:
+        return reads.decode_list(body, record)
+    except msgspec.MsgspecError as error:
+        raise XoAnswerError(f"XO's answer to GET /rest/v0/{collection} has not the expected shape: {error}") from error

@@ -1,0 +1,163 @@
+"""The report as text and as guard.report/1."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, timedelta
+
+import msgspec
+from guard.decision.verdict import Action
+from guard.lifecycle.events import End, RunKey
+from guard.lifecycle.report import make_report
+from guard.outcomes.score import Tally
+from guard.views.report import report_document, report_text
+from guard.views.text import cells
+from tests.builders import DUE
+from tests.lifecycle.stories import alarmed, attempt_ended, decided, ended, finding, seen, started, story
+
+UNTIL = DUE + timedelta(days=7)
+
+
+def night(
+    number, *findings, status="success", key="schedule", name=None, action=Action.START, says="unhealthy VDI chain"
+):
+    due = DUE + timedelta(days=number)
+    run = f"{key}-{number}"
+    return story(
+        seen(due=due, name=name or key),
+        decided(*findings, due=due, action=action),
+        started(run, due=due),
+        attempt_ended(run, status=status, says=says),
+        ended(),
+        key=RunKey(key, due),
+    )
+
+
+def missed(number, reason="XO started no run."):
+    due = DUE + timedelta(days=number)
+    end = ended(End.MISSED, code="XO_DID_NOT_FIRE", reason=reason)
+    return story(seen(due=due), alarmed("XO_DID_NOT_FIRE"), end, key=RunKey("schedule", due))
+
+
+def report(*runs):
+    return make_report(runs, DUE, UNTIL)
+
+
+def text(*runs):
+    return report_text(report(*runs), UTC)
+
+
+def document(*runs):
+    return json.loads(msgspec.json.encode(report_document(report(*runs))))
+
+
+def test_a_report_of_nothing_says_so():
+    assert text() == (
+        "0 due times from Wed 25 Nov 00:00 UTC to Wed 02 Dec 00:00 UTC: nothing.\n\nReady to be enforced: 0 of 0 schedules\n"
+    )
+
+
+def test_a_week_is_told_by_ends_causes_score_and_readiness():
+    runs = [night(number, finding(), action=Action.START_SOME) for number in range(2)]
+    runs += [night(2, finding(), status="failure", action=Action.DEFER), missed(3)]
+    runs += [story(seen(due=DUE + timedelta(days=4)), key=RunKey("schedule", DUE + timedelta(days=4)))]
+    assert text(*runs).splitlines() == [
+        "5 due times from Wed 25 Nov 00:00 UTC to Wed 02 Dec 00:00 UTC: 3 observed, 1",
+        "  missed, 1 open.",
+        "XO's runs: 1 failure, 2 success.",
+        "",
+        "What went wrong:",
+        "  Fri 27 Nov 00:00 UTC  nightly / schedule",
+        "      it ended as failure after 30 min: 0 of 1 VM backed up, 0 B sent;",
+        "        CHAIN_UNHEALTHY.",
+        "  Sat 28 Nov 00:00 UTC  nightly / schedule",
+        "      XO started no run.",
+        "     1  CHAIN_UNHEALTHY",
+        "",
+        "Predictions:              hit  miss  false alarm  wrong cause",
+        "  CHAIN_UNHEALTHY           1     0            2            0",
+        "These cry wolf: CHAIN_UNHEALTHY. Tune their thresholds, or set effect = \"warn\".",
+        "",
+        "Enforced, guard would not have started whole: 1 defer, 2 start some.",
+        "",
+        "Ready to be enforced: 0 of 1 schedule",
+        "  not ready  nightly / schedule: 3 of 7 runs predicted and seen",
+    ]  # fmt: skip
+
+
+def test_a_schedule_that_is_ready_is_told_as_ready():
+    lines = text(*(night(number) for number in range(7))).splitlines()
+    assert lines[-2:] == ["Ready to be enforced: 1 of 1 schedule", "  ready      nightly / schedule"]
+    assert not [line for line in lines if "Predictions" in line or "Enforced" in line or "wrong" in line]
+
+
+def test_a_run_that_failed_and_one_that_worked_of_one_due_time_tell_the_one_that_failed():
+    both = story(
+        seen(),
+        started("a"),
+        started("b"),
+        attempt_ended("a", status="failure"),
+        attempt_ended("b"),
+        ended(),
+    )
+    told = text(both)
+    assert told.count("it ended as") == 1
+    assert "it ended as failure" in told
+
+
+def test_a_run_that_goes_on_beside_one_that_failed_is_not_told_yet():
+    both = story(seen(), started("a"), started("b"), attempt_ended("a", status="failure"))
+    assert text(both).count("it ended as") == 1
+
+
+def test_causes_of_runs_that_xo_calls_a_success_stand_under_what_went_wrong():
+    lost = attempt_ended(status="failure")
+    lost = msgspec.structs.replace(lost, outcome=msgspec.structs.replace(lost.outcome, status="success"))
+    lines = text(story(seen(), started(), lost, ended())).splitlines()
+    assert lines[lines.index("What went wrong:") + 1] == "     1  CHAIN_UNHEALTHY"
+
+
+def test_names_from_outside_reach_no_terminal_and_no_line_is_longer_than_80_columns():
+    nasty = "\x1b[31m\u202eデータ" * 30
+    runs = [night(0, finding(), status="failure", name=nasty, says=nasty), missed(1, nasty)]
+    lines = text(*runs).splitlines()
+    assert max(map(cells, lines)) <= 80
+    assert not any(mark in "".join(lines) for mark in ("\x1b", "\u202e"))
+
+
+def test_a_code_longer_than_its_column_does_not_run_into_the_figures():
+    long = msgspec.structs.replace(report(night(0)), tallies={"VENDOR_DEVICE_UNLICENSED": Tally(hits=12)})
+    assert "  VENDOR_DEVICE_UNLICENSED   12" in report_text(long, UTC)
+
+
+def test_the_document_has_every_figure():
+    runs = [night(0, finding()), night(1, status="failure"), missed(2)]
+    assert document(*runs) == {
+        "schema": "guard.report/1",
+        "since": "2026-11-25T00:00:00+00:00",
+        "until": "2026-12-02T00:00:00+00:00",
+        "due": 3,
+        "open": 0,
+        "ends": {"observed": 2, "missed": 1},
+        "statuses": {"success": 1, "failure": 1},
+        "causes": {"CHAIN_UNHEALTHY": 1},
+        "score": {"CHAIN_UNHEALTHY": {"hits": 0, "misses": 1, "false_alarms": 1, "wrong_causes": 0}},
+        "would_have": {"start": 2},
+        "cry_wolf": [],
+        "schedules": [
+            {
+                "id": "schedule",
+                "name": "schedule",
+                "job_name": "nightly",
+                "due": 3,
+                "observed": 2,
+                "missed": 1,
+                "failed": 2,
+                "predicted": 2,
+                "false_blocks": 1,
+                "on_time": 2,
+                "would_hold": 0,
+                "not_ready": "2 of 7 runs predicted and seen",
+            }
+        ],
+    }

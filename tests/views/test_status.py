@@ -1,0 +1,183 @@
+"""What the daemon does now: text, guard.status/1, and the one line for monitoring."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, timedelta
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+from guard.lifecycle.loop import Loop, Progress
+from guard.views.status import nagios, status_document, status_text
+from guard.views.text import cells
+from tests.builders import DUE, GIB
+from tests.lifecycle.stories import after, alarmed, seen, started, story
+
+NOW = after(3600)
+RUNNING = Progress(schedule="schedule", job_name="nightly", run="1", began=DUE, vms=3, vms_done=1, sent_bytes=3 * GIB)
+IDLE = Loop(at=after(3590), next_due=after(days=1))
+BUSY = msgspec.structs.replace(IDLE, running=(RUNNING,))
+BLIND = msgspec.structs.replace(IDLE, xo_error="No XO answers", unread_since=after(1800))
+STUCK = story(seen(), started(), alarmed(text="Nothing moved for 30 min."))
+NASTY = "\x1b[31m|\u202eデータ\n" * 30
+
+
+def text(loop, *alarms):
+    return status_text(loop, alarms, NOW, ZoneInfo("Europe/Paris"))
+
+
+def document(loop, *alarms):
+    return json.loads(msgspec.json.encode(status_document(loop, alarms, NOW)))
+
+
+def test_before_the_first_look_there_is_nothing_to_tell():
+    assert text(None) == "The daemon has not looked at XO yet.\n"
+    assert document(None) == {
+        "schema": "guard.status/1",
+        "looked_at": None,
+        "age_s": None,
+        "xo_error": None,
+        "next_due": None,
+        "running": [],
+        "alarms": [],
+    }
+    assert nagios(None, (), NOW) == (3, "GUARD UNKNOWN - the daemon has not looked at XO yet")
+
+
+@pytest.mark.parametrize(
+    ("loop", "alarms", "lines"),
+    [
+        (IDLE, (), ["Nothing runs.", "Next due: Thu 26 Nov 01:00 CET.", "Last look 10 s ago."]),
+        (
+            Loop(at=NOW),
+            (),
+            ["Nothing runs.", "Nothing is due within two days.", "Last look 0.0 s ago."],
+        ),
+        (
+            Loop(at=NOW + timedelta(hours=1)),
+            (),
+            ["Nothing runs.", "Nothing is due within two days.", "Last look 0.0 s ago."],
+        ),
+        (
+            BUSY,
+            (),
+            [
+                "Running for 60 min: nightly, 1 of 3 VMs done, 3.0 GiB sent",
+                "Next due: Thu 26 Nov 01:00 CET.",
+                "Last look 10 s ago.",
+            ],
+        ),
+        (
+            BLIND,
+            (STUCK,),
+            [
+                "XO cannot be read since Wed 25 Nov 01:30 CET: No XO answers",
+                "Nothing runs.",
+                "Next due: Thu 26 Nov 01:00 CET.",
+                "Alarm JOB_STUCK: Nothing moved for 30 min.",
+                "Last look 10 s ago.",
+            ],
+        ),
+        (
+            msgspec.structs.replace(BLIND, unread_since=None, next_due=None),
+            (),
+            [
+                "XO cannot be read: No XO answers",
+                "Nothing runs.",
+                "Nothing is due within two days.",
+                "Last look 10 s ago.",
+            ],
+        ),
+    ],
+    ids=["idle", "nothing due", "a clock set back", "running", "an alarm, and XO away", "XO away since nobody knows"],
+)
+def test_a_person_reads_what_runs_what_is_next_and_what_is_wrong(loop, alarms, lines):
+    assert text(loop, *alarms).splitlines() == lines
+
+
+def test_names_from_outside_reach_no_terminal_and_no_line_is_longer_than_80_columns():
+    loop = Loop(at=NOW, xo_error=NASTY, running=(msgspec.structs.replace(RUNNING, job_name=NASTY),))
+    told = text(loop, story(seen(), alarmed(NASTY, NASTY)))
+    assert max(map(cells, told.splitlines())) <= 80
+    assert not any(mark in told for mark in ("\x1b", "\u202e"))
+
+
+def test_the_document_has_every_figure():
+    told = document(msgspec.structs.replace(BUSY, xo_error="No XO answers"), STUCK)
+    assert told == {
+        "schema": "guard.status/1",
+        "looked_at": "2026-11-25T00:59:50+00:00",
+        "age_s": 10.0,
+        "xo_error": "No XO answers",
+        "next_due": "2026-11-26T00:00:00+00:00",
+        "running": [
+            {
+                "schedule": "schedule",
+                "job": "nightly",
+                "run": "1",
+                "began": "2026-11-25T00:00:00+00:00",
+                "vms": 3,
+                "vms_done": 1,
+                "sent_bytes": 3 * GIB,
+            }
+        ],
+        "alarms": [
+            {
+                "schedule": "schedule",
+                "due": "2026-11-25T00:00:00+00:00",
+                "code": "JOB_STUCK",
+                "text": "Nothing moved for 30 min.",
+            }
+        ],
+    }
+    assert document(Loop(at=NOW)) == document(None) | {"looked_at": NOW.isoformat(), "age_s": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("loop", "alarms", "code", "line"),
+    [
+        (IDLE, (), 0, "GUARD OK - 0 runs going on|age=10s;300 running=0 alarms=0"),
+        (BUSY, (), 0, "GUARD OK - 1 run going on|age=10s;300 running=1 alarms=0"),
+        (BLIND, (), 1, "GUARD WARNING - XO cannot be read: No XO answers|age=10s;300 running=0 alarms=0"),
+        (
+            BLIND,
+            (STUCK,),
+            2,
+            "GUARD CRITICAL - 1 alarm: Nothing moved for 30 min.|age=10s;300 running=0 alarms=1",
+        ),
+        (
+            BUSY,
+            (STUCK, story(seen(), alarmed("XO_DID_NOT_FIRE"))),
+            2,
+            "GUARD CRITICAL - 2 alarms: Nothing moved for 30 min.|age=10s;300 running=1 alarms=2",
+        ),
+        (Loop(at=NOW - timedelta(seconds=300)), (), 0, "GUARD OK - 0 runs going on|age=300s;300 running=0 alarms=0"),
+        (
+            Loop(at=NOW - timedelta(seconds=301)),
+            (STUCK,),
+            3,
+            "GUARD UNKNOWN - the last look is 5 min old|age=301s;300 running=0 alarms=1",
+        ),
+    ],
+    ids=["idle", "running", "XO away", "an alarm goes first", "two alarms", "just fresh enough", "stale"],
+)
+def test_monitoring_gets_a_code_and_one_line(loop, alarms, code, line):
+    assert nagios(loop, alarms, NOW) == (code, line)
+
+
+@pytest.mark.parametrize(
+    ("loop", "alarms"),
+    [(IDLE, (story(seen(), alarmed(text=NASTY)),)), (msgspec.structs.replace(BLIND, xo_error=NASTY), ())],
+    ids=["an alarm's text", "XO's words"],
+)
+def test_nothing_from_outside_breaks_the_line_or_its_perfdata(loop, alarms):
+    _, line = nagios(loop, alarms, NOW)
+    assert line.isprintable()
+    assert line.count("|") == 1
+    assert re.fullmatch(r"age=\d+s;300 running=\d+ alarms=\d+", line.partition("|")[2])
+
+
+def test_times_are_in_the_zone_asked_for():
+    assert "Thu 26 Nov 00:00 UTC" in status_text(IDLE, (), NOW, UTC)
