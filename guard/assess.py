@@ -170,7 +170,10 @@ def _storms_ahead(agenda: Agenda, policy: Policy, estate: Estate, start: datetim
 def _planned(outlook: Outlook, run: ExpectedRun, rules: Effective) -> PlannedRun:
     zone = resolve(run.due.zone) or UTC
     verdict = assess(outlook, run, rules, zone)
-    targets = (*repository_ids(run.job), *target_sr_ids(run.job))
+    repositories = repository_ids(run.job)
+    if run.settings.distribute_backups:
+        repositories = repositories[:1]  # each VM goes to one of them, and the past is the same under any
+    targets = (*repositories, *target_sr_ids(run.job))
     known = [outlook.bytes_of(run, vm, target) for vm in run.selection.ids for target in targets]
     told = bool(known) and all(one.expected is not None for one in known)
     return PlannedRun(

@@ -12,7 +12,6 @@ from guard.checks.view import View, policy_fact
 from guard.estate.estate import PartName
 from guard.estate.xo_records import Repository
 from guard.finding import Certainty, ClearedBy, Clears, Code, Fact, Finding, Harm, Level, Scope, ScopeKind
-from guard.mechanics.history import quantiles
 from guard.mechanics.outlook import repository_ids, target_sr_ids
 from guard.mechanics.repository_space import (
     Estimate,
@@ -23,6 +22,7 @@ from guard.mechanics.repository_space import (
     joined,
     less_margin,
     writing_of,
+    writing_of_mirror,
 )
 from guard.units import format_bytes, plural
 
@@ -107,9 +107,8 @@ def _disabled(view: View, repository_id: str, *, whole: bool) -> Finding:
 def _unreachable(view: View, repository: Repository, *, others: bool) -> Finding:
     told = repository.error
     text = (told.get("message") or told.get("code") or "an error without text") if isinstance(told, dict) else str(told)
-    left = (
-        "it is the source of this mirror" if repository.id == view.run.job.source_remote else "no other target is left"
-    )
+    is_source = repository.id == view.run.job.source_remote
+    left = "it is the source of this mirror" if is_source else "no other target is left"
     return Finding(
         code=REPOSITORY_UNREACHABLE.id,
         check="repository",
@@ -132,23 +131,13 @@ def _space(view: View, options: RepositoryOptions, repositories: Sequence[Reposi
         rooms = [_joined(rooms)]
     measured = [room for room in rooms if room is not None]
     concurrency = view.run.settings.concurrency
-    told = {
-        room.scope.id: estimate(room.space, concurrency, options.margin_percent)
-        for room in measured
-        if room.space is not None
-    }
+    known = {room.scope.id: room.space for room in measured if room.space is not None}
+    told = {place: estimate(space, concurrency, options.margin_percent) for place, space in known.items()}
     # an object store has no figures and takes what comes; replication to an SR goes on as well
     elsewhere = None in rooms or bool(target_sr_ids(view.run.job)) or len(told) < len(measured)
     nowhere = set() if elsewhere or not told else set.intersection(*(set(one.held) for one in told.values()))
-    findings = []
-    for room in measured:
-        if room.space is None:
-            findings.append(
-                _unknown(view, room.scope, None, f"whether the run fits cannot be told; {room.why_unknown}")
-            )
-        else:
-            findings += _judge(view, options, room.scope, room.space, told[room.scope.id], nowhere)
-    return findings
+    findings = [_judge(view, options, room, told.get(room.scope.id), nowhere) for room in measured]
+    return [finding for finding in findings if finding is not None]
 
 
 def _room(view: View, repository: Repository) -> _Room | None:
@@ -161,17 +150,12 @@ def _room(view: View, repository: Repository) -> _Room | None:
     if info is None or not isinstance(info.available, int):
         return _Room(scope, None, "XO gave no free space for it" if read.ok else read.error)
     if view.run.job.type == "mirrorBackup":
-        writings = {"": _mirrored(view, repository.id)}
+        past = view.outlook.history.run_bytes.get((view.run.schedule.id, repository.id), ())
+        writings = {"": writing_of_mirror(past)}
     else:
         writings = {vm: _writing(view, vm, repository.id) for vm in view.vms}
     size = info.size if isinstance(info.size, int) else 0
     return _Room(scope, Space(free=info.available, size=size, writings=writings))
-
-
-def _mirrored(view: View, target: str) -> Writing:
-    """A mirror copies what is new at its source: its own past runs tell how much that is."""
-    high = quantiles(view.outlook.history.run_bytes.get((view.run.schedule.id, target), ())).p90
-    return Writing(least=int(high or 0), most=None if high is None else int(high))
 
 
 def _writing(view: View, vm_id: str, target: str) -> Writing:
@@ -201,24 +185,28 @@ def _joined(rooms: Sequence[_Room | None]) -> _Room | None:
 
 
 def _judge(
-    view: View, options: RepositoryOptions, scope: Scope, space: Space, told: Estimate, nowhere: set[str]
-) -> list[Finding]:
+    view: View, options: RepositoryOptions, room: _Room, told: Estimate | None, nowhere: set[str]
+) -> Finding | None:
+    scope, space = room.scope, room.space
+    if space is None or told is None:
+        return _unknown(view, scope, None, f"whether the run fits cannot be told; {room.why_unknown}")
     if told.held:
-        return [_too_full(view, options, scope, space, told, nowhere)]
+        return _too_full(view, options, scope, space, told, nowhere)
     if not told.fits:
-        bounds = f"from {format_bytes(told.need)}" + (
-            f" to {format_bytes(told.most)}" if told.most is not None else " up"
+        free = format_bytes(space.free) + (
+            f" free, {format_bytes(space.largest)} on the emptiest" if space.largest else " free"
         )
+        to = " up" if told.most is None else f" to {format_bytes(told.most)}"
         who = (
             "no past run of this mirror tells"
             if "" in space.writings
             else f"the past does not tell for {plural(told.unsure, 'VM')}"
         )
-        why = f"{format_bytes(space.free)} free, and whether the run fits cannot be told: it may write {bounds}; {who}"
-        return [_unknown(view, scope, space.free, why)]
+        why = f"{free}, and whether the run fits cannot be told: it may write from {format_bytes(told.need)}{to}; {who}"
+        return _unknown(view, scope, space.free, why)
     if space.size and 100 * space.free / space.size < options.warn_free_percent:
-        return [_low(view, options, scope, space, told)]
-    return []
+        return _low(view, options, scope, space, told)
+    return None
 
 
 def _facts(view: View, options: RepositoryOptions, space: Space, told: Estimate) -> tuple[Fact, ...]:

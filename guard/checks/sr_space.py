@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from guard.checks.check import Check
@@ -32,7 +32,11 @@ SR_NO_SPACE = Code(
 def evaluate(view: View, options: SrSpaceOptions) -> list[Finding]:
     """Per SR: VMs that cannot fit, the sum that does not, or figures that cannot be had; then the page's own rules."""
     findings: list[Finding] = []
-    for sr_id, by_vm in sorted(_needs(view.outlook, view.run, view.vms).items()):
+    mine = set(view.vms)
+    for sr_id, all_vms in sorted(_needs(view.outlook, view.run).items()):
+        by_vm = {vm: needs for vm, needs in all_vms.items() if vm in mine}
+        if not by_vm:
+            continue
         sr = view.estate.sr_by_id.get(sr_id)
         free = _free(sr)
         if sr is None or free is None:
@@ -61,16 +65,15 @@ def provisioning_of(sr: Sr) -> str:
     return told or ("thick" if sr.sr_type in LVM_TYPES else "unknown")
 
 
-def _needs(outlook: Outlook, run: ExpectedRun, vms: Iterable[str]) -> dict[str, dict[str, list[Need | None]]]:
-    """SR id -> VM id -> the needs of that VM's disks there."""
-    found: dict[str, dict[str, list[Need | None]]] = {}
-    for vm_id in vms:
-        key = (run.schedule.id, vm_id)
-        if key not in outlook.snapshot_needs:  # asked again by every run that overlaps this one
-            outlook.snapshot_needs[key] = _needs_of(outlook, run, vm_id)
-        for sr_id, need in outlook.snapshot_needs[key]:
-            found.setdefault(sr_id, {}).setdefault(vm_id, []).append(need)
-    return found
+def _needs(outlook: Outlook, run: ExpectedRun) -> Mapping[str, Mapping[str, list[Need | None]]]:
+    """SR id -> VM id -> the needs of that VM's disks there, for all the VMs a run takes."""
+    if run.schedule.id not in outlook.snapshot_needs:  # asked again by every run that overlaps this one
+        found: dict[str, dict[str, list[Need | None]]] = {}
+        for vm_id in run.selection.ids:
+            for sr_id, need in _needs_of(outlook, run, vm_id):
+                found.setdefault(sr_id, {}).setdefault(vm_id, []).append(need)
+        outlook.snapshot_needs[run.schedule.id] = found
+    return outlook.snapshot_needs[run.schedule.id]
 
 
 def _needs_of(outlook: Outlook, run: ExpectedRun, vm_id: str) -> tuple[tuple[str, Need | None], ...]:
@@ -126,8 +129,10 @@ def _others(view: View, sr_id: str) -> tuple[int, list[str]]:
     for other in view.outlook.around(start, end):
         if other.job.id == view.run.job.id or (other.ends or other.due.at) < start:
             continue
-        by_vm = _needs(view.outlook, other, (vm for vm in other.selection.ids if vm not in mine)).get(sr_id, {})
+        by_vm = _needs(view.outlook, other).get(sr_id, {})
         for vm, needs in by_vm.items():
+            if vm in mine:
+                continue
             by_job[other.job.id, vm] = [need for need in needs if need is not None]
             names[other.job.id] = other.job.name
     whole = total(need for needs in by_job.values() for need in needs)

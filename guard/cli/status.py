@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from argparse import Namespace
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TextIO
 
 import msgspec
@@ -17,22 +18,22 @@ from guard.gate.watch import LOOP
 from guard.ledger.sqlite import SqliteLedger
 from guard.lifecycle.due_run import DueRun, fold
 from guard.lifecycle.loop import Loop
-from guard.views.status import UNKNOWN, nagios, status_document, status_text
+from guard.views.status import STANDS, UNKNOWN, nagios, standing, status_document, status_text
 from guard.views.text import clean
 
 
 def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
     del stderr
+    now = clock.now()
     try:
         policy = source.read_policy(arguments.config)
         with look_at_ledger(arguments.state, env, policy) as ledger:
-            loop, alarmed = asyncio.run(_read(ledger))
+            loop, alarmed = asyncio.run(_read(ledger, now))
     except GuardError as error:
         if not arguments.nagios:
             raise
         stdout.write(f"GUARD UNKNOWN - {clean(str(error)).replace('|', '/')}\n")
         return UNKNOWN
-    now = clock.now()
     if arguments.nagios:
         code, line = nagios(loop, alarmed, now)
         stdout.write(line + "\n")
@@ -44,9 +45,11 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     return 0
 
 
-async def _read(ledger: SqliteLedger) -> tuple[Loop | None, tuple[DueRun, ...]]:
-    """The last look, and the open due runs that raised an alarm."""
+async def _read(ledger: SqliteLedger, now: datetime) -> tuple[Loop | None, tuple[DueRun, ...]]:
+    """The last look, and the due runs whose alarm stands."""
     told = await ledger.recall(LOOP)
     loop = msgspec.json.decode(told, type=Loop) if told else None
-    runs = [fold(key, await ledger.load(key)) for key in await ledger.open_runs()]
-    return loop, tuple(run for run in runs if run is not None and run.alarms)
+    recent = await ledger.between(now - STANDS, now + STANDS)
+    known = {key: await ledger.load(key) for key in await ledger.open_runs()} | dict(recent)
+    runs = (fold(key, events) for key, events in known.items())
+    return loop, standing([run for run in runs if run is not None])

@@ -21,6 +21,7 @@ from guard.units import format_time
 LONGEST_LOOK_S = (
     3600.0  # every reading of XO has its time limit; beyond this the look is stuck, and the watchdog ends it
 )
+LAST_WORDS_S = 5.0
 
 
 class Looks(Protocol):
@@ -81,7 +82,7 @@ async def run(
 ) -> None:
     """Until asked to stop. A ledger that cannot be written is tried again at the next look; a bad policy stays out."""
     said = trouble = ""
-    is_ready = False
+    is_ready, sending = False, _Sending(send_news)
     while not flags.stop:
         if flags.reload:
             flags.reload = False
@@ -102,7 +103,7 @@ async def run(
             said, wrong = status_line(loop), loop.xo_error
         except LedgerError as error:
             said = wrong = str(error)
-        await send_news()
+        sending.begin()
         if wrong != trouble:
             log(wrong or "XO can be read again")
             trouble = wrong
@@ -112,6 +113,30 @@ async def run(
         systemd.alive(said)
         await flags.wait(look_every_s)
     systemd.stopping()
+    await sending.end()
+
+
+class _Sending:
+    """Messages go out beside the looks: a channel that hangs for a minute must not cost a prediction."""
+
+    def __init__(self, send: Callable[[], Awaitable[None]]) -> None:
+        self._send = send
+        self._tasks: list[asyncio.Future[None]] = []
+
+    def begin(self) -> None:
+        """Send what waits, also while earlier messages are still on their way. Raises what an earlier one raised."""
+        over, self._tasks = [one for one in self._tasks if one.done()], [one for one in self._tasks if not one.done()]
+        for task in over:
+            task.result()
+        self._tasks.append(asyncio.ensure_future(self._send()))
+
+    async def end(self) -> None:
+        """Wait a little for the last messages; what is not sent by then waits in the ledger."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=LAST_WORDS_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 async def _look(watch: Looks, flags: Flags, alive: Callable[[], None], every_s: float) -> Loop | None:

@@ -11,7 +11,7 @@ from guard.lifecycle.events import Alarmed, AnyEvent, AttemptEnded, Decided, End
 from guard.notify.message import Event, Message, Tier
 from guard.outcomes.codes import SCHEDULE_DISABLED
 from guard.units import format_duration, format_time
-from guard.views.story import outcome_sentence
+from guard.views.story import WOULD, outcome_sentence
 
 UNREAD = timedelta(minutes=5)  # an XO that restarts is back by then
 
@@ -67,9 +67,7 @@ class News:
             case Ended(end=End.MISSED):
                 return Tier.DIGEST, Event.FAIL, f"{name}: missed", event.reason, event.code
             case Decided(verdict=verdict) if verdict.action is not Action.START:
-                text = (
-                    f"Due {due}, enforced guard would {verdict.action.value.replace('_', ' ')} it: {verdict.sentence}"
-                )
+                text = f"Due {due}, enforced guard would {WOULD[verdict.action]}: {verdict.sentence}"
                 return Tier.DIGEST, Event.LOG, f"{name}: {verdict.action.value}", text, ""
         return None
 

@@ -34,6 +34,6 @@ class Systemd:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as ear:
                 ear.setblocking(False)
-                ear.sendto(text.encode(), address)
+                ear.sendto(text.encode(errors="replace"), address)
         except OSError:
             return

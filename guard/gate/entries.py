@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from guard.agenda import Agenda, Firing, make_agenda
@@ -96,10 +96,20 @@ def _seen(
     )
 
 
+@dataclass(frozen=True)
+class Unplaced:
+    """A run that is in no story yet. ``explained``: a due time accounts for it, whether that was entered or not."""
+
+    key: RunKey
+    seen: Seen
+    log: BackupLog
+    explained: bool
+
+
 def by_hand_entries(
     estate: Estate, agenda: Agenda, logs: Iterable[BackupLog], known: Collection[str], now: datetime
-) -> Iterable[tuple[RunKey, Seen, str]]:
-    """The story of every run that no firing schedule accounts for, with the run's id; not of the ``known`` ones."""
+) -> Iterable[Unplaced]:
+    """Every run but the ``known`` ones, with the story it would be of its own."""
     for log in logs:
         at = log.began
         schedule = estate.schedule_by_id.get(log.schedule_id or "")
@@ -107,8 +117,6 @@ def by_hand_entries(
         if at is None or schedule is None or job is None or log.id in known:
             continue
         fired_by = [one for one in agenda.firings if schedule.id in (one.members or (one.schedule.id,))]
-        if any(explains(firing, at) for firing in fired_by):
-            continue
         seen = Seen(
             at=now,
             job=job.id,
@@ -120,4 +128,4 @@ def by_hand_entries(
             starts=(at,),
             late=True,
         )
-        yield RunKey(schedule.id, at, BY_HAND), seen, log.id
+        yield Unplaced(RunKey(schedule.id, at, BY_HAND), seen, log, any(explains(firing, at) for firing in fired_by))

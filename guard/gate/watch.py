@@ -22,7 +22,7 @@ from guard.gate.entries import by_hand_entries, come_due, due_entries, marks_aft
 from guard.gate.match import LONGEST_SEQUENCE, belongs, fires, log_seen, progress, sequence_runs
 from guard.gate.ports import Teller, XoReads
 from guard.lifecycle.due_run import DueRun, apply, fold
-from guard.lifecycle.events import AnyEvent, AttemptEnded, Decided, RunKey, Seen, Started
+from guard.lifecycle.events import AnyEvent, AttemptEnded, Decided, RunKey, Seen
 from guard.lifecycle.ledger import Ledger
 from guard.lifecycle.loop import Loop
 from guard.lifecycle.next_step import (
@@ -43,6 +43,7 @@ LEAD = timedelta(seconds=60)
 LOOK_EVERY = timedelta(seconds=30)  # no longer sleep: a clock that stepped, or a machine that slept, is seen this soon
 LOOK_BACK = timedelta(minutes=5)
 LOGS_EVERY = timedelta(minutes=5)
+CACHED = timedelta(seconds=10)  # so old may XO's list of logs be
 LOOP, LOOKED_LIKE = "loop", "looked_like"  # what is remembered in the ledger
 
 
@@ -50,7 +51,8 @@ LOOP, LOOKED_LIKE = "loop", "looked_like"  # what is remembered in the ledger
 class _Look:
     """What was read of XO: ``setup`` with schedules and jobs; ``logs`` None where they were not asked for.
 
-    ``logs_since``: from when on they are known. ``running``: the ids of the runs that go on.
+    ``logs_since``: from when on they are known; ``seen_until``: up to when an earlier reading knew them. ``running``: the
+    ids of the runs that go on.
     """
 
     setup: Estate
@@ -58,6 +60,7 @@ class _Look:
     logs: tuple[BackupLog, ...] | None = None
     logs_since: datetime | None = None
     logs_at: datetime | None = None
+    seen_until: datetime | None = None
 
 
 class _LookedLike(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,7 +129,7 @@ class Watch:
             logs = await self._xo.logs(since, self._done)
         except (XoError, PolicyError) as error:  # the latter: the token's file, read anew for each look
             return None, str(error)
-        return _Look(setup, running, logs, since, now), ""
+        return _Look(setup, running, logs, since, now, seen_until), ""
 
     def _logs_are_worth_it(self, runs: Iterable[DueRun], running: frozenset[str], now: datetime) -> bool:
         """Reading logs costs XO much: only when a run is awaited, one began or ended, or they were not read lately."""
@@ -178,15 +181,28 @@ class Watch:
             await self._ledger.append(key, 0, seen)
 
     async def _enter_runs_by_hand(self, look: _Look, agenda: Agenda, before: Loop | None) -> None:
-        """Runs that no due time explains are stories of their own; those from before the last look were told then."""
+        """Runs that no due time explains are stories of their own, and those that came when its story had ended.
+
+        Left alone: what was told, and what a due time explains that was never entered and lies before the last reading.
+        """
         if before is None or look.logs is None:
             return
-        known = self._done | {one.started.run for run in await self._open_runs() for one in run.attempts}
-        for key, seen, run in by_hand_entries(look.setup, agenda, look.logs, known, self._clock()):
-            near = await self._ledger.between(key.due - LONGEST_SEQUENCE, key.due + SETTLED)
-            told = (event for events in near.values() for event in events)
-            if not any(isinstance(event, Started) and event.run == run for event in told):
-                await self._enter(key, seen)  # its schedule was changed or switched off since it began: told already
+        runs = await self._open_runs()
+        known = self._done | {one.started.run for run in runs for one in run.attempts}
+        entries = by_hand_entries(look.setup, agenda, look.logs, known, self._clock())
+        found = [one for one in entries if not any(belongs(run, one.log, runs) for run in runs)]
+        if not found:
+            return
+        first, last = min(one.key.due for one in found), max(one.key.due for one in found)
+        near = await self._ledger.between(first - LONGEST_SEQUENCE, last + SETTLED)
+        stories = [run for key, events in near.items() if (run := fold(key, events)) is not None]
+        told = {one.started.run for run in stories for one in run.attempts}
+        self._done |= {one.started.run for run in stories for one in run.attempts if one.ended is not None}
+        for one in found:
+            is_old = look.seen_until is not None and one.key.due <= look.seen_until - CACHED
+            never_entered = one.explained and not any(belongs(run, one.log, ()) for run in stories)
+            if one.log.id not in told and not (is_old and never_entered):
+                await self._enter(one.key, one.seen)
 
     async def _looked_like(self) -> Mapping[str, Schedule]:
         """The schedules at the last look."""

@@ -43,7 +43,7 @@ class ExpectedRun:
 class Outlook:
     """The shared computations of one plan. Pure: the same estate, due times and now give the same answers.
 
-    ``snapshot_needs``: (schedule id, VM id) -> (SR id, need) of each disk, kept for the runs that overlap.
+    ``snapshot_needs``: schedule id -> SR id -> VM id -> the need of each disk, kept for the runs that overlap.
     """
 
     def __init__(self, estate: Estate, now: datetime) -> None:
@@ -51,7 +51,8 @@ class Outlook:
         self.now = now
         self.chains = ChainIndex(estate)
         self.selector = Selector(estate)
-        self.snapshot_needs: dict[tuple[str, str], tuple[tuple[str, Need | None], ...]] = {}
+        self.snapshot_needs: dict[str, Mapping[str, Mapping[str, list[Need | None]]]] = {}
+        self._drives: dict[str, tuple[tuple[Vbd, Vdi | None], ...]] = {}
         self._runs: tuple[ExpectedRun, ...] = ()
         self._dues: list[datetime] = []
         self._longest = timedelta()
@@ -143,10 +144,11 @@ class Outlook:
 
     def drives(self, vm_id: str) -> tuple[tuple[Vbd, Vdi | None], ...]:
         """Every disk of a VM, CD drives left out; None for a VDI that XO does not show."""
-        vdis = self.estate.vdi_by_id
-        return tuple(
-            (vbd, vdis.get(vbd.vdi)) for vbd in self.estate.vbds_of_vm.get(vm_id, ()) if not vbd.is_cd_drive and vbd.vdi
-        )
+        if vm_id not in self._drives:
+            vdis = self.estate.vdi_by_id
+            vbds = self.estate.vbds_of_vm.get(vm_id, ())
+            self._drives[vm_id] = tuple((vbd, vdis.get(vbd.vdi)) for vbd in vbds if not vbd.is_cd_drive and vbd.vdi)
+        return self._drives[vm_id]
 
     def has_nobak_disk(self, vm_id: str) -> bool:
         """Whether a disk is named [NOBAK], which makes XO snapshot the VM even in full mode (FullXapi.mjs:18-47)."""

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from guard.mechanics.forecast import Bytes
+from guard.mechanics.history import quantiles
 from guard.mechanics.settings import Settings
 
 
@@ -32,7 +33,8 @@ class Writing(msgspec.Struct, frozen=True, kw_only=True):
 class Space(msgspec.Struct, frozen=True, kw_only=True):
     """Free and all bytes of a repository, or of several that share the VMs, and what each VM of a run writes there.
 
-    ``largest``: free bytes of the emptiest of several, None for a single one. ``size`` 0: not told.
+    ``writings``: by VM id; '' for all that a mirror writes. ``largest``: free bytes of the emptiest of several, None for a
+    single one. ``size`` 0: not told.
     """
 
     free: int
@@ -63,6 +65,12 @@ def is_object_store(url: str) -> bool:
 def less_margin(free: int, percent: float) -> int:
     """The bytes that may be expected to be written where so many are free and so much is added for safety."""
     return int(100 * free / (100 + percent))
+
+
+def writing_of_mirror(past: Sequence[int]) -> Writing:
+    """A mirror copies what is new at its source: the bytes of its own past runs tell how much that is."""
+    high = quantiles(past).p90
+    return Writing(least=int(high or 0), most=None if high is None else int(high))
 
 
 def writing_of(told: Bytes, settings: Settings, past: Sequence[int], *, full_mode: bool, spread: bool) -> Writing:
@@ -123,12 +131,12 @@ def estimate(space: Space, concurrency: int, margin_percent: float) -> Estimate:
 
 
 def joined(spaces: Sequence[Space]) -> Space:
-    """Several repositories of which each VM goes to one, whichever it is: what it writes is told by the first."""
+    """Several repositories of which each VM goes to one; what a mirror sends is only known as a whole."""
     return Space(
         free=sum(space.free for space in spaces),
         size=sum(space.size for space in spaces),
         writings=spaces[0].writings,
-        largest=max(space.free for space in spaces),
+        largest=None if "" in spaces[0].writings else max(space.free for space in spaces),
     )
 
 
@@ -146,10 +154,9 @@ def too_many(
     def fits_without(count: int) -> bool:
         held = set(largest_first[:count])
         staying = [writing for vm, writing in writings.items() if vm not in held]
-        # on the emptiest repository, and as much as possible deleted there before
-        alone = largest is None or all(
-            one.least <= largest + sum(it.freed_at_most for it in staying) for one in staying
-        )
+        # what the others delete may be on the emptiest, and before
+        deleted = sum(writing.freed_at_most for writing in staying)
+        alone = largest is None or all(one.least <= largest + deleted - one.freed_at_most for one in staying)
         return alone and (peak(staying, concurrency, hopeful=True) or 0) <= available
 
     count = 0 if fits_without(0) else bisect_left(range(len(largest_first) + 1), x=True, key=fits_without)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
@@ -11,7 +12,23 @@ from guard.units import format_bytes, format_duration, format_time, plural
 from guard.views.text import clean, wrap
 
 STALE = timedelta(minutes=5)  # the loop looks every half minute; a reading of a large XO may take two
+STANDS = timedelta(hours=24)  # how long the alarm of a missed due time is shown, unless a run came since
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
+
+
+def standing(runs: Iterable[DueRun]) -> tuple[DueRun, ...]:
+    """The due runs whose alarms still call for a person, by due time: open ones, and missed ones without a run since.
+
+    A due time that XO did not fire is over as soon as it is known; nobody would ever see its alarm.
+    """
+    ordered = sorted(runs, key=lambda run: run.key.due)
+    ran = {run.key.schedule: run.key.due for run in ordered if run.attempts}
+    return tuple(
+        run
+        for run in ordered
+        if run.alarms
+        and (run.ended is None or (not run.attempts and ran.get(run.key.schedule, run.key.due) <= run.key.due))
+    )
 
 
 def status_text(loop: Loop | None, alarmed: tuple[DueRun, ...], now: datetime, zone: tzinfo) -> str:

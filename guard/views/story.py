@@ -15,7 +15,7 @@ from guard.units import format_bytes, format_duration, format_time, plural
 from guard.views.documents import finding_document
 from guard.views.text import wrap
 
-_SAID = {
+WOULD = {
     Action.START: "start it whole",
     Action.START_SOME: "start some of it",
     Action.DEFER: "defer it",
@@ -60,7 +60,7 @@ def _event(event: AnyEvent, zone: tzinfo) -> list[str]:
 def _decided(event: Decided, at: str, zone: tzinfo) -> list[str]:
     verdict = event.verdict
     age = format_duration((event.at - event.facts_at).total_seconds())
-    head = f"{at}  on facts {age} old guard would {_SAID[verdict.action]}: {verdict.sentence} {verdict.clears}".rstrip()
+    head = f"{at}  on facts {age} old guard would {WOULD[verdict.action]}: {verdict.sentence} {verdict.clears}".rstrip()
     lines = wrap(head, "      ", first="  ")
     for finding in verdict.findings:
         if finding.level is Level.OK:

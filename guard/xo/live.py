@@ -37,13 +37,13 @@ class LiveXo:
     async def setup(self) -> Estate:
         """Schedules, jobs and call jobs. Raises XoError, also when one of them cannot be read."""
         settings, token, now = self._settings(), self._token_of(), self._clock()
+        calls: tuple[CallJob, ...] = ()
         async with _bounded(settings), self._http(settings, token) as http:
             schedules = await _list(http, "schedules", Schedule)
             jobs = await _list(http, "backup-jobs", Job)
-        known = {job.id for job in jobs}
-        calls: tuple[CallJob, ...] = ()
-        if any(schedule.job_id not in known for schedule in schedules):
-            calls = await self._call_jobs(settings, token)
+            known = {job.id for job in jobs}
+            if any(schedule.job_id not in known for schedule in schedules):
+                calls = await self._call_jobs(settings, token)
         parts = {
             name: Part(name=name, source=source, read_at=now)
             for name, source in (
@@ -78,7 +78,8 @@ class LiveXo:
             settings.url, tls=tls, timeout_s=settings.call_timeout_s, server_name=settings.server_name
         ) as rpc:
             await rpc.call("session.signIn", {"token": token.reveal()})
-            return reads.decode_list(bytes(await rpc.call("job.getAll")), CallJob)
+            answer = bytes(await rpc.call("job.getAll"))
+        return _decoded(answer, CallJob, "job.getAll")
 
     def _http(self, settings: XoSettings, token: Token) -> Http:
         return Http(
@@ -108,7 +109,11 @@ async def _bounded(settings: XoSettings) -> AsyncIterator[None]:
 
 async def _list(http: Http, collection: str, record: type[Record], **more: str) -> tuple[Any, ...]:
     body = await http.get(f"/rest/v0/{collection}", {"fields": reads.fields_of(record), **more})
+    return _decoded(body, record, f"GET /rest/v0/{collection}")
+
+
+def _decoded(body: bytes, record: type[Record], source: str) -> tuple[Any, ...]:
     try:
         return reads.decode_list(body, record)
     except msgspec.MsgspecError as error:
-        raise XoAnswerError(f"XO's answer to GET /rest/v0/{collection} has not the expected shape: {error}") from error
+        raise XoAnswerError(f"XO's answer to {source} has not the expected shape: {error}") from error

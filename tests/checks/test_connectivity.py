@@ -98,16 +98,8 @@ def test_a_lost_pool_that_leaves_no_vm_stands_in_the_way_of_the_whole_run():
         ({"status": "disconnected"}, ClearedBy.TIME),
         ({"status": "disconnected", "error": {"code": "ECONNREFUSED"}}, ClearedBy.TIME),
         ({"status": "disconnected", "enabled": False}, ClearedBy.PERSON),
-        pytest.param(
-            {"status": "disconnected", "error": {"code": "SESSION_AUTHENTICATION_FAILED"}},
-            ClearedBy.PERSON,
-            marks=pytest.mark.xfail(strict=True, reason="XO stops on bad credentials (xo-api.md 3.5)"),
-        ),
-        pytest.param(
-            {"status": "disconnected", "error": {"connectedServerId": "server"}},
-            ClearedBy.PERSON,
-            marks=pytest.mark.xfail(strict=True, reason="XO stops on a duplicate pool (xo-api.md 3.5)"),
-        ),
+        ({"status": "disconnected", "error": {"code": "SESSION_AUTHENTICATION_FAILED"}}, ClearedBy.PERSON),
+        ({"status": "disconnected", "error": {"connectedServerId": "server"}}, ClearedBy.PERSON),
     ],
 )
 def test_xo_reconnects_by_itself_only_where_it_may(server, by):
@@ -164,10 +156,55 @@ def test_a_job_that_still_takes_all_it_took_last_time_has_lost_nothing():
     assert len(lost(logs=[make_log(make_vm_task("vm"), schedule="another")])) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="only the newest run is compared (failure-modes.md 3.9 c: the previous runs)")
-def test_a_lost_pool_is_still_told_on_the_second_night_without_it():
-    whole = make_log(make_vm_task("vm"), make_vm_task("far"), start=LAST_NIGHT - timedelta(days=1))
-    assert len(lost(logs=[whole, make_log(make_vm_task("vm"))])) == 1
+@pytest.mark.parametrize(("smaller", "told"), [(1, True), (2, True), (3, False)])
+def test_a_lost_pool_is_still_told_on_the_nights_after_the_first_without_it(smaller, told):
+    whole = make_log(make_vm_task("vm"), make_vm_task("far"), start=LAST_NIGHT - timedelta(days=3))
+    nights = [make_log(make_vm_task("vm"), start=LAST_NIGHT - timedelta(days=night)) for night in range(smaller)]
+    assert bool(lost(logs=[whole, *nights])) is told
+
+
+def test_a_vm_that_the_job_left_out_while_xo_shows_it_was_not_lost_with_a_pool():
+    logs = [make_log(make_vm_task("vm"), make_vm_task("halted"))]
+    assert lost(vms=[make_vm(), make_vm("halted", power_state="Halted")], logs=logs) == []
+
+
+def of_pool(findings):
+    return [one for one in findings if one.scope.kind is ScopeKind.POOL]
+
+
+def test_a_named_pool_that_xo_does_not_know_is_a_warning_with_its_figures_while_all_servers_are_connected():
+    (finding,) = of_pool(said({"$pool": {"__or": ["pool", "pool-b"]}}))
+    assert (finding.code, finding.check, finding.level) == ("POOL_DISCONNECTED", "connectivity", Level.WARN)
+    assert (finding.certainty, finding.harm, finding.holds) == (Certainty.CERTAIN, Harm.NONE, ())
+    assert finding.scope == Scope(ScopeKind.POOL, "pool-b", "pool-b")
+    assert facts(finding) == {"known": read(False, "", "pools")}
+    assert finding.clears == Clears(ClearedBy.PERSON)
+    assert finding.summary == (
+        "Job job takes VMs of pool pool-b, but all servers are connected and XO knows no such pool."
+    )
+    assert finding.remedy == (
+        "Add the server of that pool in XO (Settings > Servers), or take the pool out of job job."
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "unknown"),
+    [
+        ("pool", []),
+        ("gone", ["gone"]),
+        ({"__or": ["gone", "pool", "gone", "away"]}, ["gone", "away"]),
+        ({"__not": {"__or": ["gone"]}}, []),
+        ({"__and": [{"__or": ["gone"]}, {"__not": {"__or": ["away"]}}]}, ["gone"]),
+    ],
+)
+def test_only_pools_that_the_pattern_names_positively_are_missed_and_each_once(wanted, unknown):
+    assert [one.scope.id for one in of_pool(said({"$pool": wanted}))] == unknown
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_while_a_server_is_not_connected_that_is_told_instead_of_an_unknown_pool(enabled):
+    findings = lost({"$pool": "pool-b"}, server={"enabled": enabled})
+    assert [one.scope for one in findings] == [Scope(ScopeKind.SERVER, "server-b", "server-b")]
 
 
 def test_a_listed_vm_xo_does_not_show_fails_for_certain_and_was_deleted_when_all_pools_are_there():
@@ -208,27 +245,28 @@ def test_a_listed_vm_of_a_lost_pool_comes_back_when_xo_reconnects(status):
     assert finding.remedy == "Reconnect the pool."
 
 
-CERTAIN = pytest.mark.xfail(strict=True, reason="connectivity.py says likely; 3.16 (c): certain for that VM")
-DISABLED = pytest.mark.xfail(strict=True, reason="connectivity.py says time; 3.16 (e): H when the server is disabled")
-
-
-@CERTAIN
 def test_a_listed_vm_of_a_lost_pool_fails_for_certain():
     assert far_vm().certainty is Certainty.CERTAIN
 
 
-@DISABLED
-def test_a_listed_vm_of_a_disabled_server_waits_for_a_person():
-    assert far_vm(enabled=False).clears.by is ClearedBy.PERSON
+@pytest.mark.parametrize(
+    "server",
+    [{"enabled": False}, {"error": {"code": "SESSION_AUTHENTICATION_FAILED"}}, {"error": {"connectedServerId": "x"}}],
+    ids=["disabled", "refused password", "duplicate"],
+)
+def test_a_listed_vm_of_a_server_xo_does_not_reconnect_waits_for_a_person(server):
+    assert far_vm(**server).clears == Clears(ClearedBy.PERSON)
+
+
+def test_with_one_of_several_lost_servers_that_reconnects_a_listed_vm_may_come_back():
+    servers = [make_server(), *(make_server(one, status="disconnected", enabled=one == "b") for one in "ab")]
+    (finding,) = by_code(said({"id": {"__or": ["vm", "far"]}}, servers=servers), "VM_UNKNOWN")
+    assert finding.clears == Clears(ClearedBy.TIME)
 
 
 def stale(pattern=EVERYTHING, **server):
     """What is said when XO still shows the VM of a pool that no server connects it to."""
     return said(pattern, servers=[make_server(**{"status": "connecting"} | server), make_server("other", pool="x")])
-
-
-def of_pool(findings):
-    return [one for one in findings if one.scope.kind is ScopeKind.POOL]
 
 
 @pytest.mark.parametrize("pattern", [EVERYTHING, {"id": "vm"}, {"$pool": "pool"}])
@@ -243,16 +281,19 @@ def test_a_vm_that_xo_still_shows_fails_when_no_server_connects_its_pool(pattern
     assert finding.remedy == "Reconnect the server of pool in XO (Settings > Servers)."
 
 
-@CERTAIN
 def test_a_vm_whose_pool_no_server_connects_fails_for_certain():
     (finding,) = of_pool(stale())
     assert finding.certainty is Certainty.CERTAIN
 
 
-@DISABLED
 def test_a_vm_whose_pool_a_person_disconnected_waits_for_a_person():
     (finding,) = of_pool(stale({"id": "vm"}, status="disconnected", enabled=False))
     assert finding.clears.by is ClearedBy.PERSON
+
+
+def test_a_vm_of_a_pool_that_no_server_has_waits_for_a_person():
+    (finding,) = of_pool(said(servers=[make_server(pool="x")]))
+    assert finding.clears == Clears(ClearedBy.PERSON)
 
 
 def test_the_vms_in_question_are_told_by_pool_under_its_name():
@@ -289,12 +330,12 @@ def test_a_health_check_or_a_replication_on_an_sr_xo_shows_is_fine():
     assert everything(jobs=[make_job(srs={"id": "sr"})]) == []
 
 
-@pytest.mark.xfail(strict=True, reason="no check looks at healthCheckSr (failure-modes.md 3.16, xo-api.md 3.1.2)")
+@pytest.mark.xfail(strict=True, reason="predicted from issue Know on: healthCheckSr missing (failure-modes.md 3.16)")
 def test_a_health_check_on_an_sr_xo_does_not_show_fails_the_whole_job():
     assert any(one.level is Level.BLOCK and not one.holds for one in everything(**with_health_check("gone")))
 
 
-@pytest.mark.xfail(strict=True, reason="no check looks for the target SRs (failure-modes.md 3.16)")
+@pytest.mark.xfail(strict=True, reason="predicted from issue Know on: target SRs missing (failure-modes.md 3.16)")
 @pytest.mark.parametrize("remotes", [{"id": "repo"}, UNSET], ids=["beside a repository", "alone"])
 def test_a_replication_to_an_sr_xo_does_not_show_is_told(remotes):
     jobs = [make_job(srs={"id": "gone"}, remotes=remotes, settings={"schedule": {"copyRetention": 1}})]
@@ -354,10 +395,10 @@ def test_an_sr_in_maintenance_holds_its_vms_though_it_is_plugged():
     assert detached(srs=[make_sr(inMaintenanceMode=UNSET)]) == []
 
 
-@pytest.mark.xfail(strict=True, reason="connectivity.py gives 'attached: False' as read, though every PBD is attached")
 def test_an_sr_in_maintenance_is_not_told_as_unplugged():
     (finding,) = detached(srs=[make_sr(inMaintenanceMode=True)])
-    assert "attached" not in facts(finding)
+    assert facts(finding) == {"in_maintenance_mode": read(True, "", "srs")}
+    assert finding.remedy == "End the maintenance mode of sr in XO."
 
 
 def test_cd_drives_disks_left_out_and_disks_on_unseen_srs_need_no_plug():
@@ -380,25 +421,67 @@ def test_each_vm_is_held_once_for_its_first_bad_disk_and_only_while_it_is_in_que
     assert [one.holds for one in rest] == [("b",)]
 
 
-DEAD = pytest.mark.xfail(strict=True, reason="connectivity.py never looks at the hosts (failure-modes.md 4.3)")
-
-
-@DEAD
-def test_a_halted_vm_needs_its_sr_on_a_live_host():
-    hosts = [make_host(), make_host("host-b", power_state="Halted")]
+@pytest.mark.parametrize(
+    ("host", "live"),
+    [
+        ({}, True),
+        ({"power_state": "Halted"}, False),
+        ({"enabled": False}, False),
+        ({"power_state": "Unknown"}, True),
+        ({"power_state": UNSET, "enabled": UNSET}, True),
+        (None, True),
+    ],
+)
+def test_a_halted_vm_needs_its_sr_on_a_live_host_and_an_unknown_one_counts_as_live(host, live):
+    hosts = [make_host()] if host is None else [make_host(), make_host("host-b", **host)]
     findings = detached(vms=HALTED, hosts=hosts, pbds=[make_pbd(attached=False), make_pbd(host="host-b")])
-    assert [one.holds for one in findings] == [("vm",)]
+    assert [one.holds for one in findings] == ([] if live else [("vm",)])
+    if not live:
+        assert findings[0].summary.endswith("which is attached to no live host.")
+        assert facts(findings[0]) == {"live_hosts": read(0, "hosts", "hosts")}
+        assert findings[0].clears == Clears(ClearedBy.PERSON)
+        assert findings[0].remedy == "Start a host that sr is connected to."
 
 
-@DEAD
-def test_an_sr_that_is_unplugged_because_its_host_is_down_may_come_back_by_itself():
-    local = [make_sr(shared=False, **{"$container": "host"})]
-    hosts = [make_host(power_state="Halted")]
-    (finding,) = detached(vms=HALTED, hosts=hosts, srs=local, pbds=[make_pbd(attached=False)])
-    assert finding.clears.by is ClearedBy.TIME
+def test_a_running_vm_uses_the_sr_on_its_own_host_whatever_is_told_of_that():
+    assert detached(hosts=[make_host(enabled=False)]) == []
 
 
-@pytest.mark.xfail(strict=True, reason="no check looks at VDI.missing (failure-modes.md 3.15 c, 4.3)")
+LOCAL = {"shared": False, "$container": "host"}
+
+
+@pytest.mark.parametrize("attached", [False, True])
+@pytest.mark.parametrize("host", [{"power_state": "Halted"}, {"enabled": False}])
+def test_an_sr_that_is_unplugged_because_its_host_is_down_may_come_back_by_itself(host, attached):
+    world = {"hosts": [make_host(**host)], "srs": [make_sr(**LOCAL)], "pbds": [make_pbd(attached=attached)]}
+    (finding,) = detached(vms=HALTED, **world)
+    assert finding.clears == Clears(ClearedBy.TIME)
+    assert finding.summary == "vm: disk disk is on sr, which is local to host host, which is down or disabled."
+    assert facts(finding) == {"live_hosts": read(0, "hosts", "hosts")}
+    assert finding.remedy == "Start host host, or enable it."
+
+
+DOWN = {"hosts": [make_host(power_state="Halted")], "pbds": [make_pbd(attached=False)]}
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        DOWN | {"srs": [make_sr()]},
+        DOWN | {"srs": [make_sr(**LOCAL | {"shared": UNSET})]},
+        DOWN | {"srs": [make_sr(**LOCAL)], "hosts": [make_host()]},
+        DOWN | {"srs": [make_sr(**LOCAL)], "hosts": []},
+        DOWN | {"srs": [make_sr(**LOCAL)], "pbds": [make_pbd(attached=False), make_pbd(host="b", attached=False)]},
+    ],
+    ids=["shared", "not told", "host alive", "host unknown", "two plugs"],
+)
+def test_any_other_unplugged_sr_waits_for_a_person(world):
+    (finding,) = detached(vms=HALTED, **world)
+    assert finding.clears == Clears(ClearedBy.PERSON)
+    assert facts(finding) == {"attached": read(False, "", "pbds")}
+
+
+@pytest.mark.xfail(strict=True, reason="predicted from issue Know on: VDI.missing (failure-modes.md 3.15 c, 4.3)")
 def test_a_disk_that_is_missing_on_its_sr_fails_for_certain():
     findings = [one for one in everything(vdis=[make_vdi(missing=True)]) if one.level is Level.BLOCK]
     assert [(one.certainty, one.holds) for one in findings] == [(Certainty.CERTAIN, ("vm",))]
@@ -407,6 +490,7 @@ def test_a_disk_that_is_missing_on_its_sr_fails_for_certain():
 LISTS = (
     PartName.SERVERS,
     PartName.POOLS,
+    PartName.HOSTS,
     PartName.VMS,
     PartName.VBDS,
     PartName.VDIS,

@@ -213,6 +213,23 @@ def test_a_run_that_goes_on_is_told_with_its_time():
     assert finding.clears == Clears(ClearedBy.TIME, NOW + 30 * MINUTE)
 
 
+def test_its_figures_are_those_of_the_schedule_that_runs_and_not_of_the_one_that_is_due():
+    logs = [*past(10), *past(120, "weekly", runs=6), running(NOW - 30 * MINUTE, "weekly")]
+    (finding,) = goes_on(60 * MINUTE, since=NOW, logs=logs)
+    assert facts(finding) == {
+        "duration_p50": read(7200, "s", "logs"),
+        "duration_p90": read(7200, "s", "logs"),
+        "samples": read(6, "runs", "logs"),
+        "min_samples": (5, "runs", "policy", None),
+    }
+
+
+def test_without_the_log_of_the_run_no_past_is_told_of_it():
+    (finding,) = goes_on(MINUTE, since=NOW, logs=past(10))
+    told = facts(finding)
+    assert (told["duration_p50"][0], told["duration_p90"][0], told["samples"][0]) == (None, None, 0)
+
+
 @pytest.mark.parametrize(("own", "weekly", "blocked"), [(10, 120, True), (120, 10, None), (120, 40, False)])
 def test_its_end_is_told_by_the_schedule_of_its_own_log(own, weekly, blocked):
     since = NOW - 30 * MINUTE
@@ -320,6 +337,43 @@ def test_another_job_on_the_same_vms_only_is_a_trend():
     (finding,) = said(make_due(), OTHER, **other_job(remotes="repo2"))
     assert (finding.level, finding.certainty) == (Level.WARN, Certainty.TREND)
     assert "both snapshot them" in finding.summary
+
+
+OBJECT_STORES = ["s3://bucket", "s3+http://host/bucket", "azure://a/b", "azurite://a/b"]
+
+
+@pytest.mark.parametrize("url", OBJECT_STORES)
+def test_on_an_object_store_no_lock_is_found_held_but_both_snapshot_the_vm(url):
+    world = other_job() | {"repositories": [make_repository(url=url)]}
+    (finding,) = said(make_due(), OTHER, **world)
+    assert (finding.level, finding.certainty) == (Level.WARN, Certainty.TREND)
+    assert "both snapshot them" in finding.summary
+
+
+def test_one_repository_with_locks_among_those_shared_is_enough():
+    both = {"id": {"__or": ["repo", "repo2"]}}
+    world = other_job() | {"repositories": [make_repository(url="s3://bucket"), make_repository("repo2")]}
+    world["jobs"] = [make_job(remotes=both), make_job("other", remotes=both)]
+    (finding,) = said(make_due(), OTHER, **world)
+    assert "the second to come finds the lock held" in finding.summary
+
+
+def test_a_repository_xo_does_not_show_may_have_locks():
+    (finding,) = said(make_due(), OTHER, **other_job() | {"repositories": []})
+    assert "the second to come finds the lock held" in finding.summary
+
+
+def test_other_vms_on_the_same_object_store_are_neighbours_as_on_any_repository():
+    (finding,) = said(
+        make_due(), OTHER, **other_job(vms="vm2") | {"repositories": [make_repository(url="s3://bucket")]}
+    )
+    assert finding.level is Level.OK
+
+
+def test_a_mirror_locks_nothing_on_an_object_store():
+    world = other_job(vms="vm2", remotes="repo2", type="mirrorBackup", sourceRemote="repo")
+    world |= {"repositories": [make_repository(url="s3://bucket"), make_repository("repo2")]}
+    assert levels([make_due(), OTHER], **world) == [None, None]
 
 
 def test_another_job_on_the_same_repository_with_other_vms_is_nothing_to_warn_of():

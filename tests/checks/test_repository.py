@@ -381,14 +381,14 @@ def test_without_figures_whether_a_run_fits_is_unknown(info, reading, why):
 
 
 @pytest.mark.parametrize(
-    ("free", "level"), [((60, 60), None), ((105, 0), None), ((52, 52), Level.BLOCK), ((0, 0), Level.BLOCK)]
+    ("free", "level"), [((60, 60), None), ((105, 0), None), ((54, 50), Level.BLOCK), ((0, 0), Level.BLOCK)]
 )
 def test_distributed_backups_fit_into_the_free_space_of_all_repositories(free, level):
     findings = said(**two(*free, sizes={"a": 50, "b": 50}, settings={"distributeBackups": True}))
     assert [one.level for one in findings] == ([level] if level else [])
     if level:
         assert findings[0].scope.name == "repo + repo2"
-        assert findings[0].holds == (("a",) if free == (52, 52) else ("a", "b"))
+        assert findings[0].holds == (("a",) if free == (54, 50) else ("a", "b"))
 
 
 def test_distributed_backups_to_a_single_repository_are_ordinary():
@@ -405,6 +405,62 @@ def test_distributed_backups_with_one_repository_without_figures_are_unknown():
 def test_distributed_backups_with_an_object_store_take_what_comes():
     world = two(50, settings={"distributeBackups": True})
     assert said(**world | {"repositories": [make_repository(), make_repository("repo2", url="s3://bucket")]}) == []
+
+
+def spread(*free, logs=None, mode="delta", sizes=None, **settings):
+    """Distributed backups to two repositories; ``logs``: where each VM went, night by night."""
+    world = two(*free, sizes=sizes or {"vm": 1}, mode=mode, settings={"distributeBackups": True} | settings)
+    return world | ({} if logs is None else {"logs": logs})
+
+
+@pytest.mark.parametrize(("free", "held"), [((105, 100), False), ((104, 104), True), ((10, 200), False)])
+def test_distributed_a_vm_that_no_single_repository_holds_is_held_though_the_sum_fits(free, held):
+    findings = said(**spread(*free, sizes={"big": 100, "small": 1}))
+    assert [(one.level, one.holds) for one in findings] == [(Level.BLOCK, ("big",))] * held
+    if held:
+        assert findings[0].summary == (
+            "Backup repository repo + repo2: 104.0 GiB free on the emptiest, big is expected to write up to 105.0 GiB "
+            "(0 full backups, 2 deltas, 5 % margin)."
+        )
+        assert findings[0].remedy == "Free 1.0 GiB on repo + repo2, or lower a retention there."
+        assert facts(findings[0])["available"] == (208 * GIB, "bytes", "XO's repository_info", None)
+        assert facts(findings[0])["largest_available"] == (104 * GIB, "bytes", "XO's repository_info", None)
+
+
+def test_distributed_a_run_that_fits_neither_in_all_nor_in_one_is_told_whole():
+    (finding,) = said(**spread(50, 50, sizes={"big": 100, "small": 1}))
+    assert finding.holds == ("big",)
+    assert "100.0 GiB free, this run is expected to write up to 106.0 GiB" in finding.summary
+
+
+@pytest.mark.parametrize(("free", "level"), [((420, 10), None), ((419, 419), Level.UNKNOWN)])
+def test_distributed_a_vm_without_a_past_fits_for_sure_where_one_repository_holds_all_its_disks(free, level):
+    findings = said(**spread(*free, logs=[]))
+    assert [one.level for one in findings] == ([level] if level else [])
+    if level:
+        assert "838.0 GiB free, 419.0 GiB on the emptiest, and whether the run fits cannot" in findings[0].summary
+
+
+@pytest.mark.parametrize("last", ["repo", "repo2"])
+def test_distributed_a_vms_past_is_looked_up_wherever_it_went(last):
+    first = "repo2" if last == "repo" else "repo"
+    nightly = [*nights(1, last, vm=100), *nights(3, first, vm=10)[1:]]
+    (finding,) = said(**spread(90, 90, logs=nightly))
+    assert (finding.level, facts(finding)["need_p90"][0]) == (Level.BLOCK, 100 * GIB)
+
+
+def test_distributed_the_past_on_a_repository_that_is_out_still_tells():
+    world = spread(90, logs=nights(3, "repo2", vm=100))
+    world |= {"repositories": [make_repository(), make_repository("repo2", enabled=False)]}
+    (space,) = [one for one in said(**world) if one.code == "REPOSITORY_NO_SPACE"]
+    assert (space.level, space.holds, space.scope.name) == (Level.BLOCK, ("vm",), "repo")
+
+
+def test_distributed_what_retention_deletes_may_lie_on_another_repository():
+    logs = nights(9, "repo", full=True, a=100, b=100)
+    world = spread(105, 52, logs=logs, mode="full", sizes={"a": 1, "b": 1}, concurrency=1)
+    assert [one.level for one in said(**world)] == [Level.UNKNOWN]
+    assert said(**world | room(105 * GIB, 105 * GIB)) == []
 
 
 # Full backups and what retention deletes meanwhile
@@ -604,6 +660,23 @@ def test_a_mirror_with_another_target_left_goes_on():
     (finding,) = said(**mirror(50, 500))
     assert (told([finding]), finding.holds) == ([("NO_SPACE", Level.WARN, "repo")], ())
     assert [one.level for one in said(**mirror(50, 60))] == [Level.BLOCK, Level.BLOCK]
+
+
+def test_a_distributed_mirror_is_only_known_as_a_whole():
+    spread_out = {"settings": {"schedule": {"distributeBackups": True}}}
+    world = mirror(60, 60)
+    world["jobs"] = [
+        make_job(
+            remotes={"id": {"__or": ["repo", "repo2"]}},
+            type="mirrorBackup",
+            sourceRemote="source",
+            vms=UNSET,
+            mode="full",
+            **spread_out,
+        )
+    ]
+    assert said(**world) == []
+    assert [one.level for one in said(**world | room(60 * GIB, 40 * GIB))] == [Level.BLOCK]
 
 
 def test_a_mirror_without_a_past_is_unknown():

@@ -122,7 +122,6 @@ def test_the_three_most_frequent_reasons_are_told_most_frequent_first():
     assert [reason.split(":")[0] for reason in told] == ["3 VMs", "2 VMs", "1 VM"]
 
 
-@pytest.mark.xfail(strict=True, reason="selection.py ends the sentence in '. .' when XO shows no VM at all")
 def test_a_world_without_any_vm_is_told_in_a_whole_sentence():
     (finding,) = said(vms=[])
     assert finding.level is Level.BLOCK
@@ -153,6 +152,11 @@ def test_an_empty_selection_is_unknown_while_a_pool_that_may_hold_its_vms_is_los
     assert finding.clears == Clears(ClearedBy.TIME if unsure else ClearedBy.PERSON)
 
 
+def test_an_empty_selection_waits_for_a_person_where_xo_does_not_reconnect_by_itself():
+    (finding,) = said(vms=[], servers=lost_server(error={"code": "SESSION_AUTHENTICATION_FAILED"}))
+    assert (finding.level, finding.clears) == (Level.UNKNOWN, Clears(ClearedBy.PERSON))
+
+
 @pytest.mark.parametrize("servers", [[make_server()], lost_server()])
 def test_an_empty_id_list_is_a_success_without_a_backup_and_so_a_warning(servers):
     (finding,) = said({"id": {"__or": []}}, servers=servers)
@@ -175,7 +179,7 @@ def test_listed_vms_that_xo_does_not_show_are_no_empty_selection():
 
 
 def shrunk(before, now, **more):
-    """The findings of a job that took ``before`` in its last run and takes ``now``, all of them still visible."""
+    """The findings of a job that took ``before`` in its last runs and takes ``now``, all of them still visible."""
     halted = [name for name in before if name not in now]
     world = [*vms(now), *vms(halted, power_state="Halted")]
     return said(vms=world, **{"logs": [took(before)]} | more)
@@ -187,13 +191,13 @@ def test_vms_that_are_no_longer_taken_are_a_warning_with_its_figures():
     assert (finding.level, finding.certainty, finding.harm) == (Level.WARN, Certainty.CERTAIN, Harm.NONE)
     assert (finding.scope, finding.holds) == (Scope(ScopeKind.JOB, "job", "job"), ())
     assert facts(finding) == {
-        "last_run": read(5, "VMs", "logs"),
+        "last_runs": read(5, "VMs", "logs"),
         "still_taken": read(4, "VMs", "vms"),
         "shrunk": (0.0, "%", "policy", None),
     }
     assert finding.clears == Clears(ClearedBy.PERSON)
     assert finding.summary == (
-        '1 of 5 VMs of the last run is no longer taken (e). 1: its power_state "Halted" does not match "Running".'
+        '1 of 5 VMs of the last runs is no longer taken (e). 1: its power_state "Halted" does not match "Running".'
     )
     assert finding.remedy == "See guard match 'job' for the rule that leaves each of them out."
 
@@ -220,14 +224,16 @@ def test_a_drop_is_told_above_the_share_that_the_policy_names_and_by_default_for
 @pytest.mark.parametrize(("now", "names"), [("a", "(b, c, d)"), ("", "(a, b, c and 1 more)")])
 def test_the_first_three_missing_vms_are_named(now, names):
     (finding,) = shrunk("abcd", f"{now}x")
-    assert f" of 4 VMs of the last run are no longer taken {names}. " in finding.summary
+    assert f" of 4 VMs of the last runs are no longer taken {names}. " in finding.summary
 
 
-def test_only_the_newest_run_of_this_schedule_that_took_vms_counts():
+def test_only_the_three_newest_runs_of_this_schedule_that_took_vms_count():
     older = took("abcde", start=LAST_NIGHT - timedelta(days=3))
     other = took("abcde", schedule="another")
     failed = make_log(status="failure", start=LAST_NIGHT + timedelta(hours=1), result={"message": "the job is running"})
-    assert shrunk("abcde", "abcd", logs=[took("abcd"), older, other]) == []
+    smaller = [took("abcd", start=LAST_NIGHT - timedelta(days=night)) for night in range(3)]
+    assert len(shrunk("abcde", "abcd", logs=[*smaller[:2], older, failed, other])) == 1
+    assert shrunk("abcde", "abcd", logs=[*smaller, older, other]) == []
     assert len(shrunk("abcde", "abcd", logs=[took("abcde"), failed])) == 1
     assert shrunk("abcde", "abcd", logs=[other]) == []
     assert shrunk("abcde", "abcd", logs=[]) == []
@@ -236,14 +242,26 @@ def test_only_the_newest_run_of_this_schedule_that_took_vms_counts():
 def test_a_run_of_a_few_of_the_vms_is_nothing_to_compare_with():
     older = took("abcde", start=LAST_NIGHT - timedelta(days=3))
     (finding,) = shrunk("abcde", "abcd", logs=[older, took("ab")])
-    assert facts(finding)["last_run"] == read(5, "VMs", "logs")
+    assert facts(finding)["last_runs"] == read(5, "VMs", "logs")
 
 
-def test_the_size_of_the_last_run_is_as_old_as_the_logs_are():
+def test_the_size_of_the_last_runs_is_as_old_as_the_logs_are():
     early = NOW - timedelta(minutes=30)
     (finding,) = shrunk("ab", "a", reading={PartName.LOGS: {"read_at": early}})
     told = facts(finding)
-    assert (told["last_run"][3], told["still_taken"][3]) == (early, NOW)
+    assert (told["last_runs"][3], told["still_taken"][3]) == (early, NOW)
+
+
+def test_the_vms_of_the_last_three_runs_are_counted_once_those_of_the_newest_named_first():
+    logs = [
+        took("xa", start=LAST_NIGHT - timedelta(days=2)),
+        took("ya", start=LAST_NIGHT - timedelta(days=1)),
+        took("za"),
+    ]
+    (finding,) = said(vms=vms("a"), logs=logs)
+    assert facts(finding)["last_runs"] == read(4, "VMs", "logs")
+    assert facts(finding)["still_taken"] == read(1, "VMs", "vms")
+    assert "3 of 4 VMs of the last runs are no longer taken (z, y, x)." in finding.summary
 
 
 def test_the_three_most_frequent_causes_are_told_most_frequent_first():
@@ -263,11 +281,13 @@ def test_the_three_most_frequent_causes_are_told_most_frequent_first():
 @pytest.mark.parametrize(
     ("pattern", "servers", "cause"),
     [
-        (RUNNING, [make_server()], "1: XO does not show it any more."),
+        (RUNNING, [make_server()], "1: XO does not show it any more: it was deleted."),
         (RUNNING, lost_server(), "1: XO does not show it; not connected: server-b."),
         (RUNNING, [*lost_server(), make_server("c", status="")], "1: XO does not show it; not connected: server-b, c."),
         (RUNNING, lost_server(enabled=False), "1: XO does not show it any more."),
-        ({"$pool": "pool"}, lost_server(), "1: XO does not show it any more."),
+        ({"$pool": "pool"}, lost_server(), "1: XO does not show it any more: it was deleted."),
+        ({"$pool": "pool"}, lost_server(enabled=False), "1: XO does not show it any more: it was deleted."),
+        ({"$pool": {"__or": ["pool", "pool-b"]}}, lost_server(enabled=False), "1: XO does not show it any more."),
     ],
 )
 def test_a_vm_xo_no_longer_shows_is_told_with_the_pools_it_may_be_in(pattern, servers, cause):
@@ -292,27 +312,35 @@ def test_properties_beyond_guards_own_fields_are_matched_and_explained():
     assert (finding.code, "it has no property CPUs" in finding.summary) == ("SELECTION_SHRUNK", True)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="selection.py says person; failure-modes.md 3.9 (e): D while a server reconnects"
+@pytest.mark.parametrize(
+    ("server", "by"),
+    [
+        ({"status": "connecting"}, ClearedBy.TIME),
+        ({"status": "disconnected"}, ClearedBy.TIME),
+        ({"enabled": False}, ClearedBy.PERSON),
+        ({"error": {"code": "SESSION_AUTHENTICATION_FAILED"}}, ClearedBy.PERSON),
+        ({"error": {"connectedServerId": "server"}}, ClearedBy.PERSON),
+        ({"status": "connected"}, ClearedBy.PERSON),
+    ],
 )
-def test_what_a_reconnecting_pool_takes_away_comes_back_by_itself():
-    (finding,) = said(servers=lost_server(status="connecting"), logs=[took(["vm", "far"])])
-    assert finding.clears.by is ClearedBy.TIME
+def test_what_a_reconnecting_pool_takes_away_comes_back_by_itself(server, by):
+    (finding,) = said(servers=lost_server(**server), logs=[took(["vm", "far"])])
+    assert finding.clears == Clears(by)
 
 
-@pytest.mark.xfail(strict=True, reason="only the newest run is compared (failure-modes.md 3.9 c: the previous runs)")
+def test_what_the_job_itself_leaves_out_does_not_come_back_with_a_pool():
+    world = {"vms": [make_vm(), make_vm("halted", power_state="Halted")], "servers": lost_server()}
+    (finding,) = said(**world, logs=[took(["vm", "halted", "far"])])
+    assert finding.clears == Clears(ClearedBy.PERSON)
+
+
 def test_a_vm_that_the_last_run_alone_left_out_is_still_missed():
     whole, partial = took("abc", start=LAST_NIGHT - timedelta(days=1)), took("ab")
     (finding,) = said(vms=[*vms("ab"), *vms("c", tags=["xo:no-bak"])], logs=[whole, partial])
     assert finding.code == "SELECTION_SHRUNK"
 
 
-MISSING_POOL = pytest.mark.xfail(strict=True, reason="no check looks for the pools a pattern names (xo-api.md 3.1.1)")
-
-
-@pytest.mark.parametrize(
-    "logs", [[took("abcdefghij")], pytest.param([], marks=MISSING_POOL)], ids=["lost since the last run", "never run"]
-)
+@pytest.mark.parametrize("logs", [[took("abcdefghij")], []], ids=["lost since the last run", "never run"])
 def test_a_pool_that_the_pattern_names_and_xo_does_not_know_is_told(logs):
     pattern = {"$pool": {"__or": ["pool", "pool-b"]}}
     estate = make_estate(jobs=[make_job(vms=pattern)], vms=vms("abcdefghi"), vbds=[], vdis=[], logs=logs)

@@ -9,7 +9,7 @@ import pytest
 from guard.estate.estate import Estate, XoIdentity
 from guard.estate.xo_records import Job, Vdi
 from guard.mechanics.chain import ChainIndex
-from guard.mechanics.retention import has_base, removed_first
+from guard.mechanics.retention import has_base, kept_backups, removed_first
 from guard.mechanics.settings import effective
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -98,3 +98,21 @@ def test_a_base_is_an_exported_snapshot_of_this_job_that_is_no_copy():
     assert has_base(job, "vm", [newest, older]) == (True, 8)
     assert has_base(job, "vm", [snapshot("1"), snapshot("2", **exported, **{"xo:copy_of": "x"})]) == (False, 0)
     assert has_base(job, "vm", [snapshot("1", **exported, **{"xo:backup:deltaChainLength": "x"})]) == (True, 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ({"s": {"exportRetention": 7}}, 14),
+        ({"s": {"exportRetention": 7}, "r1": {"exportRetention": 0}}, 7),
+        ({"s": {"exportRetention": 7}, "v": {"exportRetention": 0}}, 0),
+        ({"s": {"exportRetention": 7}, "v": {"exportRetention": 0}, "r2": {"exportRetention": 2}}, 2),
+        ({"s": {"copyRetention": 2, "snapshotRetention": 1}}, 3),
+        ({"s": {}, "sr": {"copyRetention": 4}}, 4),
+        ({"s": {"longTermRetention": {"daily": {"retention": 7}}}}, 2),
+        ({}, 0),
+    ],
+)
+def test_what_is_kept_of_a_vm_is_told_by_the_settings_of_each_target(settings, kept):
+    job = Job(id="j", settings=settings)
+    assert kept_backups(job, "s", "v", ["r1", "r2"], ["sr"]) == kept

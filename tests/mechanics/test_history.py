@@ -70,7 +70,7 @@ def test_a_run_of_less_than_half_the_vms_is_no_sample_and_no_baseline():
     whole = run(1, *(vm_task(vm, transfer(5, False, 1)) for vm in "abc"))
     partial = run(2, vm_task("a", transfer(7, False, 2)))
     found = history(whole, partial)
-    assert (found.seconds, found.last_vms) == ({"s": (60.0,)}, {"s": ("a", "b", "c")})
+    assert (found.seconds, found.recent_vms) == ({"s": (60.0,)}, {"s": ("a", "b", "c")})
     assert found.run_bytes == {("s", "r"): (15,)}
     assert [one.size for one in found.transfers["j", "a", "r"]] == [5, 7]
 
@@ -106,10 +106,54 @@ def test_sizes_of_the_schedule_come_before_those_of_its_job():
     assert sizes(samples, full=False, schedule="new") == (20, 900)
 
 
-def test_the_vms_of_the_last_run_come_from_its_info_or_its_tasks():
+def test_the_vms_of_a_run_come_from_its_info_or_its_tasks():
     told = run(2, infos=[{"message": "other"}, {"message": "vms", "data": {"vms": ["a", "b"]}}])
-    assert history(run(1, vm_task("c")), told).last_vms == {"s": ("a", "b")}
-    assert history(run(1, vm_task("c"), {"message": "get SR record"})).last_vms == {"s": ("c",)}
+    assert history(run(1, vm_task("c")), told).recent_vms == {"s": ("a", "b", "c")}
+    assert history(run(1, vm_task("c"), {"message": "get SR record"})).recent_vms == {"s": ("c",)}
+
+
+def test_the_recent_vms_are_those_of_the_last_three_whole_runs_of_a_schedule_each_once():
+    nights = [run(day, *map(vm_task, vms)) for day, vms in enumerate(["abz", "abc", "ab", "abd", "a"], 1)]
+    other = run(6, vm_task("x"), scheduleId="other")
+    # the run of "a" alone took less than half
+    assert history(*nights, other).recent_vms == {"s": ("a", "b", "d", "c"), "other": ("x",)}
+    assert history(*reversed(nights)).recent_vms["s"] == ("a", "b", "d", "c")
+    assert history(*nights, run(6), run(7, status="failure")).recent_vms["s"] == ("a", "b", "d", "c")
+
+
+def skipped(vm, *, child="skipped", message="unhealthy VDI chain"):
+    task = vm_task(vm, status="skipped")
+    return task | {"tasks": [{"message": "snapshot", "status": child}], "result": {"message": message}}
+
+
+def test_skips_for_the_chain_are_counted_from_the_newest_run_of_the_vm_until_one_that_passed():
+    assert history(run(1, skipped("a")), run(2, skipped("a"))).chain_skips == {("j", "a"): 2}
+    assert history(run(2, skipped("a")), run(1, vm_task("a"))).chain_skips == {("j", "a"): 1}
+    assert history(run(1, skipped("a")), run(2, vm_task("a"))).chain_skips == {}
+    assert history(run(1, skipped("a")), run(2, skipped("b"))).chain_skips == {("j", "a"): 1, ("j", "b"): 1}
+    other = run(2, vm_task("a"), jobId="other")
+    assert history(run(1, skipped("a")), other, run(3, skipped("a"))).chain_skips == {("j", "a"): 2}
+    failed = vm_task("a", status="failure") | {"result": "text"}
+    assert history(run(1, skipped("a")), run(2, failed)).chain_skips == {}
+    assert history(run(1, skipped("a", message="unhealthy VDI chain, they say"))).chain_skips == {}
+
+
+def test_a_run_in_which_the_vm_never_came_to_its_snapshot_tells_nothing_of_its_chain():
+    early = vm_task("a", status="failure") | {"tasks": []}
+    pending = vm_task("a", status="pending") | {"tasks": [{"message": "snapshot", "status": "pending"}]}
+    for between in (early, pending, {"message": "get SR record", "tasks": [{"message": "snapshot"}]}):
+        assert history(run(1, skipped("a")), run(2, between), run(3, skipped("a"))).chain_skips == {("j", "a"): 2}
+
+
+def test_transfers_to_any_of_several_targets_are_told_oldest_first():
+    def sent(day, target, size):
+        export = transfer(size, False, BASE + day)
+        return run(day, vm_task("a", export | {"data": export["data"] | {"id": target}}))
+
+    found = history(sent(1, "r1", 10), sent(2, "r2", 20), sent(3, "r1", 30))
+    assert [one.size for one in found.transfers_to("j", "a", ["r2", "r1", "r3"])] == [10, 20, 30]
+    assert [one.size for one in found.transfers_to("j", "a", ["r1"])] == [10, 30]
+    assert list(found.transfers_to("j", "b", ["r1", "r2"])) == list(found.transfers_to("j", "b", ["r1"])) == []
 
 
 def test_quantiles_are_by_nearest_rank():

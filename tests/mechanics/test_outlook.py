@@ -213,9 +213,9 @@ def night(size, *, full=False, target="repo", schedule="schedule"):
     return make_log(make_vm_task("vm", make_transfer(size, target, full=full)), schedule=schedule)
 
 
-def bytes_of(target="repo", **world):
+def bytes_of(*targets, **world):
     shared = outlook(**world)
-    return shared.bytes_of(shared.expect(make_due()), "vm", target)
+    return shared.bytes_of(shared.expect(make_due()), "vm", *targets or ("repo",))
 
 
 def test_a_vm_with_a_base_sends_a_delta_and_one_without_a_full():
@@ -231,6 +231,16 @@ def test_bytes_are_told_per_target():
     snapshots = [make_snapshot("s")]
     assert bytes_of("repo", logs=logs, vdi_snapshots=snapshots).samples == 1
     assert bytes_of("repo2", logs=logs, vdi_snapshots=snapshots).samples == 0
+
+
+def test_where_a_vm_goes_to_one_of_several_targets_its_newest_transfer_tells_wherever_it_went():
+    logs = [
+        make_log(make_vm_task("vm", make_transfer(size * GIB, target, full=True, start=start)), start=start)
+        for size, target, start in [(5, "repo", LAST_NIGHT - timedelta(days=1)), (3, "repo2", LAST_NIGHT)]
+    ]
+    for targets in (("repo", "repo2"), ("repo2", "repo")):
+        told = bytes_of(*targets, logs=logs)
+        assert (told.expected, told.high, told.samples) == (3 * GIB, 5 * GIB, 2)
 
 
 @pytest.mark.parametrize(("settings", "full"), [({}, False), ({"fullInterval": 2}, True), ({"fullInterval": 3}, False)])

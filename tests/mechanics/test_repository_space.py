@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from guard.mechanics.repository_space import Writing, peak, too_many
+from guard.mechanics.repository_space import Space, Writing, estimate, is_object_store, joined, peak, too_many
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -113,6 +113,64 @@ def test_a_vm_that_makes_room_for_others_is_not_held_where_all_fit():
     writings = {"a": exact(30, 100), "b": exact(20), "c": exact(20), "d": exact(20), "e": exact(20)}
     assert peak(list(writings.values()), 1, hopeful=True) == 30
     assert too_many(writings, 1, 30) == ()
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(BACKUPS, CONCURRENCY, st.integers(0, 200), st.integers(0, 60))
+def test_of_several_repositories_the_emptiest_holds_every_vm_that_is_left(backups, concurrency, available, largest):
+    writings = {f"vm{at}": exact(size) for at, (size, _) in enumerate(backups)}
+    held = too_many(writings, concurrency, available, largest)
+    assert all(one.least <= largest for vm, one in writings.items() if vm not in held)
+    assert fits(writings, held, concurrency, available)
+    assert held[: len(too_many(writings, concurrency, available))] == too_many(writings, concurrency, available)
+
+
+def test_what_other_vms_may_have_deleted_counts_for_the_emptiest_repository_and_ones_own_does_not():
+    assert too_many({"a": exact(100, 100)}, 1, 500, 60) == ("a",)
+    assert too_many({"a": exact(100, 40), "b": exact(10, 40)}, 1, 500, 60) == ()
+    assert too_many({"a": exact(100, 40), "b": exact(10, 40)}, 1, 500, 59) == ("a",)
+
+
+def test_joined_repositories_count_together_and_the_emptiest_of_them_by_itself():
+    writings = {"a": exact(40), "b": exact(30)}
+    both = joined([Space(free=30, size=100, writings=writings), Space(free=50, size=200, writings={})])
+    assert both == Space(free=80, size=300, writings=writings, largest=50)
+    mirror = joined([Space(free=30, size=0, writings={"": exact(70)}), Space(free=50, size=0, writings={})])
+    assert mirror.largest is None
+
+
+@pytest.mark.parametrize(
+    ("largest", "vm", "held", "fit"),
+    [
+        (None, exact(70), (), True),
+        (70, exact(70), (), True),
+        (69, exact(70), ("a",), False),
+        (69, unsure(60, 70), (), False),
+        (70, unsure(60, 70), (), True),
+        (70, unsure(60, None), (), False),
+    ],
+)
+def test_a_run_fits_for_sure_where_the_emptiest_repository_holds_each_vm_at_most(largest, vm, held, fit):
+    told = estimate(Space(free=100, size=0, writings={"a": vm, "b": exact(10)}, largest=largest), 2, 0)
+    assert (told.held, told.fits, told.unsure) == (held, fit, int(vm.most != vm.least))
+    assert (told.need, told.most) == (vm.least + 10, None if vm.most is None else vm.most + 10)
+
+
+@pytest.mark.parametrize(
+    ("url", "store"),
+    [
+        ("s3://bucket", True),
+        ("s3+http://host/bucket", True),
+        ("azure://account/container", True),
+        ("azurite://host/container", True),
+        ("nfs://192.0.2.9:/backup", False),
+        ("smb://host/share", False),
+        ("file:///s3", False),
+        ("", False),
+    ],
+)
+def test_object_stores_are_told_by_their_scheme(url, store):
+    assert is_object_store(url) is store
 
 
 def test_where_not_even_nothing_fits_all_are_held():

@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from guard.lifecycle.events import End, RunKey
 from guard.lifecycle.loop import Loop, Progress
-from guard.views.status import nagios, status_document, status_text
+from guard.views.status import nagios, standing, status_document, status_text
 from guard.views.text import cells
 from tests.builders import DUE, GIB
-from tests.lifecycle.stories import after, alarmed, seen, started, story
+from tests.lifecycle.stories import after, alarmed, attempt_ended, ended, seen, started, story
 
 NOW = after(3600)
 RUNNING = Progress(schedule="schedule", job_name="nightly", run="1", began=DUE, vms=3, vms_done=1, sent_bytes=3 * GIB)
@@ -177,6 +178,55 @@ def test_nothing_from_outside_breaks_the_line_or_its_perfdata(loop, alarms):
     assert line.isprintable()
     assert line.count("|") == 1
     assert re.fullmatch(r"age=\d+s;300 running=\d+ alarms=\d+", line.partition("|")[2])
+
+
+# --- which alarms stand
+
+
+def silent(days, schedule="schedule"):
+    due = DUE + timedelta(days=days)
+    end = ended(End.MISSED, code="XO_DID_NOT_FIRE", reason="It was down.")
+    return story(seen(due=due), alarmed("XO_DID_NOT_FIRE"), end, key=RunKey(schedule, due))
+
+
+def ran(days, schedule="schedule", *more):
+    due = DUE + timedelta(days=days)
+    run = str(days)
+    return story(seen(due=due), started(run, due=due), *more, key=RunKey(schedule, due))
+
+
+OVER = (attempt_ended("1"), ended())
+
+
+@pytest.mark.parametrize(
+    ("runs", "standing_"),
+    [
+        ([], []),
+        ([STUCK], [STUCK]),
+        ([story(seen(), started())], []),
+        ([story(seen(), started("1"), alarmed(), *OVER)], []),
+        ([silent(1), silent(0)], [silent(0), silent(1)]),
+        ([silent(0), ran(1)], []),
+        ([silent(0), ran(1, "schedule", *OVER)], []),
+        ([silent(0), ran(1, "other", *OVER)], [silent(0)]),
+        ([silent(1), ran(0)], [silent(1)]),
+        ([silent(0), story(seen(due=after(days=1)), key=RunKey("schedule", after(days=1)))], [silent(0)]),
+    ],
+    ids=[
+        "nothing",
+        "a stuck run",
+        "no alarm",
+        "a stuck run that ended",
+        "missed twice",
+        "a run that goes on since",
+        "a run that ended since",
+        "another schedule ran since",
+        "it ran before",
+        "the next due time has come, and no run yet",
+    ],
+)
+def test_an_alarm_stands_while_it_is_open_or_nothing_ran_since_it_was_missed(runs, standing_):
+    assert standing(runs) == tuple(standing_)
 
 
 def test_times_are_in_the_zone_asked_for():

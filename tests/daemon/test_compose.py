@@ -1,0 +1,212 @@
+"""The daemon's parts put together: the policy in force, the lease and the pruning, and a whole daemon on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from guard.daemon.compose import KEPT, LEDGER, Kept, PolicyInForce, Shell, limits_of, only_one, run_daemon, zone_of
+from guard.daemon.loop import Flags
+from guard.errors import LedgerError, PolicyError
+from guard.gate.watch import LOOP
+from guard.ledger.sqlite import read_ledger
+from guard.lifecycle.events import RunKey
+from guard.lifecycle.loop import Loop
+from guard.policy.load import load
+from guard.simulator.serve import running
+from tests.builders import DUE
+from tests.ledger.opening import INSTANCE, opened
+from tests.lifecycle.stories import after, ended, seen
+from tests.xo.test_client import NOW, small_world
+
+TEXT = '[xo]\nurl = "https://xo.example"\n'
+
+
+def policy(more="", text=TEXT):
+    return load(text + more, file="g.toml")
+
+
+def shell(clock=lambda: DUE, env=None, logged=None):
+    return Shell(
+        clock=clock,
+        monotonic_us=lambda: 1,
+        env=env or {},
+        instance=INSTANCE,
+        holder="here",
+        log=(logged if logged is not None else []).append,
+    )
+
+
+# --- the policy
+
+
+def test_a_reload_replaces_the_policy_as_a_whole():
+    answers = [policy(), policy("zone = 'Europe/Paris'\n")]
+    in_force = PolicyInForce(lambda: answers.pop(0))
+    assert zone_of(in_force.policy) == UTC
+    in_force.reload()
+    assert zone_of(in_force.policy) == ZoneInfo("Europe/Paris")
+    assert in_force.xo().url == "https://xo.example"
+
+
+def test_a_bad_policy_or_another_xo_leaves_the_old_one_in_force():
+    good = policy()
+    answers = [
+        lambda: good,
+        lambda: load("[xo]\nurll = 1\n", file="g.toml"),
+        lambda: policy(text='[xo]\nurl="https://b"\n'),
+    ]
+    in_force = PolicyInForce(lambda: answers.pop(0)())
+    with pytest.raises(PolicyError):
+        in_force.reload()
+    with pytest.raises(LedgerError, match="a ledger belongs to one XO"):
+        in_force.reload()
+    assert in_force.policy is good
+
+
+@pytest.mark.parametrize(
+    ("more", "zone"),
+    [
+        ("", "UTC"),
+        ('zone = "Asia/Tokyo"\n', "Asia/Tokyo"),
+        ('zone = "Asia/Tokyo"\n[notify]\nzone = "Europe/Paris"\n', "Europe/Paris"),
+    ],
+)
+def test_messages_and_the_digest_are_in_the_zone_of_their_section_else_in_xos(more, zone):
+    made = policy(more)
+    assert str(zone_of(made)) == zone
+    assert limits_of(made).zone == zone_of(made)
+
+
+def test_the_queues_limits_are_the_policys():
+    made = limits_of(policy('[notify]\nretry_first = "2 min"\ntime_limit = "7 s"\ndigest_at = "06:30"\n'))
+    assert (made.retry_first, made.time_limit_s, made.digest_at.hour) == (timedelta(minutes=2), 7.0, 6)
+
+
+# --- what goes round a look
+
+
+class Quiet:
+    """A watch and a queue at once, that only count."""
+
+    def __init__(self, loop):
+        self.loop, self.messages = loop, []
+
+    async def tick(self):
+        return self.loop
+
+    async def tell(self, message):
+        self.messages.append(message)
+
+
+def test_a_look_renews_the_lease_and_gives_a_sign_of_life(tmp_path):
+    quiet = Quiet(Loop(at=DUE))
+    with opened(tmp_path / LEDGER, clock=lambda: DUE) as ledger, opened(tmp_path / LEDGER, clock=lambda: DUE) as other:
+        asyncio.run(Kept(quiet, ledger, quiet, shell()).tick())
+        with pytest.raises(LedgerError, match="is held by here until 2026-11-25 00:05:00"):
+            asyncio.run(other.lease("there", after(60)))
+    (alive,) = quiet.messages
+    assert (alive.tier, alive.event, alive.schedule, alive.at) == ("record", "success", None, DUE)
+
+
+def test_a_look_that_could_not_read_xo_is_no_sign_of_life(tmp_path):
+    quiet = Quiet(Loop(at=DUE, xo_error="No XO answers"))
+    with opened(tmp_path / LEDGER) as ledger:
+        assert asyncio.run(Kept(quiet, ledger, quiet, shell()).tick()).xo_error
+    assert quiet.messages == []
+
+
+def test_a_guard_whose_lease_another_has_does_not_look(tmp_path):
+    quiet = Quiet(Loop(at=DUE))
+    with opened(tmp_path / LEDGER, clock=lambda: DUE) as ledger, opened(tmp_path / LEDGER, clock=lambda: DUE) as other:
+        asyncio.run(other.lease("there", after(60)))
+        with pytest.raises(LedgerError, match="is held by there"):
+            asyncio.run(Kept(quiet, ledger, quiet, shell()).tick())
+
+
+def test_old_due_runs_are_pruned_at_the_first_look_and_then_once_a_day(tmp_path):
+    now = [DUE]
+    quiet = Quiet(Loop(at=DUE))
+
+    def left(ledger):
+        return len(asyncio.run(ledger.between(DUE - 2 * KEPT, DUE)))
+
+    async def add(ledger, number):
+        due = DUE - KEPT - timedelta(days=1 + number)
+        await ledger.append(RunKey("schedule", due), 0, seen(due=due), ended(at=due))
+
+    with opened(tmp_path / LEDGER, clock=lambda: now[0]) as ledger:
+        kept = Kept(quiet, ledger, quiet, shell(lambda: now[0]))
+        counts = []
+        for number, hours in enumerate((0, 23, 24)):
+            now[0] = after(hours=hours)
+            asyncio.run(add(ledger, number))
+            asyncio.run(kept.tick())
+            counts.append(left(ledger))
+    assert counts == [0, 1, 0]
+
+
+# --- one daemon per folder
+
+
+def test_a_second_daemon_on_the_same_folder_is_refused_until_the_first_has_ended(tmp_path):
+    with only_one(tmp_path), pytest.raises(LedgerError, match="another guard daemon uses it"), only_one(tmp_path):
+        pass
+    with only_one(tmp_path):
+        pass
+
+
+def test_a_folder_that_is_none_is_refused(tmp_path):
+    with pytest.raises(LedgerError, match="the state folder cannot be used"), only_one(tmp_path / "none"):
+        pass
+
+
+# --- a whole daemon
+
+
+def daemon(tmp_path, text, *, flags, env=None, logged=None, clock=lambda: NOW):
+    in_force = PolicyInForce(lambda: load(text, file="g.toml"))
+    asyncio.run(run_daemon(in_force, tmp_path, [], shell(clock, env, logged), flags))
+
+
+@pytest.fixture
+def token(tmp_path):
+    path = tmp_path / "token"
+    path.write_text("simulated-token\n")
+    path.chmod(0o600)
+    return path
+
+
+class OneLook(Flags):
+    """Asks to stop once the first look is over."""
+
+    async def wait(self, seconds):
+        assert seconds == 30
+        self.ask_stop()
+
+
+def test_a_daemon_looks_at_xo_remembers_it_and_gives_its_ledger_back(tmp_path, token):
+    logged = []
+    with running(small_world()) as url:
+        text = f'[xo]\nurl = "{url}"\ntoken_file = "{token}"\n'
+        daemon(tmp_path, text, flags=OneLook(), logged=logged)
+        with read_ledger(tmp_path / LEDGER, xo=url, clock=lambda: NOW) as ledger:
+            assert b'"xo_error":""' in asyncio.run(ledger.recall(LOOP))
+        with opened(tmp_path / LEDGER, xo=url, clock=lambda: NOW) as ledger:
+            asyncio.run(ledger.lease("another machine", NOW + timedelta(minutes=5)))
+    assert logged == []
+
+
+def test_a_daemon_whose_xo_is_away_says_so_and_goes_on(tmp_path, token):
+    logged = []
+    daemon(tmp_path, f'[xo]\nurl = "http://127.0.0.1:9"\ntoken_file = "{token}"\n', flags=OneLook(), logged=logged)
+    assert len(logged) == 1
+    assert "127.0.0.1:9" in logged[0]
+
+
+def test_a_token_that_cannot_be_read_is_told_at_once(tmp_path):
+    text = f'[xo]\nurl = "http://127.0.0.1:9"\ntoken_file = "{tmp_path}/none"\n'
+    with pytest.raises(PolicyError, match="cannot be read"):
+        daemon(tmp_path, text, flags=OneLook())

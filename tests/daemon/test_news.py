@@ -1,0 +1,126 @@
+"""What is told of what happened: pages for what must be acted on, the digest for what a person may like to know."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from guard.daemon.news import News
+from guard.decision.verdict import Action
+from guard.lifecycle.events import End
+from guard.notify.message import Message
+from msgspec.structs import replace
+from tests.builders import DUE
+from tests.lifecycle.stories import after, alarmed, attempt_ended, decided, ended, seen, started, story
+
+NAME = "nightly / schedule"
+
+
+class Wire:
+    """News and what it tells."""
+
+    def __init__(self):
+        self.messages = []
+        self.news = News(self._tell, lambda: ZoneInfo("Europe/Paris"))
+
+    async def _tell(self, message):
+        self.messages.append(message)
+
+    def happened(self, *events):
+        asyncio.run(self.news.happened(story(*events), events[-1]))
+        return self.messages
+
+    def unread(self, since, at):
+        asyncio.run(self.news.unread("No XO answers", since=since, at=at))
+
+
+FAILED = (
+    "Due Wed 25 Nov 01:00 CET: it ended as failure after 30 min: 0 of 1 VM backed up, 0 B sent; CHAIN_UNHEALTHY.\n"
+    "vm: CHAIN_UNHEALTHY: unhealthy VDI chain"
+)
+BEGUN = (seen(), decided(), started())
+
+
+@pytest.mark.parametrize(
+    ("events", "tier", "event", "title", "text", "code"),
+    [
+        (BEGUN, "record", "start", f"{NAME} began", "XO runs it since Wed 25 Nov 01:00 CET.", None),
+        (
+            (*BEGUN, attempt_ended()),
+            "record",
+            "success",
+            f"{NAME} succeeded",
+            "it ended as success after 30 min: 1 of 1 VM backed up, 5 B sent.",
+            None,
+        ),
+        (
+            (*BEGUN, attempt_ended(status="failure")),
+            "digest",
+            "fail",
+            f"{NAME}: failure",
+            FAILED,
+            "CHAIN_UNHEALTHY",
+        ),
+        ((*BEGUN, alarmed()), "page", "alarm", f"{NAME}: JOB_STUCK", "Nothing moved for 30 min.", "JOB_STUCK"),
+        (
+            (seen(), ended(End.MISSED, code="SCHEDULE_DISABLED", reason="It was disabled.")),
+            "digest",
+            "fail",
+            f"{NAME}: missed",
+            "It was disabled.",
+            "SCHEDULE_DISABLED",
+        ),
+        (
+            (seen(), decided(action=Action.START_SOME, sentence="1 VM of 2 is held.")),
+            "digest",
+            "log",
+            f"{NAME}: start_some",
+            "Due Wed 25 Nov 01:00 CET, enforced guard would start some of it: 1 VM of 2 is held.",
+            None,
+        ),
+    ],
+    ids=["begun", "success", "failure", "alarm", "missed", "would hold"],
+)
+def test_an_event_is_one_message(events, tier, event, title, text, code):
+    (message,) = Wire().happened(*events)
+    assert message == Message(
+        tier=tier, event=event, title=title, text=text, at=events[-1].at, schedule="schedule", due=DUE, code=code
+    )
+
+
+@pytest.mark.parametrize("events", [(seen(),), (seen(), decided()), (*BEGUN, attempt_ended(), ended())])
+def test_what_is_as_it_should_be_is_no_message(events):
+    assert Wire().happened(*events) == []
+
+
+def test_a_failure_without_a_cause_has_no_code():
+    failed = attempt_ended(status="failure")
+    bare = replace(failed, outcome=replace(failed.outcome, causes=()))
+    (message,) = Wire().happened(*BEGUN, bare)
+    assert (message.code, message.text.endswith("sent.\n")) == (None, True)
+
+
+def test_a_schedule_that_was_switched_off_is_a_page():
+    wire = Wire()
+    asyncio.run(wire.news.switched_off("nightly", schedule="s1", at=DUE))
+    (message,) = wire.messages
+    assert (message.tier, message.event, message.code) == ("page", "alarm", "SCHEDULE_DISABLED")
+    assert (message.title, message.schedule, message.at) == ("Schedule nightly is disabled", "s1", DUE)
+    assert "guard did not do it" in message.text
+
+
+def test_an_xo_that_cannot_be_read_is_paged_once_per_outage_and_only_when_it_is_longer_than_a_restart():
+    wire = Wire()
+    for seconds in (0, 30, 299):
+        wire.unread(DUE, after(seconds))
+    assert wire.messages == []
+    for seconds in (300, 330, 9000):
+        wire.unread(DUE, after(seconds))
+    (message,) = wire.messages
+    assert (message.tier, message.code, message.at, message.schedule) == ("page", "XO_UNREADABLE", after(300), None)
+    assert message.text == "For 5 min guard could not read XO: No XO answers"
+    later = DUE + timedelta(days=1)
+    wire.unread(later, later + timedelta(hours=1))
+    assert len(wire.messages) == 2

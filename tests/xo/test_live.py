@@ -1,0 +1,217 @@
+"""XO as the daemon reads it, look by look, on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from guard.errors import XoAnswerError, XoAuthError, XoTimeoutError, XoUnreachableError
+from guard.estate.estate import PartName
+from guard.simulator.faults import Faults, Hang, HttpStatus, RpcFailure
+from guard.simulator.serve import serve
+from guard.simulator.world import GIB, VmOutcome, World
+from guard.xo.client import XoSettings
+from guard.xo.live import LiveXo
+from guard.xo.token import Token
+from msgspec import UNSET
+from tests.xo.watched import TOKEN, Watched
+
+NOW = datetime(2026, 11, 24, 20, tzinfo=UTC)
+
+
+class Place:
+    """One VM, its nightly job, a sequence around it, and runs."""
+
+    def __init__(self):
+        self.world = world = World(lambda: NOW)
+        pool = world.add_pool("paris")
+        world.add_host(pool, "xcp-1")
+        self.vm = world.add_vm(pool, "web")
+        world.add_disk(self.vm, world.add_sr(pool, "nfs", "nfs", size=1000 * GIB), size=GIB)
+        nas = world.add_repository("nas", size=1000 * GIB)
+        self.job = world.add_job("nightly", vms=[self.vm], remotes=[nas])
+        self.schedule = world.add_schedule(self.job, "0 3 * * *", "Europe/Paris")
+
+    def ran(self, hours):
+        start = NOW - timedelta(hours=hours)
+        done = {self.vm["id"]: VmOutcome(sizes=GIB, is_full=True)}
+        return self.world.add_run(self.schedule, start, start + timedelta(minutes=5), done)
+
+
+def read(app, ask, token=TOKEN, **settings):
+    """What ``ask`` gets of the LiveXo in front of this application."""
+
+    async def look():
+        async with serve(app) as url:
+            xo = LiveXo(lambda: XoSettings(url=url, **settings), lambda: Token(token), clock=lambda: NOW)
+            return await ask(xo)
+
+    return asyncio.run(look())
+
+
+def paths(app):
+    return [request.path for request in app.requests]
+
+
+def with_fault(where, fault, place=None):
+    faults = Faults()
+    faults.plant(where, fault)
+    return Watched((place or Place()).world, faults)
+
+
+# --- setup
+
+
+def test_the_setup_is_schedules_and_jobs_in_two_requests():
+    app = Watched(Place().world)
+    estate = read(app, lambda xo: xo.setup())
+    assert [one.cron for one in estate.schedules] == ["0 3 * * *"]
+    assert [(one.name, one.run_id) for one in estate.jobs] == [("nightly", UNSET)]
+    assert estate.call_jobs == ()
+    assert (estate.taken_at, set(estate.parts)) == (NOW, {PartName.SCHEDULES, PartName.JOBS, PartName.CALL_JOBS})
+    assert paths(app) == ["/rest/v0/schedules", "/rest/v0/backup-jobs"]
+    assert (app.sockets, app.calls) == ([], [])
+
+
+def test_call_jobs_are_asked_for_only_where_a_schedule_has_one():
+    place = Place()
+    place.world.add_sequence("weekend", [place.schedule], cron="0 1 * * 6")
+    app = Watched(place.world)
+    estate = read(app, lambda xo: xo.setup())
+    assert [(one.name, one.method) for one in estate.call_jobs] == [("weekend", "schedule.runSequence")]
+    assert [call["method"] for call in app.calls] == ["session.signIn", "job.getAll"]
+
+
+def test_a_job_that_runs_shows_its_run():
+    place = Place()
+    log = place.world.start_run(place.schedule)
+    estate = read(Watched(place.world), lambda xo: xo.setup())
+    assert [one.run_id for one in estate.jobs] == [log["id"]]
+
+
+def test_two_looks_use_one_tls_context():
+    async def twice(xo):
+        await xo.setup()
+        first = xo._tls
+        await xo.setup()
+        return first, xo._tls
+
+    first, second = read(Watched(Place().world), twice)
+    assert first is second
+
+
+# --- logs
+
+
+def test_logs_are_those_since_a_time_with_their_tasks():
+    place = Place()
+    old, new = place.ran(30), place.ran(2)
+    app = Watched(place.world)
+    (log,) = read(app, lambda xo: xo.logs(NOW - timedelta(hours=24), ()))
+    assert old["id"] != log.id == new["id"]
+    assert [task.message for task in log.tasks] == ["backup VM"]
+    assert log.began == NOW - timedelta(hours=2)
+    assert len(paths(app)) == 2
+
+
+def test_a_run_that_is_done_is_read_without_its_tasks():
+    place = Place()
+    done, new = place.ran(3), place.ran(2)
+    logs = {
+        log.id: log for log in read(Watched(place.world), lambda xo: xo.logs(NOW - timedelta(hours=24), {done["id"]}))
+    }
+    assert logs[done["id"]].tasks is UNSET
+    assert logs[done["id"]].status == "success"
+    assert logs[new["id"]].tasks is not UNSET
+
+
+def test_without_a_new_run_the_list_alone_is_asked_for():
+    place = Place()
+    app = Watched(place.world)
+    assert read(app, lambda xo: xo.logs(NOW, ())) == ()
+    assert len(paths(app)) == 1
+
+
+# --- the whole estate
+
+
+def test_the_estate_is_the_one_a_plan_rests_on():
+    estate = read(Watched(Place().world), lambda xo: xo.estate())
+    assert set(estate.parts) == set(PartName)
+    assert [one.name for one in estate.vms] == ["web"]
+
+
+# --- errors
+
+
+def sequence_place():
+    place = Place()
+    place.world.add_sequence("weekend", [place.schedule], cron="0 1 * * 6")
+    return place
+
+
+@pytest.mark.parametrize("where", ["/rest/v0/schedules", "/rest/v0/backup-jobs"])
+def test_a_list_that_cannot_be_read_is_no_empty_one(where):
+    with pytest.raises(XoAnswerError, match=f"GET {where} with 422"):
+        read(with_fault(where, HttpStatus(422, "no")), lambda xo: xo.setup())
+    app = Watched(Place().world, instead={where: '[{"id": 5}]'})
+    with pytest.raises(XoAnswerError, match=f"GET {where} has not the expected shape"):
+        read(app, lambda xo: xo.setup())
+
+
+def test_logs_that_cannot_be_read_are_an_error_of_xos():
+    with pytest.raises(XoAnswerError, match="GET /rest/v0/backup-logs with 422"):
+        read(with_fault("/rest/v0/backup-logs", HttpStatus(422, "no")), lambda xo: xo.logs(NOW, ()))
+    app = Watched(Place().world, instead={"/rest/v0/backup-logs": "{}"})
+    with pytest.raises(XoAnswerError, match="GET /rest/v0/backup-logs has not the expected shape"):
+        read(app, lambda xo: xo.logs(NOW, ()))
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [(RpcFailure(-32000, "broken"), XoAnswerError), (Hang(), XoTimeoutError)],
+    ids=["an error", "no answer"],
+)
+def test_call_jobs_that_cannot_be_read_are_an_error_of_xos(fault, kind):
+    app = with_fault("job.getAll", fault, sequence_place())
+    with pytest.raises(kind):
+        read(app, lambda xo: xo.setup(), call_timeout_s=0.3)
+
+
+def test_call_jobs_of_another_shape_are_an_error_of_xos():
+    place = sequence_place()
+    for call in place.world.call_jobs.values():
+        call["method"] = 5
+    with pytest.raises(XoAnswerError, match=r"XO's answer to job\.getAll has not the expected shape"):
+        read(Watched(place.world), lambda xo: xo.setup())
+
+
+@pytest.mark.parametrize("ask", [lambda xo: xo.setup(), lambda xo: xo.logs(NOW, ())], ids=["setup", "logs"])
+def test_a_token_that_xo_refuses_is_told_as_such(ask):
+    with pytest.raises(XoAuthError):
+        read(Watched(Place().world), ask, token="wrong")
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda xo: xo.setup(), lambda xo: xo.logs(NOW, ()), lambda xo: xo.estate()], ids=["setup", "logs", "estate"]
+)
+def test_an_xo_that_is_away_is_told_as_such(ask):
+    xo = LiveXo(lambda: XoSettings(url="http://127.0.0.1:9"), lambda: Token(TOKEN), clock=lambda: NOW)
+    with pytest.raises(XoUnreachableError):
+        asyncio.run(ask(xo))
+
+
+@pytest.mark.parametrize(
+    ("where", "place"),
+    [("/rest/v0/schedules", Place), ("/rest/v0/backup-jobs", Place), ("job.getAll", sequence_place)],
+)
+def test_a_look_as_a_whole_has_a_time_limit(where, place):
+    app = with_fault(where, Hang(), place())
+    with pytest.raises(XoTimeoutError, match=r"Reading XO took longer than 0\.3 s"):
+        read(app, lambda xo: xo.setup(), total_timeout_s=0.3)
+
+
+def test_reading_logs_has_the_same_limit():
+    with pytest.raises(XoTimeoutError, match=r"Reading XO took longer than 0\.3 s"):
+        read(with_fault("/rest/v0/backup-logs", Hang()), lambda xo: xo.logs(NOW, ()), total_timeout_s=0.3)
