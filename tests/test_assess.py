@@ -398,6 +398,17 @@ def test_bytes_are_summed_over_vms_and_targets():
     assert (run.bytes_p50, run.bytes_p90, run.bytes_samples) == (15 * GIB, 15 * GIB, 0)
 
 
+def test_distributed_backups_write_each_vm_once_however_many_repositories_there_are():
+    both = {"id": {"__or": ["repo", "repo2"]}}
+    world = {
+        "jobs": [make_job(remotes=both, settings={"": {"distributeBackups": True}})],
+        "repositories": [make_repository(), make_repository("repo2")],
+    }
+    (run,) = plan(**world).runs
+    once = plan().runs[0].bytes_p50
+    assert once and run.bytes_p50 == once
+
+
 @pytest.mark.parametrize(
     "world",
     [

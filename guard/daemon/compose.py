@@ -74,8 +74,8 @@ class PolicyInForce:
 class Kept:
     """The watch with what goes round it: the lease before each look, a sign of life and old runs pruned after."""
 
-    def __init__(self, watch: Watch, ledger: SqliteLedger, queue: Queue, shell: Shell) -> None:
-        self._watch, self._ledger, self._queue, self._shell = watch, ledger, queue, shell
+    def __init__(self, watch: Watch, ledger: SqliteLedger, queue: Queue, news: News, shell: Shell) -> None:
+        self._watch, self._ledger, self._queue, self._news, self._shell = watch, ledger, queue, news, shell
         self._pruned_at: datetime | None = None
 
     async def tick(self) -> Loop:
@@ -85,6 +85,7 @@ class Kept:
         if self._pruned_at is None or now - self._pruned_at >= _PRUNE_EVERY:
             await self._ledger.prune(now - KEPT)
             self._pruned_at = now
+        await self._news.disk_full(held=self._ledger.ballast_held, at=now)
         if not loop.xo_error:
             alive = Message(
                 tier=Tier.RECORD, event=Event.SUCCESS, title="guard looks", text="guard's loop runs", at=loop.at
@@ -113,7 +114,7 @@ async def run_daemon(in_force: PolicyInForce, state: Path, routes: Sequence[Rout
         watch = Watch(ledger, xo, news, clock=shell.clock, policy_of=lambda: in_force.policy)
         flags.install(asyncio.get_running_loop())
         await run(
-            Kept(watch, ledger, queue, shell),
+            Kept(watch, ledger, queue, news, shell),
             flags,
             Systemd(shell.env, monotonic_us=shell.monotonic_us),
             send_news=lambda: queue.pump(shell.clock()),

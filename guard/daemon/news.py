@@ -9,7 +9,7 @@ from guard.decision.verdict import Action
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import Alarmed, AnyEvent, AttemptEnded, Decided, End, Ended, Started
 from guard.notify.message import Event, Message, Tier
-from guard.outcomes.codes import SCHEDULE_DISABLED
+from guard.outcomes.alarms import LEDGER_DISK_FULL, SCHEDULE_DISABLED, XO_UNREADABLE
 from guard.units import format_duration, format_time
 from guard.views.story import WOULD, outcome_sentence
 
@@ -22,6 +22,7 @@ class News:
     def __init__(self, tell: Callable[[Message], Awaitable[None]], zone: Callable[[], tzinfo]) -> None:
         self._tell, self._zone = tell, zone
         self._unread_since: datetime | None = None
+        self._reserve_held = True
 
     async def happened(self, run: DueRun, event: AnyEvent) -> None:
         """One message for a start, an end, an alarm, or a prediction that is not a whole start."""
@@ -94,7 +95,23 @@ class News:
         text = f"For {format_duration((at - since).total_seconds())} guard could not read XO: {error}"
         await self._tell(
             Message(
-                tier=Tier.PAGE, event=Event.ALARM, title="XO cannot be read", text=text, at=at, code="XO_UNREADABLE"
+                tier=Tier.PAGE, event=Event.ALARM, title="XO cannot be read", text=text, at=at, code=XO_UNREADABLE.id
+            )
+        )
+
+    async def disk_full(self, *, held: bool, at: datetime) -> None:
+        """Paged once, when the ledger's reserve had to be given up; ``held``: it is there."""
+        was, self._reserve_held = self._reserve_held, held
+        if held or not was:
+            return
+        await self._tell(
+            Message(
+                tier=Tier.PAGE,
+                event=Event.ALARM,
+                title=LEDGER_DISK_FULL.title,
+                text=f"{LEDGER_DISK_FULL.why}\n{LEDGER_DISK_FULL.do}",
+                at=at,
+                code=LEDGER_DISK_FULL.id,
             )
         )
 

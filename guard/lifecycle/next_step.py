@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from guard.lifecycle.due_run import Attempt, DueRun
 from guard.lifecycle.events import Alarmed, AnyEvent, AttemptEnded, End, Ended, Started
-from guard.outcomes.codes import JOB_STUCK, SCHEDULE_DISABLED, XO_DID_NOT_FIRE
+from guard.outcomes.alarms import JOB_STUCK, SCHEDULE_DISABLED, XO_DID_NOT_FIRE
 from guard.outcomes.outcome import Outcome
 from guard.units import format_duration, format_time
 

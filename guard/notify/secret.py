@@ -33,7 +33,7 @@ def read_secret(file: str, env: Mapping[str, str], *, credential: str, option: s
 def read_login(file: str, env: Mapping[str, str], *, credential: str, option: str) -> Login:
     """Two lines: the user name and the password. Raises PolicyError."""
     path, text = read_secret_file(Path(file), env, credential=credential, option=option)
-    lines = text.rstrip("\n").split("\n")
+    lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")
     if len(lines) != 2 or not all(line and line.isascii() and line.isprintable() for line in lines):
         raise PolicyError(f"{path}: {option} must name a file of two lines: the user name, then the password")
     return Login(lines[0], lines[1])

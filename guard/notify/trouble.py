@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
 
 from guard.notify.message import Event, Message, Tier
+from guard.outcomes.alarms import NOTIFY_DROPPED, NOTIFY_FAILING
 from guard.units import format_duration, format_time, plural
 
-NOTIFY_FAILING, NOTIFY_DROPPED = "NOTIFY_FAILING", "NOTIFY_DROPPED"
 MOST_TITLES = 20
 
 
@@ -17,7 +17,7 @@ def dropped(name: str, lost: Sequence[Message | None], error: str, now: datetime
 
     that such a message itself was dropped is not told again, or two dead channels would tell each other for ever.
     """
-    lost = [message for message in lost if message is None or message.code != NOTIFY_DROPPED]
+    lost = [message for message in lost if message is None or message.code != NOTIFY_DROPPED.id]
     if not lost:
         return None
     titles = [message.title for message in lost if message is not None]
@@ -27,7 +27,7 @@ def dropped(name: str, lost: Sequence[Message | None], error: str, now: datetime
     return Message(
         tier=Tier.PAGE if any(message is not None and message.tier is Tier.PAGE for message in lost) else Tier.DIGEST,
         event=Event.ALARM,
-        code=NOTIFY_DROPPED,
+        code=NOTIFY_DROPPED.id,
         title=f"{plural(len(lost), 'message')} could not be delivered by {name}",
         text=f"Dropped for good:\n{shown}Last error: {error}\n{_what_to_do(name)}",
         at=now,
@@ -39,7 +39,7 @@ def failing(name: str, since: datetime, error: str, give_up_after: timedelta, no
     return Message(
         tier=Tier.DIGEST,
         event=Event.ALARM,
-        code=NOTIFY_FAILING,
+        code=NOTIFY_FAILING.id,
         title=f"Nothing gets through by {name}",
         text=f"Since {format_time(since, zone)}: {error}\nguard goes on trying, each message for up to "
         f"{format_duration(give_up_after.total_seconds())}.\n{_what_to_do(name)}",

@@ -1,8 +1,8 @@
 """The codes that no check owns yet, and all codes together.
 
 One code space for what is predicted and what a log shows (architecture.md 1). A code moves to a check once one predicts
-it; XO_DID_NOT_FIRE, SCHEDULE_DISABLED and JOB_STUCK stay, as only the watch over runs can see them. Facts behind the
-sentences: failure-modes.md 3 and 4, and XO's backup troubleshooting page.
+it; those of alarms.py stay there, as only the daemon can see them. Facts behind the sentences: failure-modes.md 3 and 4,
+and XO's backup troubleshooting page.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from guard.checks import CODES
 from guard.finding import Code
+from guard.outcomes.alarms import ALARMS
 
 _CHAIN = "VDI chain protection"
 _LOCK = "Error: Lock file is already being held"
@@ -283,30 +284,6 @@ JOB_MISCONFIGURED = Code(
     "long-term retention without a time zone or with a number that is not positive.",
     do="Edit the job in XO: take one of the two settings out, or give the schedule a time zone and a positive retention.",
 )
-XO_DID_NOT_FIRE = Code(
-    id="XO_DID_NOT_FIRE",
-    title="XO did not start a run that was due",
-    why="xo-server was down at that minute, or its scheduler is not armed although the schedule is enabled. XO catches up "
-    "on nothing and says nothing.",
-    do="Start the job by hand now. Then disable and enable the schedule once in XO to arm it, and look in the log for a "
-    "restart or a schedule with an invalid pattern, which keeps all later ones from being armed.",
-)
-SCHEDULE_DISABLED = Code(
-    id="SCHEDULE_DISABLED",
-    title="A schedule was switched off, not by guard",
-    why="It was enabled before and no longer is. A person may have done it, or a rolling pool update that disabled the "
-    "schedules and did not come back.",
-    do="Ask who did it. Enable the schedule in XO when it was not on purpose; guard does not undo a person's hand.",
-)
-JOB_STUCK = Code(
-    id="JOB_STUCK",
-    title="A run makes no progress",
-    why="No task of it moved for half an hour and it lasts far longer than ever before. XO has no time limit and cannot "
-    "cancel it, and until it ends every further run of the job fails.",
-    do="Look at Tasks in XO and at the storage of the VM it is at. When nothing moves, restart xo-server (or the proxy) at "
-    "a time without other runs; the run is then marked as interrupted.",
-    page_section="Error: the job is already running",
-)
 UNCLASSIFIED = Code(
     id="UNCLASSIFIED",
     title="guard does not know this error",
@@ -347,10 +324,8 @@ OWN: tuple[Code, ...] = (
     XO_FEATURE_REFUSED,
     PROXY_UNREACHABLE,
     JOB_MISCONFIGURED,
-    XO_DID_NOT_FIRE,
-    SCHEDULE_DISABLED,
-    JOB_STUCK,
     UNCLASSIFIED,
+    *ALARMS,
 )
 
 ALL_CODES: Mapping[str, Code] = {**CODES, **{code.id: code for code in OWN}}

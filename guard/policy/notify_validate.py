@@ -102,10 +102,10 @@ def _check_healthchecks(checks: HealthchecksSection, report: _Report) -> None:
             report(path, _shown(url), "is for every schedule; expected {schedule_id} in it, or loop_url or schedules")
         if key == "loop_url" and "{schedule_id}" in url:
             report(path, _shown(url), "is guard's own check; expected no {schedule_id} in it")
-        if "{ping_key}" in url and checks.ping_key_file is None:
-            report(path, _shown(url), "holds {ping_key}; expected ping_key_file to be set too")
         if "{ping_key}" in url and _is_open(url):
             report(path, _shown(url), "would send the ping key unencrypted; expected https")
+        if "{ping_key}" in url and checks.ping_key_file is None:
+            report(path, _shown(url), "holds {ping_key}; expected ping_key_file to be set too")
 
 
 def _check_files(section: str, values: object, keys: tuple[str, ...], report: _Report) -> None:

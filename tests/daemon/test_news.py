@@ -124,3 +124,15 @@ def test_an_xo_that_cannot_be_read_is_paged_once_per_outage_and_only_when_it_is_
     later = DUE + timedelta(days=1)
     wire.unread(later, later + timedelta(hours=1))
     assert len(wire.messages) == 2
+
+
+def test_a_lost_reserve_of_the_ledger_is_paged_once_until_it_was_there_again():
+    wire = Wire()
+    told = []
+    for held in (True, False, False, True, False):
+        asyncio.run(wire.news.disk_full(held=held, at=DUE))
+        told.append(len(wire.messages))
+    assert told == [0, 1, 1, 1, 2]
+    assert {(one.tier, one.event, one.code, one.schedule) for one in wire.messages} == {
+        ("page", "alarm", "LEDGER_DISK_FULL", None)
+    }

@@ -15,7 +15,7 @@ from guard.notify.message import to_bytes
 from guard.notify.ports import Queued
 from guard.notify.queue import Queue
 from guard.notify.route import Limits, Route, for_people
-from guard.notify.trouble import NOTIFY_DROPPED, NOTIFY_FAILING
+from guard.outcomes.alarms import NOTIFY_DROPPED, NOTIFY_FAILING
 from tests.notify.told import NOW, FailingOutbox, House, Recorder, down, message
 
 
@@ -110,7 +110,7 @@ def test_a_dropped_page_is_told_through_the_others_at_once_with_its_title_and_th
         ]
         assert mail.sent[1].text.startswith("Fri 26 Mar 23:04 UTC: Nothing gets through by webhook\n")
         told = mail.sent[2]
-        assert (told.code, told.tier, told.event) == (NOTIFY_DROPPED, "page", "alarm")
+        assert (told.code, told.tier, told.event) == (NOTIFY_DROPPED.id, "page", "alarm")
         assert "Nightly is held" in told.text
         assert "Last error: web is gone" in told.text
         assert "guard notify test" in told.text
@@ -150,7 +150,7 @@ def test_a_channel_that_fails_for_an_hour_is_told_once_until_it_works_again():
         for _ in range(40):
             await house.queue.tell(message("page", "alarm", title="x"))
             await house.live(minutes=10, step=timedelta(minutes=5))
-        told = [row for row in house.outbox._rows.values() if NOTIFY_FAILING.encode() in row[1].message]
+        told = [row for row in house.outbox._rows.values() if NOTIFY_FAILING.id.encode() in row[1].message]
         assert len(told) == 1
         assert (await house.status("webhook")).told is False
 

@@ -145,7 +145,7 @@ def test_a_refusal_is_a_matter_of_rights_and_says_so(code):
 
 
 def test_a_refusal_without_words_is_still_a_sentence():
-    with pytest.raises(XoAuthError, match="XO refused system.getServerVersion: no reason given"):
+    with pytest.raises(XoAuthError, match=r"XO refused system.getServerVersion: no reason given"):
         ask(lambda connection, request: reply(connection, request, error={"code": 2}))
 
 

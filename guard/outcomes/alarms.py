@@ -1,0 +1,68 @@
+"""The codes that only the daemon can tell: what no log shows and no check predicts, and guard's own troubles."""
+
+from __future__ import annotations
+
+from guard.finding import Code
+
+XO_DID_NOT_FIRE = Code(
+    id="XO_DID_NOT_FIRE",
+    title="XO did not start a run that was due",
+    why="xo-server was down at that minute, or its scheduler is not armed although the schedule is enabled. XO catches up "
+    "on nothing and says nothing.",
+    do="Start the job by hand now. Then disable and enable the schedule once in XO to arm it, and look in the log for a "
+    "restart or a schedule with an invalid pattern, which keeps all later ones from being armed.",
+)
+SCHEDULE_DISABLED = Code(
+    id="SCHEDULE_DISABLED",
+    title="A schedule was switched off, not by guard",
+    why="It was enabled before and no longer is. A person may have done it, or a rolling pool update that disabled the "
+    "schedules and did not come back.",
+    do="Ask who did it. Enable the schedule in XO when it was not on purpose; guard does not undo a person's hand.",
+)
+JOB_STUCK = Code(
+    id="JOB_STUCK",
+    title="A run makes no progress",
+    why="No task of it moved for half an hour and it lasts far longer than ever before. XO has no time limit and cannot "
+    "cancel it, and until it ends every further run of the job fails.",
+    do="Look at Tasks in XO and at the storage of the VM it is at. When nothing moves, restart xo-server (or the proxy) at "
+    "a time without other runs; the run is then marked as interrupted.",
+    page_section="Error: the job is already running",
+)
+XO_UNREADABLE = Code(
+    id="XO_UNREADABLE",
+    title="guard cannot read XO",
+    why="xo-server is down, the network to it is, or guard's token is no longer valid. While it lasts guard predicts nothing, "
+    "and cannot tell whether a run that was due took place; XO starts its schedules without guard's help.",
+    do="Open XO in a browser. When it works, run `guard plan` on guard's machine: it names what is refused.",
+)
+LEDGER_DISK_FULL = Code(
+    id="LEDGER_DISK_FULL",
+    title="The disk of guard's ledger is full or nearly so",
+    why="The room that guard sets aside for this was given back, or there is none for it. guard works on; when the rest is "
+    "used up too, it can no longer record what happens.",
+    do="Free space on the file system of guard's state folder (by default /var/lib/guard). guard takes its reserve back by "
+    "itself.",
+)
+NOTIFY_FAILING = Code(
+    id="NOTIFY_FAILING",
+    title="Nothing gets through by one of guard's channels",
+    why="The webhook, mail server or health-check service of the policy's [notify] table refuses or does not answer. guard "
+    "goes on trying and tells it by its other channels.",
+    do="Read the error in the message, correct the policy, then try it with `guard notify test`.",
+)
+NOTIFY_DROPPED = Code(
+    id="NOTIFY_DROPPED",
+    title="Messages of guard could not be delivered",
+    why="A channel of the policy's [notify] table stayed dead for longer than guard keeps a message, or refused it for good.",
+    do="Read in `guard report` what happened meanwhile, correct the policy, then try it with `guard notify test`.",
+)
+
+ALARMS: tuple[Code, ...] = (
+    XO_DID_NOT_FIRE,
+    SCHEDULE_DISABLED,
+    JOB_STUCK,
+    XO_UNREADABLE,
+    LEDGER_DISK_FULL,
+    NOTIFY_FAILING,
+    NOTIFY_DROPPED,
+)
