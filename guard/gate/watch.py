@@ -87,10 +87,14 @@ class Watch:
         self._running: frozenset[str] = frozenset()  # run ids at the last look
         self._logs_at: datetime | None = None
         self._done: set[str] = set()  # runs whose end is recorded
+        self._is_new = True
 
     async def tick(self) -> Loop:
         """Look once, and bring every open due run as far as it goes. Raises LedgerError only."""
         before = await self._last_loop()
+        if self._is_new:
+            await self._tell_again(before)
+            self._is_new = False
         open_runs = await self._open_runs()
         look, error = await self._look(open_runs, before)
         agenda = None
@@ -109,6 +113,7 @@ class Watch:
         await self._ledger.remember(LOOP, msgspec.json.encode(loop))
         if look is not None and look.logs is not None:  # only now: a tick that died reads them again
             self._running, self._logs_at = look.running, look.logs_at
+            self._done &= {log.id for log in look.logs}
         return loop
 
     # --- looking
@@ -183,13 +188,14 @@ class Watch:
     async def _enter_runs_by_hand(self, look: _Look, agenda: Agenda, before: Loop | None) -> None:
         """Runs that no due time explains are stories of their own, and those that came when its story had ended.
 
-        Left alone: what was told, and what a due time explains that was never entered and lies before the last reading.
+        Left alone: what was told, and what a due time explains that was never entered before the last reading, or that by
+        a clock that is behind is still to come.
         """
         if before is None or look.logs is None:
             return
-        runs = await self._open_runs()
+        runs, now = await self._open_runs(), self._clock()
         known = self._done | {one.started.run for run in runs for one in run.attempts}
-        entries = by_hand_entries(look.setup, agenda, look.logs, known, self._clock())
+        entries = by_hand_entries(look.setup, agenda, look.logs, known, now)
         found = [one for one in entries if not any(belongs(run, one.log, runs) for run in runs)]
         if not found:
             return
@@ -200,8 +206,8 @@ class Watch:
         self._done |= {one.started.run for run in stories for one in run.attempts if one.ended is not None}
         for one in found:
             is_old = look.seen_until is not None and one.key.due <= look.seen_until - CACHED
-            never_entered = one.explained and not any(belongs(run, one.log, ()) for run in stories)
-            if one.log.id not in told and not (is_old and never_entered):
+            not_entered = one.explained and not any(belongs(run, one.log, ()) for run in stories)
+            if one.log.id not in told and not (not_entered and (is_old or one.key.due > now + LEAD)):
                 await self._enter(one.key, one.seen)
 
     async def _looked_like(self) -> Mapping[str, Schedule]:
@@ -214,7 +220,8 @@ class Watch:
         for schedule in schedules:
             if schedule.id in before and before[schedule.id].enabled and not schedule.enabled:
                 await self._teller.switched_off(schedule.name, schedule=schedule.id, at=self._clock())
-        await self._ledger.remember(LOOKED_LIKE, msgspec.json.encode(_LookedLike(schedules=tuple(schedules))))
+        if schedules != tuple(before.values()):
+            await self._ledger.remember(LOOKED_LIKE, msgspec.json.encode(_LookedLike(schedules=tuple(schedules))))
 
     # --- one due run
 
@@ -278,6 +285,22 @@ class Watch:
                     at=self._clock(), facts_at=estate.taken_at, vms=found.run.selection.ids, verdict=found.verdict
                 )
                 await self._append(run, decided)
+
+    async def _tell_again(self, before: Loop | None) -> None:
+        """What an earlier process recorded in a look that it did not finish: it may have died before it was told.
+
+        Told twice, it has the same key.
+        """
+        now = self._clock()
+        since = before.at if before is not None else now - LONGEST_SEQUENCE
+        near = await self._ledger.between(since - LONGEST_SEQUENCE, now + LEAD + LOOK_EVERY)
+        keys = {*near, *await self._ledger.open_runs()}
+        for key in sorted(keys):
+            run = None
+            for event in near.get(key) or await self._ledger.load(key):
+                run = apply(key, run, event)
+                if event.at > since and not isinstance(event, Seen):
+                    await self._teller.happened(run, event)
 
     # --- what is left for guard status
 

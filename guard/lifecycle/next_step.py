@@ -9,16 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from guard.finding import Scope, ScopeKind
 from guard.lifecycle.due_run import Attempt, DueRun
 from guard.lifecycle.events import Alarmed, AnyEvent, AttemptEnded, End, Ended, Started
 from guard.outcomes.alarms import JOB_STUCK, SCHEDULE_DISABLED, XO_DID_NOT_FIRE
-from guard.outcomes.outcome import Outcome
+from guard.outcomes.outcome import Outcome, Times
 from guard.units import format_duration, format_time
 
 EARLY = timedelta(seconds=5)  # XO's clock may be this much behind guard's
 SETTLED = timedelta(seconds=70)  # a minute for XO to fire, and the 10 s for which it caches its list of logs
 QUIET = timedelta(minutes=30)  # without progress for so long, a run may be stuck
 UNUSUAL_HOURS = timedelta(hours=24)  # without samples, only a run longer than this is stuck
+GONE = timedelta(hours=24)  # so old, a run that XO lists no longer is not just late in a list
 ENOUGH_SAMPLES = 5
 
 
@@ -81,9 +83,15 @@ def next_step(run: DueRun, seen: Observed, *, lead: timedelta, look_every: timed
         return Wait(decide_at)
     if run.decided is None and not run.attempts and seen.now < run.key.due:
         return Evaluate()
-    settled = max((run.seen.expected_at, *run.seen.starts)) + SETTLED
-    if run.running or seen.now < settled:
-        return Wait(min(seen.now + look_every, settled) if seen.now < settled else seen.now + look_every)
+    starts = sorted((run.seen.expected_at, *run.seen.starts))
+    settled = starts[-1] + SETTLED
+    if seen.now < settled:
+        # between the starts of a night that has two, nothing can begin
+        ahead = next((one - EARLY for one in starts if one - EARLY > seen.now), settled)
+        idle = not run.running and len(run.attempts) == sum(1 for one in run.seen.starts if one - EARLY <= seen.now)
+        return Wait(ahead if run.attempts and idle else min(seen.now + look_every, settled))
+    if run.running:
+        return Wait(seen.now + look_every)
     is_sure = seen.logs_at is not None and seen.logs_at >= settled
     if run.attempts and (is_sure or len(run.seen.starts) == 1):  # where XO starts it twice, a second run may be unseen
         return Record((Ended(at=seen.now, end=End.OBSERVED),))
@@ -104,7 +112,31 @@ def _news(run: DueRun, seen: Observed) -> tuple[AnyEvent, ...]:
             events.append(AttemptEnded(at=seen.now, run=log.run, outcome=log.outcome))
         elif attempt is not None and attempt.ended is None and JOB_STUCK.id not in run.alarm_codes:
             events += _stuck(run, attempt, log, seen)
-    return tuple(events)
+    return (*events, *_gone(run, seen))
+
+
+def _gone(run: DueRun, seen: Observed) -> list[AnyEvent]:
+    """Runs that went on when last seen and that XO's list no longer holds: somebody deleted the log, or restored XO."""
+    listed = {log.run for log in seen.logs}
+    return [
+        AttemptEnded(
+            at=seen.now,
+            run=one.started.run,
+            outcome=Outcome(
+                run=one.started.run,
+                job=Scope(ScopeKind.JOB, run.seen.job, run.seen.job_name),
+                schedule=run.key.schedule,
+                status="unknown",
+                times=Times(),
+                sent_bytes=0,
+                vms=(),
+                unattempted=(),
+                causes=(),
+            ),
+        )
+        for one in run.running
+        if seen.logs_at is not None and one.started.run not in listed and seen.now - one.started.began > GONE
+    ]
 
 
 def _stuck(run: DueRun, attempt: Attempt, log: LogSeen, seen: Observed) -> list[AnyEvent]:

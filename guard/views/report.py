@@ -7,10 +7,12 @@ from typing import Any
 
 import msgspec
 
-from guard.lifecycle.report import Report
+from guard.lifecycle.report import ENOUGH_RUNS, Report
 from guard.units import format_time, plural
 from guard.views.story import outcome_sentence
 from guard.views.text import wrap
+
+MOST_YOUNG = 3
 
 
 def report_text(report: Report, zone: tzinfo) -> str:
@@ -65,7 +67,12 @@ def _enforced(report: Report) -> list[str]:
 def _ready(report: Report) -> list[str]:
     ready = sum(1 for record in report.schedules if not record.not_ready)
     lines = [f"Ready to be enforced: {ready} of {plural(len(report.schedules), 'schedule')}"]
+    young = [record for record in report.schedules if record.predicted < ENOUGH_RUNS]
+    if len(young) > MOST_YOUNG:  # the first nights: every schedule would be told with the same reason
+        lines.append(f"  not ready  {len(young)} schedules: fewer than {ENOUGH_RUNS} runs predicted and seen")
     for record in report.schedules:
+        if len(young) > MOST_YOUNG and record in young:
+            continue
         word, why = ("not ready", f": {record.not_ready}") if record.not_ready else ("ready", "")
         lines += wrap(f"{word:<9}  {record.job_name} / {record.name}{why}", "             ", first="  ")
     return lines

@@ -45,13 +45,11 @@ def status_text(loop: Loop | None, alarmed: tuple[DueRun, ...], now: datetime, z
         text = f"Running for {took}: {one.job_name}, {done}"
         lines += wrap(text, "  ", first="")
     if not loop.running:
-        lines.append("Nothing runs.")
-    due = (
-        f"Next due: {format_time(loop.next_due, zone)}."
-        if loop.next_due is not None
-        else "Nothing is due within two days."
-    )
-    lines.append(due)
+        lines.append("What runs is unknown." if loop.xo_error else "Nothing runs.")
+    if loop.next_due is not None:
+        lines.append(f"Next due: {format_time(loop.next_due, zone)}.")
+    else:
+        lines.append("What is due is unknown." if loop.xo_error else "Nothing is due within two days.")
     for run in alarmed:
         for alarm in run.alarms:
             lines += wrap(f"Alarm {alarm.code}: {alarm.text}", "  ", first="")

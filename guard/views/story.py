@@ -76,6 +76,8 @@ def outcome_sentence(outcome: Outcome) -> str:
     """How a run of XO's ended, in one sentence."""
     good = sum(1 for one in outcome.vms if one.status == "success")
     took = outcome.times.duration_s
+    if outcome.status == "unknown":
+        return "how it ended is unknown: XO's list of logs no longer holds it."
     told = f"it ended as {outcome.status}"
     if took is not None:
         told += f" after {format_duration(took)}"

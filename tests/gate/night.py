@@ -156,6 +156,13 @@ class Night:
             loop = self.tick(self.now + every)
         return loop
 
+    def doze(self, until) -> Loop:
+        """Look until then, only when the look before said that something may happen."""
+        loop = self.tick()
+        while max(loop.wake, self.now + LOOK) <= until:
+            loop = self.tick(max(loop.wake, self.now + LOOK))
+        return loop
+
     def stories(self):
         """Key -> events, of all due runs."""
         return dict(finished(self.ledger.between(DUE - FOREVER, DUE + FOREVER)))

@@ -110,13 +110,28 @@ def test_as_long_as_one_of_several_runs_goes_on_the_due_time_is_open():
     assert step(both, at(3600, last)) == Record((ends(3600, "b"),))
 
 
+def test_a_run_that_xo_lists_no_longer_is_given_up_after_a_day_and_its_end_is_unknown():
+    assert step(RUNNING, at(DAY)) == wait(DAY + 30)
+    assert step(RUNNING, at(DAY + 1, logs_age=None)) == wait(DAY + 31)
+    (given_up,) = step(RUNNING, at(DAY + 1)).events
+    assert (given_up.run, given_up.outcome.status, given_up.outcome.job.name) == (RUN, "unknown", "nightly")
+    assert step(RUNNING, at(DAY + 1, log("other", DAY))) == Record(
+        (Started(at=after(DAY + 1), run="other", began=after(DAY)), given_up)
+    )
+    done = story(seen(), decided(), started(), given_up)
+    assert step(done, at(DAY + 1)) == Record((ended(at=after(DAY + 1)),))
+
+
 # --- a clock-change night: XO starts it twice, an hour apart
 
 
 @pytest.mark.parametrize(
     ("run", "observed", "expected"),
     [
-        (TWICE_RUNNING, at(1800), wait(1830)),
+        (TWICE_RUNNING, at(60), wait(3600 - 5)),
+        (TWICE_RUNNING, at(3600 - 5), wait(3600 + 25)),
+        (TWICE_RUNNING, at(1800, logs_age=None), wait(3600 - 5)),
+        (story(seen(starts=TWICE), decided(), started()), at(1800, log()), wait(1830)),
         (TWICE_RUNNING, at(3600 + 50), wait(3600 + 70)),
         (TWICE_RUNNING, at(3600 + 20, log("2", 3600)), begins(3600 + 20, "2", 3600)),
         (TWICE_RUNNING, at(3600 + 70), Record((ended(at=after(3670)),))),
@@ -126,7 +141,10 @@ def test_as_long_as_one_of_several_runs_goes_on_the_due_time_is_open():
         (story(seen(starts=TWICE)), at(1800, log("1", 0)), begins(1800, "1")),
     ],
     ids=[
-        "between both",
+        "between both nothing can begin",
+        "just before the second, it may",
+        "between both, XO down",
+        "the first goes on",
         "the second is awaited as long as the first",
         "the second begins",
         "no second came, and that is sure",
@@ -288,7 +306,9 @@ def test_records_lead_to_an_end_or_to_a_wait_that_lies_ahead(run, seconds, shown
             run = apply(run.key, run, event)
         if run.ended is not None:
             return
-    assert found == Evaluate() or observed.now < found.until <= observed.now + max(LOOK, LEAD)
+    waits = run.attempts and not run.running  # for the next start, or for the time after which none comes any more
+    longest = timedelta(seconds=3600 + 70) if waits else max(LOOK, LEAD)
+    assert found == Evaluate() or observed.now < found.until <= observed.now + longest
 
 
 def test_stepping_again_on_the_same_sight_changes_nothing():

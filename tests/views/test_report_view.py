@@ -85,6 +85,21 @@ def test_a_week_is_told_by_ends_causes_score_and_readiness():
     ]  # fmt: skip
 
 
+def test_schedules_that_have_just_begun_are_counted_where_they_are_many():
+    def ready(*names):
+        stories = [story(seen(name=name), decided(), started(), key=RunKey(name, DUE)) for name in names]
+        return text(*stories, *(night(number) for number in range(7))).splitlines()[-4:]
+
+    assert ready("a", "b", "c")[:3] == [
+        f"  not ready  nightly / {name}: 0 of 7 runs predicted and seen" for name in "abc"
+    ]
+    assert ready("a", "b", "c", "d")[-3:] == [
+        "Ready to be enforced: 1 of 5 schedules",
+        "  not ready  4 schedules: fewer than 7 runs predicted and seen",
+        "  ready      nightly / schedule",
+    ]
+
+
 def test_a_schedule_that_is_ready_is_told_as_ready():
     lines = text(*(night(number) for number in range(7))).splitlines()
     assert lines[-2:] == ["Ready to be enforced: 1 of 1 schedule", "  ready      nightly / schedule"]

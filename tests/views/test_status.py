@@ -75,7 +75,7 @@ def test_before_the_first_look_there_is_nothing_to_tell():
             (STUCK,),
             [
                 "XO cannot be read since Wed 25 Nov 01:30 CET: No XO answers",
-                "Nothing runs.",
+                "What runs is unknown.",
                 "Next due: Thu 26 Nov 01:00 CET.",
                 "Alarm JOB_STUCK: Nothing moved for 30 min.",
                 "Last look 10 s ago.",
@@ -86,8 +86,8 @@ def test_before_the_first_look_there_is_nothing_to_tell():
             (),
             [
                 "XO cannot be read: No XO answers",
-                "Nothing runs.",
-                "Nothing is due within two days.",
+                "What runs is unknown.",
+                "What is due is unknown.",
                 "Last look 10 s ago.",
             ],
         ),

@@ -141,6 +141,7 @@ def test_names_from_outside_reach_no_terminal_and_no_line_is_longer_than_80_colu
             result(status="failure"),
             "it ended as failure after 30 min: 0 of 1 VM backed up, 0 B sent; CHAIN_UNHEALTHY.",
         ),
+        (msgspec.structs.replace(result(), status="unknown"), "how it ended is unknown: XO's list of logs no longer holds it."),
         (msgspec.structs.replace(result(), times=Times(5, None)), "it ended as success: 1 of 1 VM backed up, 5 B sent."),
         (msgspec.structs.replace(result(status="failure"), vms=()), "it ended as failure after 30 min; CHAIN_UNHEALTHY."),
         (
