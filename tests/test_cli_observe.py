@@ -266,8 +266,8 @@ def test_the_state_folder_is_the_one_given_else_the_units(tmp_path):
 def test_the_daemon_is_given_clock_ledger_and_log_and_lets_the_collector_run(place, monkeypatch):
     given = []
 
-    async def once(in_force, state, routes, shell, flags):
-        given.append((in_force.policy.xo.url, state, len(routes), gc.isenabled()))
+    async def once(in_force, state, routes_of, shell, flags):
+        given.append((in_force.policy.xo.url, state, len(routes_of(in_force.policy)), gc.isenabled()))
         assert shell.clock() == NOW
         assert shell.monotonic_us() > 0
         assert (len(shell.instance), bool(shell.holder), flags.stop) == (8, True, False)

@@ -9,7 +9,6 @@ import socket
 import time
 from argparse import Namespace
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TextIO
 
 from guard.cli import clock, source
@@ -18,6 +17,7 @@ from guard.cli.state import state_folder
 from guard.daemon.compose import PolicyInForce, Shell, run_daemon
 from guard.daemon.loop import Flags
 from guard.notify.route import Route
+from guard.policy.schema import Policy
 from guard.views.text import clean
 
 
@@ -32,7 +32,6 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     in_force = PolicyInForce(lambda: source.read_policy(arguments.config))
     if not in_force.policy.xo.verify:
         log("warning: [xo] verify = false: anybody on the way can read the token")
-    routes = [opening() for opening in configured(in_force.policy.notify, env).values()]
     shell = Shell(
         clock=clock.now,
         monotonic_us=lambda: time.monotonic_ns() // 1000,
@@ -42,9 +41,12 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
         log=log,
     )
     state = state_folder(arguments.state, env)
-    asyncio.run(_serve(in_force, state, routes, shell))
+
+    def routes_of(policy: Policy) -> list[Route]:
+        return [opening() for opening in configured(policy.notify, env).values()]
+
+    async def serve() -> None:
+        await run_daemon(in_force, state, routes_of, shell, Flags())
+
+    asyncio.run(serve())
     return 0
-
-
-async def _serve(in_force: PolicyInForce, state: Path, routes: list[Route], shell: Shell) -> None:
-    await run_daemon(in_force, state, routes, shell, Flags())

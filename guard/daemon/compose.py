@@ -57,13 +57,17 @@ class PolicyInForce:
         self._read = read
         self.policy = read()
 
-    def reload(self) -> None:
-        """Raises PolicyError. Another XO needs another ledger, so its address stays."""
+    def reload(self, use: Callable[[Policy], None]) -> None:
+        """``use``: what else has to take the new policy, or raise. Raises PolicyError.
+
+        Another XO needs another ledger, so its address stays.
+        """
         fresh = self._read()
         if fresh.xo.url != self.policy.xo.url:
             raise LedgerError(
                 "[xo] url changed: a ledger belongs to one XO; restart the daemon with another state folder"
             )
+        use(fresh)
         self.policy = fresh
 
     def xo(self) -> XoSettings:
@@ -94,9 +98,19 @@ class Kept:
         return loop
 
 
-async def run_daemon(in_force: PolicyInForce, state: Path, routes: Sequence[Route], shell: Shell, flags: Flags) -> None:
-    """Until asked to stop. Raises LedgerError when the ledger cannot be opened or another guard holds it."""
+async def run_daemon(
+    in_force: PolicyInForce,
+    state: Path,
+    routes_of: Callable[[Policy], Sequence[Route]],
+    shell: Shell,
+    flags: Flags,
+) -> None:
+    """Until asked to stop. ``routes_of`` opens the channels of a policy, at the start and at a reload.
+
+    Raises LedgerError when the ledger cannot be opened or another guard holds it, PolicyError for a channel's secret.
+    """
     policy = in_force.policy
+    routes = routes_of(policy)
     with (
         only_one(state),
         open_ledger(state / LEDGER, xo=policy.xo.url, clock=shell.clock, instance=shell.instance) as ledger,
@@ -118,7 +132,7 @@ async def run_daemon(in_force: PolicyInForce, state: Path, routes: Sequence[Rout
             flags,
             Systemd(shell.env, monotonic_us=shell.monotonic_us),
             send_news=lambda: queue.pump(shell.clock()),
-            reload=in_force.reload,
+            reload=lambda: in_force.reload(lambda fresh: queue.use(routes_of(fresh), limits_of(fresh))),
             log=shell.log,
             look_every_s=LOOK_EVERY.total_seconds(),
         )

@@ -21,7 +21,7 @@ from guard.notify import trouble
 from guard.notify.boxes import Boxes, Row
 from guard.notify.digest import collected, next_digest
 from guard.notify.message import Event, Message, Tier, one_line, to_bytes
-from guard.notify.ports import Outbox
+from guard.notify.ports import Channel, Outbox
 from guard.notify.route import DIGEST, ChannelStatus, Limits, Route
 
 MOST_FAILURES = 3  # in a row, within one pump; then the channel's other messages wait without a try
@@ -48,16 +48,21 @@ class Queue:
         known: Iterable[ChannelStatus] = (),
     ) -> None:
         self._boxes = Boxes(outbox)
-        self._routes = {route.channel.name: route for route in routes}
-        if len(self._routes) != len(routes) or DIGEST in self._routes:
-            raise ValueError(f"channels need names of their own, and none may be called {DIGEST}")
-        self._limits = limits
         self._clock = clock
-        before = {status.name: status for status in known}
-        self._status = {name: before.get(name, ChannelStatus(name=name)) for name in self._routes}
+        self._status = {status.name: status for status in known}
+        self.use(routes, limits)
         self._busy: set[str] = set()
         self._picking = asyncio.Lock()
         self._pumped_at: datetime | None = None
+
+    def use(self, routes: Sequence[Route], limits: Limits) -> None:
+        """From now on these channels and limits; what is being sent right now still goes the old way. Raises ValueError."""
+        by_name = {route.channel.name: route for route in routes}
+        if len(by_name) != len(routes) or DIGEST in by_name:
+            raise ValueError(f"channels need names of their own, and none may be called {DIGEST}")
+        self._routes, self._limits = by_name, limits
+        for name in by_name:
+            self._status.setdefault(name, ChannelStatus(name=name))
 
     @property
     def ledger_trouble(self) -> str:
@@ -101,7 +106,7 @@ class Queue:
         waiting: dict[str, int] = {}
         for row in await self._boxes.every():
             waiting[row.channel] = waiting.get(row.channel, 0) + 1
-        known = [*self._status.values(), ChannelStatus(name=DIGEST)]
+        known = [*(self._status[name] for name in self._routes), ChannelStatus(name=DIGEST)]
         return tuple(replace(status, waiting=waiting.get(status.name, 0)) for status in known)
 
     async def _collect(self, rows: Sequence[Row]) -> None:
@@ -128,7 +133,8 @@ class Queue:
             self._busy.discard(name)
 
         self._busy.add(name)
-        task = asyncio.create_task(self._serve(name, rows, now) if name in self._routes else self._forget(rows))
+        route = self._routes.get(name)
+        task = asyncio.create_task(self._forget(rows) if route is None else self._serve(route.channel, rows, now))
         task.add_done_callback(free)
         return task
 
@@ -136,8 +142,9 @@ class Queue:
         for row in rows:
             await self._boxes.drop(row, "this channel is not in the policy any more")
 
-    async def _serve(self, name: str, rows: list[Row], now: datetime) -> None:
+    async def _serve(self, channel: Channel, rows: list[Row], now: datetime) -> None:
         """One channel's due rows: new ones first, so that what cannot be delivered does not stand in their way."""
+        name = channel.name
         dropped: list[Message | None] = []
         loop = asyncio.get_running_loop()
         begun, failures, error, why = loop.time(), 0, "", ""
@@ -152,7 +159,7 @@ class Queue:
                 await self._boxes.failed(row, self._limits.again(now, row.queued.created, row.queued.tries), error)
             elif loop.time() - begun < BUDGET_S:
                 since = loop.time()
-                error = await self._try(name, row.message)
+                error = await self._try(channel, row.message)
                 if not error:
                     failures = 0
                     await self._boxes.done(row)
@@ -167,12 +174,12 @@ class Queue:
                     await self._boxes.failed(row, again, error)
         await self._tell_trouble(name, dropped, why, now)
 
-    async def _try(self, name: str, message: Message) -> str:
+    async def _try(self, channel: Channel, message: Message) -> str:
         """Send one message. Returns what went wrong, '' for nothing."""
-        warning = ""
+        name, warning = channel.name, ""
         try:
             async with asyncio.timeout(self._limits.time_limit_s):
-                await self._routes[name].channel.send(message)
+                await channel.send(message)
         except PartlyToldError as error:
             warning = one_line(str(error), ERROR_CHARS)
         except NotifyError as error:

@@ -47,7 +47,9 @@ def test_a_reload_replaces_the_policy_as_a_whole():
     answers = [policy(), policy("zone = 'Europe/Paris'\n")]
     in_force = PolicyInForce(lambda: answers.pop(0))
     assert zone_of(in_force.policy) == UTC
-    in_force.reload()
+    used = []
+    in_force.reload(used.append)
+    assert used == [in_force.policy]
     assert zone_of(in_force.policy) == ZoneInfo("Europe/Paris")
     assert in_force.xo().url == "https://xo.example"
 
@@ -60,11 +62,24 @@ def test_a_bad_policy_or_another_xo_leaves_the_old_one_in_force():
         lambda: policy(text='[xo]\nurl="https://b"\n'),
     ]
     in_force = PolicyInForce(lambda: answers.pop(0)())
+    used = []
     with pytest.raises(PolicyError):
-        in_force.reload()
+        in_force.reload(used.append)
     with pytest.raises(LedgerError, match="a ledger belongs to one XO"):
-        in_force.reload()
-    assert in_force.policy is good
+        in_force.reload(used.append)
+    assert (in_force.policy is good, used) == (True, [])
+
+
+def test_a_policy_that_something_else_cannot_use_stays_out():
+    answers = [policy(), policy("zone = 'Europe/Paris'\n")]
+    in_force = PolicyInForce(lambda: answers.pop(0))
+
+    def refuse(fresh):
+        raise PolicyError("its secret cannot be read")
+
+    with pytest.raises(PolicyError, match="its secret"):
+        in_force.reload(refuse)
+    assert zone_of(in_force.policy) == UTC
 
 
 @pytest.mark.parametrize(
@@ -174,9 +189,9 @@ def test_a_folder_that_is_none_is_refused(tmp_path):
 # --- a whole daemon
 
 
-def daemon(tmp_path, text, *, flags, env=None, logged=None, clock=lambda: NOW):
+def daemon(tmp_path, text, *, flags, env=None, logged=None, clock=lambda: NOW, routes_of=None):
     in_force = PolicyInForce(lambda: load(text, file="g.toml"))
-    asyncio.run(run_daemon(in_force, tmp_path, [], shell(clock, env, logged), flags))
+    asyncio.run(run_daemon(in_force, tmp_path, routes_of or (lambda _: []), shell(clock, env, logged), flags))
 
 
 @pytest.fixture
@@ -205,6 +220,26 @@ def test_a_daemon_looks_at_xo_remembers_it_and_gives_its_ledger_back(tmp_path, t
         with opened(tmp_path / LEDGER, xo=url, clock=lambda: NOW) as ledger:
             asyncio.run(ledger.lease("another machine", NOW + timedelta(minutes=5)))
     assert logged == []
+
+
+class ReloadThenOneLook(OneLook):
+    """Asks for a reload once the first look is over, and to stop after the second."""
+
+    asked = False
+
+    async def wait(self, seconds):
+        if self.asked:
+            self.ask_stop()
+        self.asked = True
+        self.ask_reload()
+
+
+def test_a_reload_opens_the_channels_of_the_new_policy(tmp_path, token):
+    opened_for = []
+    text = f'[xo]\nurl = "http://127.0.0.1:9"\ntoken_file = "{token}"\n'
+    daemon(tmp_path, text, flags=ReloadThenOneLook(), routes_of=lambda given: opened_for.append(given) or [])
+    assert len(opened_for) == 2
+    assert opened_for[0] is not opened_for[1]
 
 
 def test_a_daemon_whose_xo_is_away_says_so_and_goes_on(tmp_path, token):

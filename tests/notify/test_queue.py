@@ -57,6 +57,36 @@ def test_a_channel_may_want_no_pages_or_no_digest():
     asyncio.run(run())
 
 
+def test_other_channels_take_over_and_what_waited_for_one_that_is_gone_is_dropped():
+    async def run():
+        old, new = Recorder("webhook", down()), Recorder("mail")
+        house = House(old)
+        await house.queue.tell(message(title="before"))
+        await house.later(minutes=0)
+        house.queue.use([Route(new, for_people())], house.limits)
+        await house.queue.tell(message(title="after"))
+        await house.later(hours=1)
+        assert (old.sent, new.titles) == ([], ["after"])
+        assert [one.name for one in await house.queue.status()] == ["mail", "digest"]
+        assert await house.outbox.waiting() == 0
+
+    asyncio.run(run())
+
+
+def test_a_message_on_its_way_when_its_channel_is_taken_away_still_arrives():
+    async def run():
+        web = Recorder("webhook")
+        house = House(web)
+        await house.queue.tell(message())
+        pumping = asyncio.create_task(house.queue.pump(house.now))
+        await asyncio.sleep(0)  # it begins to send
+        house.queue.use([], house.limits)
+        await pumping
+        assert web.titles == ["Nightly is held"]
+
+    asyncio.run(run())
+
+
 # --- tried again
 
 

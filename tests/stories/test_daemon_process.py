@@ -237,13 +237,13 @@ def refused(done, *words):
 
 def test_a_token_that_others_may_read_is_refused_in_one_sentence(home, xo):
     home.credential.chmod(0o444)
-    refused(home.guard("daemon"), str(home.credential), "others may read this token")
+    refused(home.guard("daemon"), str(home.credential), "others may read this secret")
     assert (xo.faults.requests, home.unheard()) == (0, [])
 
 
 def test_a_token_that_is_not_there_is_told_in_one_sentence(home, xo):
     home.credential.unlink()
-    refused(home.guard("daemon"), "for-root-only", "the XO token cannot be read")
+    refused(home.guard("daemon"), "for-root-only", "[xo] token_file cannot be read")
     assert (xo.faults.requests, home.unheard()) == (0, [])
 
 
