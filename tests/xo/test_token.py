@@ -31,14 +31,14 @@ def test_a_credential_of_the_unit_comes_before_the_file_of_the_policy(tmp_path, 
 
 
 def test_a_unit_whose_credential_is_missing_is_told_where_it_was_looked_for(credentials):
-    with pytest.raises(PolicyError, match=f"{credentials}/xo-token: the XO token cannot be read"):
+    with pytest.raises(PolicyError, match=rf"{credentials}/xo-token: \[xo\] token_file cannot be read"):
         read_token(None, {"CREDENTIALS_DIRECTORY": str(credentials)})
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660])
 def test_a_token_file_that_others_may_read_is_refused_with_what_to_run(tmp_path, mode):
     path = written(tmp_path / "token", mode=mode)
-    with pytest.raises(PolicyError, match=rf"others may read this token \(mode {mode:o}\); run: chmod 600 {path}"):
+    with pytest.raises(PolicyError, match=rf"others may read this secret \(mode {mode:o}\); run: chmod 600 {path}"):
         read_token(path, {})
 
 
@@ -53,13 +53,13 @@ def test_a_credential_may_be_read_by_its_group_but_by_nobody_else(credentials):
 
 @pytest.mark.parametrize("content", ["", " \n", "two tokens", "a\nb", "a\x00b", "a\x1bb"])
 def test_a_file_that_does_not_hold_just_one_token_is_refused_without_repeating_it(tmp_path, content):
-    with pytest.raises(PolicyError, match="expected one token and nothing else") as caught:
+    with pytest.raises(PolicyError, match="must name a file that holds one token and nothing else") as caught:
         read_token(written(tmp_path / "token", content), {})
     assert content.strip() == "" or content not in str(caught.value)
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):
-    with pytest.raises(PolicyError, match="cannot be read"):
+    with pytest.raises(PolicyError, match="is no UTF-8 text"):
         read_token(written(tmp_path / "token", b"\xff\xfe"), {})
 
 
