@@ -39,7 +39,10 @@ class ScheduleRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """``causes``: code -> how many runs or VMs it cost. ``wolves``: codes that cry wolf. ``open``: not over yet."""
+    """``causes``: code -> how many runs or VMs it cost. ``wolves``: codes that cry wolf. ``open``: not over yet.
+
+    ``failed``: what went wrong, by due time.
+    """
 
     since: datetime
     until: datetime
@@ -82,7 +85,7 @@ def make_report(runs: Iterable[DueRun], since: datetime, until: datetime) -> Rep
             for code, one in tallies.items()
             if one.false_alarms >= WOLF_FALSE_ALARMS and one.false_alarms > one.hits
         ),
-        failed=tuple(run for run in mine if _went_wrong(run)),
+        failed=tuple(sorted((run for run in mine if _went_wrong(run)), key=lambda run: run.key.due)),
     )
 
 

@@ -155,6 +155,11 @@ def test_a_code_cries_wolf_when_it_was_wrong_more_than_once_and_more_often_than_
     assert report(*good, *bad).wolves == wolves
 
 
+def test_what_went_wrong_is_told_by_due_time_whatever_the_schedules_ids_are():
+    late, early = night(2, status="failure", key="a"), night(1, status="failure", key="z")
+    assert report(late, early).failed == (early, late)
+
+
 def test_what_enforce_would_have_held_is_counted_by_verdict():
     held = [night(0, action=Action.START_SOME), night(1, action=Action.DEFER), night(2, action=Action.DEFER), night(3)]
     found = report(*held)
