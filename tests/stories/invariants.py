@@ -87,9 +87,7 @@ def dues(world: World, diary: Diary, first: datetime, last: datetime) -> dict[Ru
 
 def runs_of(world: World, known: Mapping[RunKey, Due]) -> dict[str, RunKey | None]:
     """Run id -> the due time it was started for; None for one by hand."""
-    by_start = {
-        (due.key.schedule, start): due.key for due in known.values() if not due.key.via for start in due.starts
-    }
+    by_start = {(due.key.schedule, start): due.key for due in known.values() if not due.key.via for start in due.starts}
     through = defaultdict(list)
     for key in known:
         through[key.schedule, key.via].append(key)

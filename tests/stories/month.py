@@ -23,7 +23,7 @@ def at(day: int, hour: int, minute: int = 0) -> datetime:
 
 
 class Company:
-    """The world as it stands at ``FIRST``. ``schedule``: by name."""
+    """The world as it stands at ``FIRST``. ``schedule``: by name. ``planted``: when something happens."""
 
     def __init__(self) -> None:
         self.world = world = World(lambda: FIRST)
@@ -40,6 +40,7 @@ class Company:
         self.cloud = world.add_repository("cloud", "s3://key@s3.example/bucket", size=None)
         self.vms: dict[str, list[XoObject]] = {}
         self.schedule: dict[str, XoObject] = {}
+        self.planted: list[datetime] = []
         self.nights()
         self.other_rhythms()
         self.live = Live(world)
@@ -96,7 +97,9 @@ class Company:
             vms = self.guests(name, 1, self.san if day % 2 else self.nfs)
             self.plan(name, f"0 5 * * {name[:3]}", vms, mode="full" if day < 2 else "delta")
         for name in ("noon and midnight", "shifts", "ledgers"):
-            self.plan(name, "0 0,12 * * *" if name.startswith("noon") else "0 6,18 * * *", self.guests(name, 1, self.nfs))
+            self.plan(
+                name, "0 0,12 * * *" if name.startswith("noon") else "0 6,18 * * *", self.guests(name, 1, self.nfs)
+            )
         members = ("step one", "step two", "step three")
         for name in members:
             self.plan(name, "0 0 1 jan *", self.guests(name, 1, self.nfs), enabled=False)
@@ -131,7 +134,7 @@ class Company:
         self.happens(at(13, 0, 34), live.restart_xo)
         self.happens(at(15, 22, 30), live.stop_xo)
         self.happens(at(16, 2, 45), live.start_xo)
-        self.happens(at(23, 12, 20), live.restart_xo)
+        self.happens(at(23, 6, 20), live.restart_xo)
         # a pool lost for a night, in the middle of a run
         self.happens(at(17, 19, 36), lambda: live.lose_pool(server))
         self.happens(at(18, 6, 10), lambda: live.regain_pool(server))
@@ -151,13 +154,16 @@ class Company:
         def act() -> None:
             action()
 
+        self.planted.append(when)
         self.live.timeline.at(when, act, self.live.outside)
 
     def guests_write(self) -> None:
         for name, vms in self.vms.items():
             for vm in vms:
                 if vm["id"] in self.world.objects["VM"]:
-                    self.world.write(self.world.disks_of(vm)[0], MEDIA if name in ("media", "big", "lyon slow") else LEAST_GUESTS)
+                    self.world.write(
+                        self.world.disks_of(vm)[0], MEDIA if name in ("media", "big", "lyon slow") else LEAST_GUESTS
+                    )
 
     def plug_array(self) -> None:
         for identity in self.array["$PBDs"]:
