@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta, tzinfo
 
 from guard.decision.verdict import Action
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import Alarmed, AnyEvent, AttemptEnded, Decided, End, Ended, Started
 from guard.notify.message import Event, Message, Tier
-from guard.outcomes.alarms import LEDGER_DISK_FULL, SCHEDULE_DISABLED, XO_UNREADABLE
+from guard.outcomes.alarms import CLOCKS_DIFFERENT, LEDGER_DISK_FULL, SCHEDULE_DISABLED, XO_UNREADABLE
 from guard.units import format_duration, format_time
 from guard.views.story import WOULD, outcome_sentence
 
+CLOCKS_DIFFER, CLOCKS_AGREE = timedelta(seconds=30), timedelta(seconds=15)
+MOST_PAGES = 3  # of one cause and one look; more are put together
+MOST_TITLES = 20
 UNREAD = timedelta(minutes=5)  # an XO that restarts is back by then
 
 
@@ -20,9 +23,11 @@ class News:
     """The gate's Teller. ``tell`` hands a message to the queue and returns at once."""
 
     def __init__(self, tell: Callable[[Message], Awaitable[None]], zone: Callable[[], tzinfo]) -> None:
-        self._tell, self._zone = tell, zone
+        self._tell_now, self._zone = tell, zone
+        self._pages: list[Message] = []  # of the look that goes on
         self._unread_since: datetime | None = None
         self._reserve_held = True
+        self._clocks_differ = False
 
     async def happened(self, run: DueRun, event: AnyEvent) -> None:
         """One message for a start, an end, an alarm, or a prediction that is not a whole start."""
@@ -104,7 +109,7 @@ class News:
         was, self._reserve_held = self._reserve_held, held
         if held or not was:
             return
-        await self._tell(
+        await self._tell_now(
             Message(
                 tier=Tier.PAGE,
                 event=Event.ALARM,
@@ -115,5 +120,53 @@ class News:
             )
         )
 
+    async def clocks(self, ahead: timedelta, *, at: datetime) -> None:
+        """Paged once until they agree again: by a wrong clock a prediction comes too late or a run looks missed."""
+        differ = abs(ahead) >= (CLOCKS_AGREE if self._clocks_differ else CLOCKS_DIFFER)
+        if differ and not self._clocks_differ:
+            way = "ahead of" if ahead > timedelta() else "behind"
+            told = format_duration(abs(ahead).total_seconds())
+            await self._tell(
+                Message(
+                    tier=Tier.PAGE,
+                    event=Event.ALARM,
+                    title="The clocks of guard and XO differ",
+                    text=f"guard's clock is {told} {way} XO's. {CLOCKS_DIFFERENT.do}",
+                    at=at,
+                    code=CLOCKS_DIFFERENT.id,
+                )
+            )
+        self._clocks_differ = differ
+
+    async def looked(self) -> None:
+        """Pages of one look with one cause are one page: an XO that was down for a night wakes a person once."""
+        pages, self._pages = self._pages, []
+        by_code: dict[str | None, list[Message]] = {}
+        for page in pages:
+            by_code.setdefault(page.code, []).append(page)
+        for same in by_code.values():
+            for page in same if len(same) <= MOST_PAGES else [_together(same)]:
+                await self._tell_now(page)
+
+    async def _tell(self, message: Message) -> None:
+        if message.tier is Tier.PAGE:
+            self._pages.append(message)
+        else:
+            await self._tell_now(message)
+
     def _time(self, moment: datetime) -> str:
         return format_time(moment, self._zone())
+
+
+def _together(pages: Sequence[Message]) -> Message:
+    """Many pages with one code as one; the titles first, since the texts repeat themselves."""
+    titles = [page.title for page in pages]
+    shown = titles[:MOST_TITLES] + [f"and {len(titles) - MOST_TITLES} more"] * (len(titles) > MOST_TITLES)
+    return Message(
+        tier=Tier.PAGE,
+        event=Event.ALARM,
+        title=f"{len(pages)} times {pages[0].code}",
+        text="\n".join("  " + title for title in shown) + f"\n{pages[0].text}",
+        at=pages[0].at,
+        code=pages[0].code,
+    )

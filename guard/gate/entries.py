@@ -12,8 +12,10 @@ from guard.estate.xo_records import BackupLog, Schedule
 from guard.gate.match import explains
 from guard.lifecycle.events import BY_HAND, RunKey, Seen
 from guard.lifecycle.next_step import EARLY
+from guard.mechanics.due import due_times
 
 Entry = tuple[RunKey, Seen]
+NEARBY = (timedelta(hours=1), timedelta(days=2))
 
 
 def come_due(
@@ -129,3 +131,15 @@ def by_hand_entries(
             late=True,
         )
         yield Unplaced(RunKey(schedule.id, at, BY_HAND), seen, log, any(explains(firing, at) for firing in fired_by))
+
+
+def first_due(agenda: Agenda, now: datetime) -> datetime | None:
+    """When XO fires next, within two days; None for later than that. Looked for nearby first: this is asked often."""
+    for within in NEARBY:
+        found: datetime | None = None
+        for firing in agenda.firings:
+            for due in due_times(firing.schedule, zone=firing.zone, after=now, until=found or now + within)[:1]:
+                found = due.at
+        if found is not None:
+            return found
+    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from guard.estate.estate import Estate
@@ -20,7 +20,10 @@ class XoReads(Protocol):
         ...
 
     async def setup(self) -> Estate:
-        """Schedules, jobs with their run ids, and call jobs only: cheap for XO, and never cached by it."""
+        """Schedules, jobs with their run ids, and call jobs only: cheap for XO, and never cached by it.
+
+        Its ``taken_at`` is the time of XO's own clock.
+        """
         ...
 
     async def logs(self, since: datetime, done: Collection[str]) -> tuple[BackupLog, ...]:
@@ -41,4 +44,12 @@ class Teller(Protocol):
 
     async def unread(self, error: str, *, since: datetime, at: datetime) -> None:
         """XO could not be read for a while."""
+        ...
+
+    async def clocks(self, ahead: timedelta, *, at: datetime) -> None:
+        """How far guard's clock is ahead of XO's."""
+        ...
+
+    async def looked(self) -> None:
+        """A look is over: what it told of together may be put together."""
         ...

@@ -18,7 +18,7 @@ from guard.assess import make_plan
 from guard.errors import ConflictError, LedgerError, PolicyError, XoError
 from guard.estate.estate import Estate
 from guard.estate.xo_records import BackupLog, Schedule
-from guard.gate.entries import by_hand_entries, come_due, due_entries, marks_after
+from guard.gate.entries import by_hand_entries, come_due, due_entries, first_due, marks_after
 from guard.gate.match import LONGEST_SEQUENCE, belongs, fires, log_seen, progress, sequence_runs
 from guard.gate.ports import Teller, XoReads
 from guard.lifecycle.due_run import DueRun, apply, fold
@@ -35,7 +35,6 @@ from guard.lifecycle.next_step import (
     Wait,
     next_step,
 )
-from guard.mechanics.due import due_times
 from guard.mechanics.history import quantiles, read_history
 from guard.policy.schema import Policy
 
@@ -44,6 +43,7 @@ LOOK_EVERY = timedelta(seconds=30)  # no longer sleep: a clock that stepped, or 
 LOOK_BACK = timedelta(minutes=5)
 LOGS_EVERY = timedelta(minutes=5)
 CACHED = timedelta(seconds=10)  # so old may XO's list of logs be
+NOISE = timedelta(seconds=5)  # clocks that differ by less are the same, as far as an answer's way can tell
 LOOP, LOOKED_LIKE = "loop", "looked_like"  # what is remembered in the ledger
 
 
@@ -52,7 +52,7 @@ class _Look:
     """What was read of XO: ``setup`` with schedules and jobs; ``logs`` None where they were not asked for.
 
     ``logs_since``: from when on they are known; ``seen_until``: up to when an earlier reading knew them. ``running``: the
-    ids of the runs that go on.
+    ids of the runs that go on. ``ahead``: how far guard's clock is ahead of XO's.
     """
 
     setup: Estate
@@ -61,6 +61,7 @@ class _Look:
     logs_since: datetime | None = None
     logs_at: datetime | None = None
     seen_until: datetime | None = None
+    ahead: timedelta = timedelta()
 
 
 class _LookedLike(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +92,12 @@ class Watch:
 
     async def tick(self) -> Loop:
         """Look once, and bring every open due run as far as it goes. Raises LedgerError only."""
+        try:
+            return await self._tick()
+        finally:
+            await self._teller.looked()
+
+    async def _tick(self) -> Loop:
         before = await self._last_loop()
         if self._is_new:
             await self._tell_again(before)
@@ -127,14 +134,16 @@ class Watch:
             run_ids = [job.run_id for job in setup.jobs] + [call.run_id for call in setup.call_jobs]
             running = frozenset(one for one in run_ids if one)
             now = self._clock()
+            ahead = now - setup.taken_at if abs(now - setup.taken_at) > NOISE else timedelta()
+            await self._teller.clocks(ahead, at=now)
             if not self._logs_are_worth_it(runs, running, now):
-                return _Look(setup, running), ""
+                return _Look(setup, running, ahead=ahead), ""
             seen_until = self._logs_at or (now if before is None else before.unread_since or before.at)
             since = min([run.key.due for run in runs] + [seen_until]) - LOOK_BACK
             logs = await self._xo.logs(since, self._done)
         except (XoError, PolicyError) as error:  # the latter: the token's file, read anew for each look
             return None, str(error)
-        return _Look(setup, running, logs, since, now, seen_until), ""
+        return _Look(setup, running, logs, since, now, seen_until, ahead), ""
 
     def _logs_are_worth_it(self, runs: Iterable[DueRun], running: frozenset[str], now: datetime) -> bool:
         """Reading logs costs XO much: only when a run is awaited, one began or ended, or they were not read lately."""
@@ -256,13 +265,22 @@ class Watch:
         usual = samples[-(-len(samples) * 95 // 100) - 1] if len(samples) >= ENOUGH_SAMPLES else None
         return Observed(
             now=now,
-            # logs that do not reach back to it say nothing of it; the next look asks further
-            logs_at=look.logs_at if look.logs_since is not None and look.logs_since < run.key.due else None,
+            logs_at=self._known_until(look, run.key),
             logs=tuple(log_seen(log) for log in look.logs or () if belongs(run, log, open_runs)),
             fires=fires(run, look.setup),
             sequence_runs=sequence_runs(run, look.setup),
             usual_s=usual,
         )
+
+    @staticmethod
+    def _known_until(look: _Look, key: RunKey) -> datetime | None:
+        """Up to when the logs tell of a due time, by XO's clock where guard's is ahead; None where they do not.
+
+        Logs that do not reach back to it say nothing of it; the next look asks further.
+        """
+        if look.logs_at is None or look.logs_since is None or look.logs_since >= key.due:
+            return None
+        return look.logs_at - max(look.ahead, timedelta())
 
     async def _predict(self, runs: Sequence[DueRun]) -> None:
         """One reading of XO and one plan for all that is due soon. What cannot be read is tried again at the next tick."""
@@ -313,15 +331,10 @@ class Watch:
             since = known.unread_since or now
             await self._teller.unread(error, since=since, at=now)
             return msgspec.structs.replace(known, at=now, xo_error=error, unread_since=since, wake=now + LOOK_EVERY)
-        nexts = [
-            due.at
-            for firing in agenda.firings
-            for due in due_times(firing.schedule, zone=firing.zone, after=now, until=now + timedelta(days=2))[:1]
-        ]
         running = known.running
         if look.logs is not None:
             running = tuple(progress(log) for log in look.logs if log.status == "pending")
-        next_due = min(nexts, default=None)
+        next_due = first_due(agenda, now)
         ahead = [] if next_due is None else [max(now, next_due - LEAD - LOOK_EVERY)]
         wake = min((one for one in (*wakes, *ahead) if one > now), default=now + LOGS_EVERY)
         return Loop(at=now, next_due=next_due, running=running, wake=wake)

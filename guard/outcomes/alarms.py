@@ -35,6 +35,13 @@ XO_UNREADABLE = Code(
     "and cannot tell whether a run that was due took place; XO starts its schedules without guard's help.",
     do="Open XO in a browser. When it works, run `guard plan` on guard's machine: it names what is refused.",
 )
+CLOCKS_DIFFERENT = Code(
+    id="CLOCKS_DIFFERENT",
+    title="The clocks of guard and XO differ",
+    why="XO starts its schedules by its own clock, and guard looks ahead by the one of its own machine. When guard's is "
+    "behind, a run begins before it was predicted; when it is ahead, guard waits longer before it calls a run missed.",
+    do="Set both machines' clocks by NTP: `timedatectl` on each shows whether it is synchronized.",
+)
 LEDGER_DISK_FULL = Code(
     id="LEDGER_DISK_FULL",
     title="The disk of guard's ledger is full or nearly so",
@@ -62,6 +69,7 @@ ALARMS: tuple[Code, ...] = (
     SCHEDULE_DISABLED,
     JOB_STUCK,
     XO_UNREADABLE,
+    CLOCKS_DIFFERENT,
     LEDGER_DISK_FULL,
     NOTIFY_FAILING,
     NOTIFY_DROPPED,

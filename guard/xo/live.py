@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -35,7 +35,10 @@ class LiveXo:
         return await read_estate(self._settings(), self._token_of(), clock=self._clock)
 
     async def setup(self) -> Estate:
-        """Schedules, jobs and call jobs. Raises XoError, also when one of them cannot be read."""
+        """Schedules, jobs and call jobs, ``taken_at`` by XO's own clock (``GET /ping``, without a login).
+
+        Raises XoError, also when one of them cannot be read.
+        """
         settings, token, now = self._settings(), self._token_of(), self._clock()
         calls: tuple[CallJob, ...] = ()
         async with _bounded(settings), self._http(settings, token) as http:
@@ -44,6 +47,7 @@ class LiveXo:
             known = {job.id for job in jobs}
             if any(schedule.job_id not in known for schedule in schedules):
                 calls = await self._call_jobs(settings, token)
+            xo_at = _time_of(await http.get("/rest/v0/ping"))  # last, so that no slow answer lies between it and now
         parts = {
             name: Part(name=name, source=source, read_at=now)
             for name, source in (
@@ -54,7 +58,7 @@ class LiveXo:
         }
         return Estate(
             xo=XoIdentity(url=settings.url, version="", admin=True),
-            taken_at=now,
+            taken_at=xo_at,
             parts=parts,
             schedules=schedules,
             jobs=jobs,
@@ -97,6 +101,12 @@ class LiveXo:
         return self._tls[1]
 
 
+class _Pong(msgspec.Struct, frozen=True):
+    """``timestamp``: ms since the epoch."""
+
+    timestamp: int
+
+
 @asynccontextmanager
 async def _bounded(settings: XoSettings) -> AsyncIterator[None]:
     """The total time of one look."""
@@ -110,6 +120,13 @@ async def _bounded(settings: XoSettings) -> AsyncIterator[None]:
 async def _list(http: Http, collection: str, record: type[Record], **more: str) -> tuple[Any, ...]:
     body = await http.get(f"/rest/v0/{collection}", {"fields": reads.fields_of(record), **more})
     return _decoded(body, record, f"GET /rest/v0/{collection}")
+
+
+def _time_of(body: bytes) -> datetime:
+    try:
+        return datetime.fromtimestamp(msgspec.json.decode(body, type=_Pong).timestamp / 1000, UTC)
+    except (msgspec.MsgspecError, ValueError, OverflowError) as error:
+        raise XoAnswerError(f"XO's answer to GET /rest/v0/ping has not the expected shape: {error}") from error
 
 
 def _decoded(body: bytes, record: type[Record], source: str) -> tuple[Any, ...]:

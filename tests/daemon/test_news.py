@@ -29,11 +29,21 @@ class Wire:
         self.messages.append(message)
 
     def happened(self, *events):
-        asyncio.run(self.news.happened(story(*events), events[-1]))
-        return self.messages
+        return self.hears(self.news.happened(story(*events), events[-1]))
 
     def unread(self, since, at):
-        asyncio.run(self.news.unread("No XO answers", since=since, at=at))
+        self.hears(self.news.unread("No XO answers", since=since, at=at))
+
+    def hears(self, *news):
+        """What was told once the look is over in which all this happened."""
+
+        async def look():
+            for one in news:
+                await one
+            await self.news.looked()
+
+        asyncio.run(look())
+        return self.messages
 
 
 FAILED = (
@@ -104,8 +114,7 @@ def test_a_failure_without_a_cause_has_no_code():
 
 def test_a_schedule_that_was_switched_off_is_a_page():
     wire = Wire()
-    asyncio.run(wire.news.switched_off("nightly", schedule="s1", at=DUE))
-    (message,) = wire.messages
+    (message,) = wire.hears(wire.news.switched_off("nightly", schedule="s1", at=DUE))
     assert (message.tier, message.event, message.code) == ("page", "alarm", "SCHEDULE_DISABLED")
     assert (message.title, message.schedule, message.at) == ("Schedule nightly is disabled", "s1", DUE)
     assert "guard did not do it" in message.text
@@ -136,3 +145,44 @@ def test_a_lost_reserve_of_the_ledger_is_paged_once_until_it_was_there_again():
     assert {(one.tier, one.event, one.code, one.schedule) for one in wire.messages} == {
         ("page", "alarm", "LEDGER_DISK_FULL", None)
     }
+
+
+def test_clocks_that_differ_are_paged_once_until_they_agree_again():
+    wire = Wire()
+    told = [
+        len(wire.hears(wire.news.clocks(timedelta(seconds=ahead), at=DUE)))
+        for ahead in (0, 29, 30, 40, 16, 14, 29, -31)
+    ]
+    assert told == [0, 0, 1, 1, 1, 1, 1, 2]
+    assert [one.text.partition(".")[0] for one in wire.messages] == [
+        "guard's clock is 30 s ahead of XO's",
+        "guard's clock is 31 s behind XO's",
+    ]
+    assert {(one.tier, one.code) for one in wire.messages} == {("page", "CLOCKS_DIFFERENT")}
+
+
+@pytest.mark.parametrize("count", [3, 4, 21])
+def test_many_pages_of_one_look_with_one_cause_are_one_page(count):
+    wire = Wire()
+    off = [wire.news.switched_off(f"nightly {number}", schedule=f"s{number}", at=DUE) for number in range(count)]
+    pages = wire.hears(*off, wire.news.clocks(timedelta(hours=1), at=DUE))
+    assert len(pages) == (4 if count == 3 else 2)
+    assert pages[-1].code == "CLOCKS_DIFFERENT"
+    if count > 3:
+        together = pages[0]
+        assert (together.title, together.code, together.schedule) == (
+            f"{count} times SCHEDULE_DISABLED",
+            "SCHEDULE_DISABLED",
+            None,
+        )
+        lines = together.text.splitlines()
+        assert lines[0] == "  Schedule nightly 0 is disabled"
+        assert lines[-1].startswith("Schedule nightly 0 was on and is off now")
+        assert ("  and 1 more" in lines) is (count == 21)
+        assert len(lines) == min(count, 21) + 1
+
+
+def test_what_is_no_page_is_told_at_once():
+    wire = Wire()
+    asyncio.run(wire.news.happened(story(*BEGUN), BEGUN[-1]))
+    assert len(wire.messages) == 1

@@ -46,7 +46,7 @@ class ScriptedXo:
         self._clock = clock
         self.schedules, self.jobs, self.call_jobs = [make_schedule()], [make_job()], []
         self.runs, self.past, self.outages, self.calls = [], history(), [], []
-        self.error = XoUnreachableError("No XO answers")
+        self.error, self.behind = XoUnreachableError("No XO answers"), timedelta()
         self.records, self.sequences_run = {}, {}  # the latter: call job -> (begin, end)
 
     def will_run(self, at=DUE, *tasks, seconds=1800, status="success", **more):
@@ -80,7 +80,7 @@ class ScriptedXo:
         calls = [msgspec.structs.replace(one, run_id=self._call_run(one.id, now)) for one in self.call_jobs]
         read = {name: {"read_at": now} for name in PartName}
         made = make_estate(reading=read, schedules=self.schedules, jobs=jobs, call_jobs=calls, **self.records)
-        return dataclasses.replace(made, taken_at=now)
+        return dataclasses.replace(made, taken_at=now - self.behind)
 
     def _call_run(self, job, now):
         first, last = self.sequences_run.get(job, (now, now))
@@ -103,6 +103,7 @@ class Told:
 
     def __init__(self):
         self.events, self.switched, self.unreads = [], [], []
+        self.ahead, self.looks = None, 0
 
     async def happened(self, run, event):
         assert event in (run.decided, run.ended, *run.alarms) or any(
@@ -115,6 +116,12 @@ class Told:
 
     async def unread(self, error, *, since, at):
         self.unreads.append((error, since, at))
+
+    async def clocks(self, ahead, *, at):
+        self.ahead = ahead
+
+    async def looked(self):
+        self.looks += 1
 
 
 class Night:

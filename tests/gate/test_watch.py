@@ -90,6 +90,40 @@ def test_a_night_without_a_run_is_an_alarm_after_seventy_seconds(night):
     assert night.tales() == {TONIGHT: SILENT}
 
 
+def test_with_guards_clock_ahead_a_run_is_missed_only_when_xos_own_clock_says_so(night):
+    night.xo.behind = timedelta(minutes=10)
+    night.go(after(minutes=10, seconds=60))
+    assert night.tales() == {TONIGHT: ["Seen", "Decided start"]}
+    night.go(after(minutes=11, seconds=15), every=timedelta(seconds=5))
+    assert night.tales() == {TONIGHT: SILENT}
+    assert night.told.ahead == timedelta(minutes=10)
+
+
+def test_clocks_a_few_seconds_apart_are_the_same(night):
+    night.xo.behind = timedelta(seconds=5)
+    night.go(after(70), every=timedelta(seconds=5))
+    assert (night.tales(), night.told.ahead) == ({TONIGHT: SILENT}, timedelta())
+
+
+def test_every_look_is_over_for_the_teller_also_one_that_breaks(night):
+    night.go(EVENING + LOOK)
+    looks = night.told.looks
+    night.xo.will_run(EVENING + LOOK)
+    night.watch = night.another_watch(Broken(night.ledger))
+    with pytest.raises(LedgerError):
+        night.go(after(60))
+    assert night.told.looks > looks
+
+
+def test_the_next_due_time_of_all_schedules_is_found_near_and_far(night):
+    night.xo.schedules = [make_schedule("daily"), make_schedule("hourly", cron="30 * * * *")]
+    assert night.tick().next_due == EVENING.replace(minute=30) 
+    night.xo.schedules = [make_schedule("daily"), make_schedule("noon", cron="0 12 * * *")]
+    assert night.tick().next_due == DUE
+    night.xo.schedules = [make_schedule("yearly", cron="0 0 1 1 *")]
+    assert night.tick().next_due is None
+
+
 def test_who_looks_only_when_a_look_is_due_has_every_nights_story(night):
     for day in range(3):
         night.xo.will_run(DUE + day * DAY)

@@ -31,7 +31,8 @@ class Ear:
         self.alarms: list[tuple[RunKey, str]] = []
         self.switched_off_at: list[tuple[str, datetime]] = []
         self.unread_since: set[datetime] = set()
-        self.heard = 0
+        self.heard = self.looks = 0
+        self.ahead = timedelta()
 
     async def happened(self, run, event):
         self.heard += 1
@@ -43,6 +44,12 @@ class Ear:
 
     async def unread(self, error, *, since, at):
         self.unread_since.add(since)
+
+    async def clocks(self, ahead, *, at):
+        self.ahead = ahead
+
+    async def looked(self):
+        self.looks += 1
 
 
 class Guarded:

@@ -63,15 +63,28 @@ def with_fault(where, fault, place=None):
 # --- setup
 
 
-def test_the_setup_is_schedules_and_jobs_in_two_requests():
+def test_the_setup_is_schedules_and_jobs_in_two_requests_and_xos_time():
     app = Watched(Place().world)
     estate = read(app, lambda xo: xo.setup())
     assert [one.cron for one in estate.schedules] == ["0 3 * * *"]
     assert [(one.name, one.run_id) for one in estate.jobs] == [("nightly", UNSET)]
     assert estate.call_jobs == ()
     assert (estate.taken_at, set(estate.parts)) == (NOW, {PartName.SCHEDULES, PartName.JOBS, PartName.CALL_JOBS})
-    assert paths(app) == ["/rest/v0/schedules", "/rest/v0/backup-jobs"]
+    assert paths(app) == ["/rest/v0/schedules", "/rest/v0/backup-jobs", "/rest/v0/ping"]
     assert (app.sockets, app.calls) == ([], [])
+
+
+def test_the_setup_is_taken_at_the_time_of_xos_own_clock():
+    place = Place()
+    place.world.now = lambda: NOW + timedelta(hours=3)
+    assert read(Watched(place.world), lambda xo: xo.setup()).taken_at == NOW + timedelta(hours=3)
+
+
+@pytest.mark.parametrize("body", ["{}", '{"timestamp":"now"}', '{"timestamp":99999999999999999}', "pong"])
+def test_a_time_of_xos_that_is_none_is_refused(body):
+    app = Watched(Place().world, instead={"/rest/v0/ping": body})
+    with pytest.raises(XoAnswerError, match="ping has not the expected shape"):
+        read(app, lambda xo: xo.setup())
 
 
 def test_call_jobs_are_asked_for_only_where_a_schedule_has_one():
@@ -151,7 +164,7 @@ def sequence_place():
     return place
 
 
-@pytest.mark.parametrize("where", ["/rest/v0/schedules", "/rest/v0/backup-jobs"])
+@pytest.mark.parametrize("where", ["/rest/v0/schedules", "/rest/v0/backup-jobs", "/rest/v0/ping"])
 def test_a_list_that_cannot_be_read_is_no_empty_one(where):
     with pytest.raises(XoAnswerError, match=f"GET {where} with 422"):
         read(with_fault(where, HttpStatus(422, "no")), lambda xo: xo.setup())
