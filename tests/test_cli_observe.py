@@ -7,6 +7,7 @@ import gc
 import io
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -137,7 +138,32 @@ def test_monitoring_gets_unknown_for_whatever_is_wrong(place):
     assert out.startswith("GUARD UNKNOWN - ")
 
 
+def test_a_state_folder_that_may_not_be_entered_is_one_sentence_and_unknown_to_monitoring(place, monkeypatch):
+    def refused(path, **_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refused)
+    code, out, err = place.guard("status")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "ledger.sqlite: cannot be read (Permission denied): only root and guard's own user may" in err
+    code, out, err = place.guard("status", "--nagios")
+    assert (code, err) == (3, "")
+    assert out.startswith("GUARD UNKNOWN - ")
+
+
 # --- why
+
+
+def test_why_tells_the_latest_due_time_that_has_come_and_only_else_the_next(place):
+    for minutes in (0, 480, 481):
+        due = after(minutes=minutes)
+        place.put(seen(due=due), key=RunKey("schedule", due))
+    assert place.told("why", "schedule").startswith("nightly / schedule, due Wed 25 Nov 08:00 UTC")
+    assert place.told("why", "schedule", "2026-11-25T08:01Z").startswith("nightly / schedule, due Wed 25 Nov 08:01 UTC")
+    assert place.told("why", "schedule", "2026-11-25T08:00Z").count("due Wed") == 1
+    assert place.told("why", "schedule", "2026-11-25T08:00:30Z").count("due Wed") == 2
+    place.put(seen(due=after(minutes=481), name="later"), key=RunKey("later", after(minutes=481)))
+    assert place.told("why", "later").startswith("nightly / later, due Wed 25 Nov 08:01 UTC")
 
 
 def test_why_tells_the_latest_story_of_a_schedule(place):
@@ -228,11 +254,15 @@ def test_the_ledger_of_another_xo_is_refused(place, words):
         (("why", "schedule", "yesterday"), "DUE 'yesterday': expected a time such as"),
         (("why", "schedule", "2026-11-25T00:00"), "DUE '2026-11-25T00:00': has no zone"),
         (("why", "schedule", "1999-11-25T00:00Z"), "expected a year from 2000"),
-        (("why", "other"), "'other': the ledger has no due time of a schedule or job of that id or name\n"),
-        (("why", "schedule", "2026-11-26T00:00Z"), "of that id or name due at 2026-11-26T00:00Z\n"),
+        (
+            ("why", "other"),
+            "'other': the ledger has no due time of a schedule or job of that id or name. guard daemon enters",
+        ),
+        (("why", "schedule", "2026-11-26T00:00Z"), "of that id or name due at 2026-11-26T00:00Z. guard"),
         (("report", "--since", "last week"), "--since 'last week': expected a time such as"),
         (("report", "--since", "2026-11-25"), "--since '2026-11-25': has no zone"),
         (("report", "--since", "99999 d"), "--since '99999 d': expected a time such as"),
+        (("report", "--since", "2 weeks"), 'or a duration such as "7 d", "12 h", "90 min"'),
         (("status", "--since", "1 d"), "unrecognized arguments: --since 1 d"),
     ],
 )

@@ -189,7 +189,9 @@ def test_one_schedule_can_be_planned_alone_and_a_wrong_one_is_told():
     code, out, _ = call("plan", "--demo", "--schedule", "mail nightly", "--exit-code")
     assert (code, "Every run would start whole" in out) == (0, True) or "Note:" in out
     code, _, err = call("plan", "--demo", "--schedule", "nobody")
-    assert (code, "XO has no schedule" in err) == (1, True)
+    assert (code, err) == (1, "guard: --schedule 'nobody': XO has no schedule of that id or name\n")
+    assert call("plan", "--demo", "--schedule", "mial nightly")[2].endswith("; did you mean 'mail nightly'?\n")
+    assert call("plan", "--demo", "--schedule", "twins")[2].endswith("; that is a job, with 'twin A', 'twin B'\n")
 
 
 def test_match_and_when_read_the_demo():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from guard.checks.check import Check
 from guard.checks.options import OverlapOptions
@@ -14,6 +14,7 @@ from guard.mechanics.history import Quantiles, quantiles
 from guard.mechanics.occupancy import RunningNow
 from guard.mechanics.outlook import ExpectedRun, repository_ids
 from guard.mechanics.repository_space import is_object_store
+from guard.mechanics.zones import resolve
 from guard.units import format_duration, plural
 
 JOB_RUNNING = Code(
@@ -55,7 +56,7 @@ def _running_now(view: View, options: OverlapOptions) -> Finding | None:
         return None
     since = f" since {format_duration((view.now - now.since).total_seconds())}" if now.since is not None else ""
     soon = end is not None or due - view.now <= _SOON
-    ends = f"by its past it ends about {_clock(end)}" if end is not None else "when it ends cannot be told"
+    ends = f"by its past it ends about {_clock(view, end)}" if end is not None else "when it ends cannot be told"
     return _finding(
         view,
         options,
@@ -93,7 +94,7 @@ def _predicted(view: View, options: OverlapOptions) -> Finding | None:
         text = f"Schedule {other.schedule.name} starts the same job at the same minute; XO refuses the second start."
     else:
         text = (
-            f"The run of {other.schedule.name} due {_clock(other.due.at)} takes up to "
+            f"The run of {other.schedule.name} due {_clock(view, other.due.at)} takes up to "
             f"{format_duration(other.seconds.p90 or 0)} (P90 of {plural(other.seconds.samples, 'run')}) and would still go on."
         )
     return _finding(
@@ -147,7 +148,7 @@ def _has_no_locks(view: View, repository_id: str) -> bool:
 def _collision(
     view: View, options: OverlapOptions, other: ExpectedRun, both: int, *, share: bool, mirror: bool
 ) -> Finding:
-    when = f"Job {other.job.name}, due {_clock(other.due.at)},"
+    when = f"Job {other.job.name}, due {_clock(view, other.due.at)},"
     if mirror:
         text = (
             f"{when} works on the same repository at the same time; a mirror locks each VM's folder at its source too."
@@ -188,8 +189,9 @@ def _beside(view: View, options: OverlapOptions, names: list[str]) -> Finding:
     )
 
 
-def _clock(moment: datetime) -> str:
-    return moment.strftime("%a %H:%M UTC")
+def _clock(view: View, moment: datetime) -> str:
+    """In the zone of the schedule, as the plan tells its due time."""
+    return moment.astimezone(resolve(view.run.due.zone) or UTC).strftime("%a %H:%M %Z")
 
 
 def _over(other: ExpectedRun) -> datetime:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import time
 from argparse import Namespace
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import TextIO
 
 import msgspec
@@ -15,7 +16,7 @@ from guard.cli import source
 from guard.cli.colour import style_for
 from guard.errors import UsageError
 from guard.estate.estate import PartName
-from guard.units import parse_duration
+from guard.units import format_time, parse_duration
 from guard.views.documents import plan_document
 from guard.views.plan import plan_text
 
@@ -35,12 +36,26 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     plan = make_plan(estate, policy, now=now, start=start, within=within, only=arguments.schedule)
     if arguments.schedule is not None and not plan.runs and arguments.schedule not in _known(plan):
         source.require(estate, PartName.SCHEDULES)
-        raise UsageError(f"--schedule {arguments.schedule!r}: XO has no schedule of that id or name")
+        raise UsageError(f"--schedule {arguments.schedule!r}: {_unknown(arguments.schedule, plan)}")
     if arguments.json:
         stdout.write(msgspec.json.encode(plan_document(plan)).decode() + "\n")
     else:
-        stdout.write(plan_text(plan, took_s=time.monotonic() - began, style=style_for(stdout, env)))
+        took, origin = time.monotonic() - began, ""
+        if arguments.estate is not None:
+            origin = f"From the capture {arguments.estate}, and for {format_time(now, UTC)}, when it was taken:"
+        stdout.write(plan_text(plan, took_s=took, origin=origin, style=style_for(stdout, env)))
     return 2 if arguments.exit_code and not plan.is_whole else 0
+
+
+def _unknown(wanted: str, plan: Plan) -> str:
+    """That there is no such schedule; with those of the job whose name it is, else with what it may have meant."""
+    jobs = {job.id for job in plan.estate.jobs if wanted in (job.id, job.name)}
+    of_job = [one.name for one in plan.estate.schedules if one.job_id in jobs]
+    told = "XO has no schedule of that id or name"
+    if of_job:
+        return f"{told}; that is a job, with {', '.join(map(repr, of_job))}"
+    near = difflib.get_close_matches(wanted, [one.name for one in plan.estate.schedules], n=1)
+    return told + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 def _known(plan: Plan) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from argparse import Namespace
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import TextIO
 
@@ -13,6 +14,7 @@ import msgspec
 from guard.cli import clock, source
 from guard.cli.state import look_at_ledger
 from guard.daemon.compose import zone_of
+from guard.errors import UsageError
 from guard.lifecycle.due_run import DueRun, fold
 from guard.lifecycle.ledger import Ledger
 from guard.lifecycle.report import make_report
@@ -37,10 +39,12 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
 
 def _since(text: str, now: datetime) -> datetime:
     """A time, or how long ago."""
-    try:
+    with suppress(ValueError, OverflowError):
         return now - parse_duration(text)
-    except ValueError:
+    try:
         return source.parse_time(text, option="--since")
+    except UsageError as error:
+        raise UsageError(f'{error}, or a duration such as "7 d", "12 h", "90 min"') from None
 
 
 async def _read(ledger: Ledger, since: datetime, until: datetime) -> list[DueRun]:

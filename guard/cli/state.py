@@ -26,6 +26,10 @@ def state_folder(given: str | None, env: Mapping[str, str]) -> Path:
 def look_at_ledger(given: str | None, env: Mapping[str, str], policy: Policy) -> SqliteLedger:
     """The daemon's ledger, read beside it. Raises LedgerError."""
     path = state_folder(given, env) / LEDGER
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise LedgerError(f"{path}: cannot be read ({error.strerror}): only root and guard's own user may") from error
+    if not there:
         raise LedgerError(f"{path}: there is no ledger yet; guard daemon makes it")
     return read_ledger(path, xo=policy.xo.url, clock=clock.now)

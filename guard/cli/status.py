@@ -17,8 +17,8 @@ from guard.errors import GuardError
 from guard.gate.watch import LOOP
 from guard.ledger.sqlite import SqliteLedger
 from guard.lifecycle.due_run import DueRun, fold
-from guard.lifecycle.loop import Loop
-from guard.views.status import STANDS, UNKNOWN, nagios, standing, status_document, status_text
+from guard.lifecycle.loop import STANDS, Loop
+from guard.views.status import UNKNOWN, Lately, lately, nagios, standing, status_document, status_text
 from guard.views.text import clean
 
 
@@ -28,28 +28,28 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     try:
         policy = source.read_policy(arguments.config)
         with look_at_ledger(arguments.state, env, policy) as ledger:
-            loop, alarmed = asyncio.run(_read(ledger, now))
+            loop, alarmed, day = asyncio.run(_read(ledger, now))
     except GuardError as error:
         if not arguments.nagios:
             raise
         stdout.write(f"GUARD UNKNOWN - {clean(str(error)).replace('|', '/')}\n")
         return UNKNOWN
     if arguments.nagios:
-        code, line = nagios(loop, alarmed, now)
+        code, line = nagios(loop, alarmed, now, day)
         stdout.write(line + "\n")
         return code
     if arguments.json:
-        stdout.write(msgspec.json.encode(status_document(loop, alarmed, now)).decode() + "\n")
+        stdout.write(msgspec.json.encode(status_document(loop, alarmed, now, day)).decode() + "\n")
     else:
-        stdout.write(status_text(loop, alarmed, now, zone_of(policy)))
+        stdout.write(status_text(loop, alarmed, now, zone_of(policy), day))
     return 0
 
 
-async def _read(ledger: SqliteLedger, now: datetime) -> tuple[Loop | None, tuple[DueRun, ...]]:
-    """The last look, and the due runs whose alarm stands."""
+async def _read(ledger: SqliteLedger, now: datetime) -> tuple[Loop | None, tuple[DueRun, ...], Lately]:
+    """The last look, the due runs whose alarm stands, and what came of the last day's."""
     told = await ledger.recall(LOOP)
     loop = msgspec.json.decode(told, type=Loop) if told else None
     recent = await ledger.between(now - STANDS, now + STANDS)
     known = {key: await ledger.load(key) for key in await ledger.open_runs()} | dict(recent)
-    runs = (fold(key, events) for key, events in known.items())
-    return loop, standing([run for run in runs if run is not None])
+    runs = [run for key, events in known.items() if (run := fold(key, events)) is not None]
+    return loop, standing(runs), lately(runs)

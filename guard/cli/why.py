@@ -20,6 +20,7 @@ from guard.lifecycle.ledger import Ledger
 from guard.views.story import story_document, story_text
 
 _NEAR = timedelta(minutes=1)
+_AHEAD = timedelta(minutes=3)  # a due time is entered a minute and a half before it comes
 
 
 def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
@@ -31,7 +32,8 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     if not stories:
         when = f" due at {arguments.due}" if due is not None else ""
         raise UsageError(
-            f"{arguments.schedule!r}: the ledger has no due time of a schedule or job of that id or name{when}"
+            f"{arguments.schedule!r}: the ledger has no due time of a schedule or job of that id or name{when}. guard daemon "
+            "enters one about a minute before it is due"
         )
     for run, events in stories:
         if arguments.json:
@@ -44,11 +46,17 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
 async def _find(
     ledger: Ledger, wanted: str, due: datetime | None, now: datetime
 ) -> list[tuple[DueRun, tuple[AnyEvent, ...]]]:
-    """The stories of that schedule: of one due time, or the latest that began."""
-    first, last = (now - KEPT, now + _NEAR) if due is None else (due - _NEAR, due + _NEAR)
+    """The stories of that schedule: of one due time, or of the latest that has come; else of the one to come.
+
+    Of a due time those of that very moment, where there are none those within a minute of it.
+    """
+    first, last = (now - KEPT, now + _AHEAD) if due is None else (due - _NEAR, due + _NEAR)
     found = []
     for key, events in (await ledger.between(first, last)).items():
         run = fold(key, events)
         if run is not None and wanted in (key.schedule, run.seen.schedule_name, run.seen.job, run.seen.job_name):
             found.append((run, events))
-    return found if due is not None else found[-1:]
+    if due is None:
+        come = [one for one in found if one[0].key.due <= now]
+        return (come or found)[-1:]
+    return [one for one in found if one[0].key.due == due] or found

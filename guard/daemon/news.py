@@ -8,9 +8,11 @@ from datetime import datetime, timedelta, tzinfo
 from guard.decision.verdict import Action
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import Alarmed, AnyEvent, AttemptEnded, Decided, End, Ended, Started
+from guard.lifecycle.loop import SwitchedOff
 from guard.notify.message import Event, Message, Tier
 from guard.outcomes.alarms import CLOCKS_DIFFERENT, LEDGER_DISK_FULL, SCHEDULE_DISABLED, XO_UNREADABLE
 from guard.units import format_duration, format_time
+from guard.views.status import off_text
 from guard.views.story import WOULD, outcome_sentence
 
 CLOCKS_DIFFER, CLOCKS_AGREE = timedelta(seconds=30), timedelta(seconds=15)
@@ -79,7 +81,7 @@ class News:
 
     async def switched_off(self, name: str, *, schedule: str, at: datetime) -> None:
         """Paged: until somebody switches it on again, nothing of it is backed up."""
-        text = f"Schedule {name} was on and is off now; guard did not do it. Was it meant so, or left by a pool update?"
+        text = off_text(SwitchedOff(schedule=schedule, name=name, at=at))
         await self._tell(
             Message(
                 tier=Tier.PAGE,

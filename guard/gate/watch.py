@@ -24,7 +24,7 @@ from guard.gate.ports import Teller, XoReads
 from guard.lifecycle.due_run import DueRun, apply, fold
 from guard.lifecycle.events import AnyEvent, AttemptEnded, Decided, RunKey, Seen
 from guard.lifecycle.ledger import Ledger
-from guard.lifecycle.loop import Loop
+from guard.lifecycle.loop import STANDS, Loop, SwitchedOff
 from guard.lifecycle.next_step import (
     ENOUGH_SAMPLES,
     SETTLED,
@@ -104,19 +104,19 @@ class Watch:
             self._is_new = False
         open_runs = await self._open_runs()
         look, error = await self._look(open_runs, before)
-        agenda = None
+        agenda, off = None, () if before is None else before.switched_off
         if look is not None:
             schedules = await self._looked_like()
             agenda = await self._enter_due_times(look.setup, schedules)
             await self._enter_runs_by_hand(look, agenda, before)
-            await self._tell_switched_off(look.setup.schedules, schedules)
+            off = await self._tell_switched_off(look.setup.schedules, schedules, before)
             open_runs = await self._open_runs()
         steps = [(run, await self._advance(run, open_runs, look)) for run in open_runs]
         to_predict = [run for run, step in steps if isinstance(step, Evaluate) and look is not None]
         if to_predict:
             await self._predict(to_predict)
         wakes = [step.until for _, step in steps if isinstance(step, Wait)]
-        loop = await self._summary(look, agenda, error, before, wakes)
+        loop = msgspec.structs.replace(await self._summary(look, agenda, error, before, wakes), switched_off=off)
         await self._ledger.remember(LOOP, msgspec.json.encode(loop))
         if look is not None and look.logs is not None:  # only now: a tick that died reads them again
             self._running, self._logs_at = look.running, look.logs_at
@@ -224,13 +224,24 @@ class Watch:
         told = await self._ledger.recall(LOOKED_LIKE)
         return {one.id: one for one in msgspec.json.decode(told, type=_LookedLike).schedules} if told else {}
 
-    async def _tell_switched_off(self, schedules: Sequence[Schedule], before: Mapping[str, Schedule]) -> None:
-        """A schedule that was on at the last look and is off now: guard switches none off itself."""
+    async def _tell_switched_off(
+        self, schedules: Sequence[Schedule], before: Mapping[str, Schedule], loop: Loop | None
+    ) -> tuple[SwitchedOff, ...]:
+        """A schedule that was on at the last look and is off now: guard switches none off itself.
+
+        Returns those of the last day that are still off.
+        """
+        now = self._clock()
+        off = {one.id for one in schedules if not one.enabled}
+        known = [one for one in (loop.switched_off if loop is not None else ()) if now - one.at < STANDS]
+        kept = {one.schedule: one for one in known if one.schedule in off}
         for schedule in schedules:
             if schedule.id in before and before[schedule.id].enabled and not schedule.enabled:
-                await self._teller.switched_off(schedule.name, schedule=schedule.id, at=self._clock())
+                kept[schedule.id] = SwitchedOff(schedule=schedule.id, name=schedule.name, at=now)
+                await self._teller.switched_off(schedule.name, schedule=schedule.id, at=now)
         if schedules != tuple(before.values()):
             await self._ledger.remember(LOOKED_LIKE, msgspec.json.encode(_LookedLike(schedules=tuple(schedules))))
+        return tuple(kept.values())
 
     # --- one due run
 

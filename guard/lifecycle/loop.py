@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
+
+STANDS = timedelta(hours=24)  # how long an alarm is shown that nothing else ends
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,10 +21,19 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     sent_bytes: int
 
 
+class SwitchedOff(msgspec.Struct, frozen=True, kw_only=True):
+    """A schedule that was on at one look and off at the next, ``at``."""
+
+    schedule: str
+    name: str
+    at: datetime
+
+
 class Loop(msgspec.Struct, frozen=True, kw_only=True):
     """One look. ``xo_error``: why XO could not be read, '' when it could; ``unread_since``: since when.
 
-    ``next_due``: when XO fires next. ``wake``: before then nothing is expected to happen.
+    ``next_due``: when XO fires next. ``wake``: before then nothing is expected to happen. ``switched_off``: of the last day
+    and not on again.
     """
 
     at: datetime
@@ -30,4 +41,5 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True):
     unread_since: datetime | None = None
     next_due: datetime | None = None
     running: tuple[Progress, ...] = ()
+    switched_off: tuple[SwitchedOff, ...] = ()
     wake: datetime | None = None

@@ -7,11 +7,12 @@ no recovery code anywhere else. In observe mode guard only looks: it predicts, s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from guard.finding import Scope, ScopeKind
 from guard.lifecycle.due_run import Attempt, DueRun
 from guard.lifecycle.events import Alarmed, AnyEvent, AttemptEnded, End, Ended, Started
+from guard.mechanics.zones import resolve
 from guard.outcomes.alarms import JOB_STUCK, SCHEDULE_DISABLED, XO_DID_NOT_FIRE
 from guard.outcomes.outcome import Outcome, Times
 from guard.units import format_duration, format_time
@@ -148,20 +149,25 @@ def _stuck(run: DueRun, attempt: Attempt, log: LogSeen, seen: Observed) -> list[
     usually = "" if seen.usual_s is None else f", usually at most {format_duration(seen.usual_s)}"
     quiet = format_duration((seen.now - quiet_since).total_seconds())
     text = (
-        f"The run of {run.seen.job_name} that began {format_time(attempt.started.began, UTC)} goes on for "
+        f"The run of {run.seen.job_name} that began {format_time(attempt.started.began, _zone(run))} goes on for "
         f"{format_duration(took.total_seconds())}{usually}, and nothing moved for {quiet}. No time limit of XO's ends it."
     )
     return [Alarmed(at=seen.now, code=JOB_STUCK.id, text=text)]
 
 
+def _zone(run: DueRun) -> tzinfo:
+    """The schedule's own zone: what an administrator set in XO, and what the plan tells."""
+    return resolve(run.seen.zone) or UTC
+
+
 def _missed(run: DueRun, seen: Observed) -> tuple[AnyEvent, ...]:
-    when = format_time(run.seen.expected_at, UTC)
+    when = format_time(run.seen.expected_at, _zone(run))
     if seen.fires is False:
         reason = f"Schedule {run.seen.schedule_name} was disabled, changed or deleted before it was due at {when}."
         return (Ended(at=seen.now, end=End.MISSED, code=SCHEDULE_DISABLED.id, reason=reason),)
     reason = (
         f"XO started no run of {run.seen.schedule_name} ({run.seen.job_name}), due at {when}: it was down, its scheduler is "
-        "not armed, or the sequence before it stopped."
+        f"not armed{', or the sequence before it stopped' if run.key.via else ''}."
     )
     return (
         Alarmed(at=seen.now, code=XO_DID_NOT_FIRE.id, text=reason),

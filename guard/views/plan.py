@@ -15,6 +15,7 @@ from guard.views.text import wrap
 Style = Callable[[str, str], str]
 """(text, what it is: start, start_some, defer, refuse, skip, warn, unknown, block) -> text, coloured or not."""
 
+ONLY_WATCHES = "This is what guard would do. In this version it only watches: XO starts every run as it is."
 _WORDS = {
     Action.START: "START",
     Action.START_SOME: "START SOME",
@@ -30,9 +31,9 @@ def plain(text: str, kind: str) -> str:
     return text
 
 
-def plan_text(plan: Plan, *, took_s: float, style: Style = plain) -> str:
-    """The whole plan as text, with a newline at its end."""
-    lines = [*_head(plan), ""]
+def plan_text(plan: Plan, *, took_s: float, origin: str = "", style: Style = plain) -> str:
+    """The whole plan as text, with a newline at its end. ``origin``: where it is from, if not from XO just now."""
+    lines = [*(wrap(origin, "  ", first="") if origin else []), *_head(plan), ""]
     troubled = [one for one in plan.runs if _deserves_a_block(one)]
     quiet = [one for one in plan.runs if not _deserves_a_block(one)]
     for planned in troubled:
@@ -45,6 +46,8 @@ def plan_text(plan: Plan, *, took_s: float, style: Style = plain) -> str:
     for note in plan.notes:
         word = "Unknown" if note.unknown else "Note"
         lines += wrap(f"{word}: {note.text}", "      ", first="")
+    if any(one.verdict.action is not Action.START for one in plan.runs):
+        lines += wrap(ONLY_WATCHES, "  ", first="")
     lines.append(_age(plan, took_s))
     return "\n".join(lines) + "\n"
 

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from guard.lifecycle.due_run import DueRun
-from guard.lifecycle.loop import Loop
+from guard.lifecycle.events import Alarmed, End
+from guard.lifecycle.loop import Loop, SwitchedOff
+from guard.outcomes.alarms import SCHEDULE_DISABLED
 from guard.units import format_bytes, format_duration, format_time, plural
 from guard.views.text import clean, wrap
 
 STALE = timedelta(minutes=5)  # the loop looks every half minute; a reading of a large XO may take two
-STANDS = timedelta(hours=24)  # how long the alarm of a missed due time is shown, unless a run came since
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Lately:
+    """The last day: how many due times are over, and how many of them did not go well (failed, skipped or missed)."""
+
+    over: int = 0
+    bad: int = 0
+
+
+NOTHING_LATELY = Lately()
 
 
 def standing(runs: Iterable[DueRun]) -> tuple[DueRun, ...]:
@@ -31,11 +44,64 @@ def standing(runs: Iterable[DueRun]) -> tuple[DueRun, ...]:
     )
 
 
-def status_text(loop: Loop | None, alarmed: tuple[DueRun, ...], now: datetime, zone: tzinfo) -> str:
-    """Running with progress, next due, alarms, age of the last look."""
+def lately(runs: Iterable[DueRun]) -> Lately:
+    """What came of the due runs that are over."""
+    ends = [
+        run.ended.end is End.MISSED or any(one.ended and one.ended.outcome.status != "success" for one in run.attempts)
+        for run in runs
+        if run.ended is not None
+    ]
+    return Lately(over=len(ends), bad=sum(ends))
+
+
+@dataclass(frozen=True)
+class _Alarm:
+    """The newest alarm of one schedule and code. ``earlier``: how many more stand."""
+
+    schedule: str
+    due: datetime | None
+    code: str
+    text: str
+    at: datetime
+    earlier: int = 0
+
+
+def _alarms(loop: Loop, alarmed: Sequence[DueRun]) -> list[_Alarm]:
+    """Newest first: what an administrator sees first is what is wrong now."""
+    found: dict[tuple[str, str], list[tuple[DueRun, Alarmed]]] = {}
+    for run in alarmed:
+        for alarm in run.alarms:
+            found.setdefault((run.key.schedule, alarm.code), []).append((run, alarm))
+    alarms = [
+        _Alarm(schedule, run.key.due, code, alarm.text, alarm.at, len(same) - 1)
+        for (schedule, code), same in found.items()
+        for run, alarm in same[-1:]
+    ]
+    alarms += [_Alarm(one.schedule, None, SCHEDULE_DISABLED.id, off_text(one), one.at) for one in loop.switched_off]
+    return sorted(alarms, key=lambda one: one.at, reverse=True)
+
+
+def off_text(off: SwitchedOff) -> str:
+    """What is told of a schedule that was switched off."""
+    return f"Schedule {off.name} was on and is off now; guard did not do it. Was it meant so, or left by a pool update?"
+
+
+def status_text(
+    loop: Loop | None,
+    alarmed: tuple[DueRun, ...],
+    now: datetime,
+    zone: tzinfo,
+    day: Lately = NOTHING_LATELY,
+) -> str:
+    """Running with progress, next due, alarms, the last day, age of the last look."""
     if loop is None:
         return "The daemon has not looked at XO yet.\n"
+    age = format_duration(max(0.0, (now - loop.at).total_seconds()))
     lines: list[str] = []
+    if now - loop.at > STALE:
+        lines += wrap(
+            f"guard daemon does not look: its last look is {age} old. What follows was so then.", "  ", first=""
+        )
     if loop.xo_error:
         since = f" since {format_time(loop.unread_since, zone)}" if loop.unread_since is not None else ""
         lines += wrap(f"XO cannot be read{since}: {loop.xo_error}", "  ", first="")
@@ -46,26 +112,33 @@ def status_text(loop: Loop | None, alarmed: tuple[DueRun, ...], now: datetime, z
         lines += wrap(text, "  ", first="")
     if not loop.running:
         lines.append("What runs is unknown." if loop.xo_error else "Nothing runs.")
-    if loop.next_due is not None:
+    if loop.next_due is not None and loop.next_due >= loop.at:
         lines.append(f"Next due: {format_time(loop.next_due, zone)}.")
     else:
         lines.append("What is due is unknown." if loop.xo_error else "Nothing is due within two days.")
-    for run in alarmed:
-        for alarm in run.alarms:
-            lines += wrap(f"Alarm {alarm.code}: {alarm.text}", "  ", first="")
-    lines.append(f"Last look {format_duration(max(0.0, (now - loop.at).total_seconds()))} ago.")
+    for alarm in _alarms(loop, alarmed):
+        more = f" ({alarm.earlier} earlier ones of this schedule stand too)" if alarm.earlier else ""
+        lines += wrap(f"Alarm {alarm.code}: {alarm.text}{more}", "  ", first="")
+    if day.bad:
+        lines.append(f"Last 24 h: {day.bad} of {plural(day.over, 'run')} did not go well; guard report tells which.")
+    lines.append(f"Last look {age} ago.")
     return "\n".join(lines) + "\n"
 
 
-def status_document(loop: Loop | None, alarmed: tuple[DueRun, ...], now: datetime) -> dict[str, Any]:
-    """The document ``guard.status/1``."""
+def status_document(
+    loop: Loop | None, alarmed: tuple[DueRun, ...], now: datetime, day: Lately = NOTHING_LATELY
+) -> dict[str, Any]:
+    """The document ``guard.status/1``. ``running`` is null while XO cannot be read."""
+    blind = loop is None or bool(loop.xo_error)
     return {
         "schema": "guard.status/1",
         "looked_at": loop.at.isoformat() if loop is not None else None,
         "age_s": round((now - loop.at).total_seconds(), 3) if loop is not None else None,
         "xo_error": loop.xo_error or None if loop is not None else None,
         "next_due": loop.next_due.isoformat() if loop is not None and loop.next_due is not None else None,
-        "running": [
+        "running": None
+        if blind
+        else [
             {
                 "schedule": one.schedule,
                 "job": one.job_name,
@@ -78,26 +151,42 @@ def status_document(loop: Loop | None, alarmed: tuple[DueRun, ...], now: datetim
             for one in (loop.running if loop is not None else ())
         ],
         "alarms": [
-            {"schedule": run.key.schedule, "due": run.key.due.isoformat(), "code": alarm.code, "text": alarm.text}
-            for run in alarmed
-            for alarm in run.alarms
+            {
+                "schedule": one.schedule,
+                "due": one.due.isoformat() if one.due is not None else None,
+                "code": one.code,
+                "text": one.text,
+                "earlier": one.earlier,
+            }
+            for one in (_alarms(loop, alarmed) if loop is not None else ())
         ],
+        "last_day": {"over": day.over, "bad": day.bad},
     }
 
 
-def nagios(loop: Loop | None, alarmed: tuple[DueRun, ...], now: datetime) -> tuple[int, str]:
+def nagios(
+    loop: Loop | None, alarmed: tuple[DueRun, ...], now: datetime, day: Lately = NOTHING_LATELY
+) -> tuple[int, str]:
     """(exit code, one line with perfdata): 0 OK, 1 warning, 2 critical, 3 unknown (Monitoring Plugins guidelines)."""
     if loop is None:
         return UNKNOWN, "GUARD UNKNOWN - the daemon has not looked at XO yet"
     age = (now - loop.at).total_seconds()
-    alarms = [alarm for run in alarmed for alarm in run.alarms]
-    perfdata = f"|age={age:.0f}s;{STALE.total_seconds():.0f} running={len(loop.running)} alarms={len(alarms)}"
+    alarms = _alarms(loop, alarmed)
+    running = "U" if loop.xo_error else str(len(loop.running))
+    perfdata = f"|age={age:.0f}s;{STALE.total_seconds():.0f} running={running} alarms={len(alarms)} bad={day.bad}"
+    told = f"{plural(len(alarms), 'alarm')}: {alarms[0].text}" if alarms else ""
     if age > STALE.total_seconds():
-        return UNKNOWN, f"GUARD UNKNOWN - the last look is {format_duration(age)} old{perfdata}"
-    if alarms:
-        return CRITICAL, clean(f"GUARD CRITICAL - {plural(len(alarms), 'alarm')}: {alarms[0].text}").replace(
-            "|", "/"
-        ) + perfdata
+        text = f"GUARD UNKNOWN - the last look is {format_duration(age)} old" + (f"; then {told}" if told else "")
+        return UNKNOWN, _line(text) + perfdata
+    if told:
+        return CRITICAL, _line(f"GUARD CRITICAL - {told}") + perfdata
     if loop.xo_error:
-        return WARNING, clean(f"GUARD WARNING - XO cannot be read: {loop.xo_error}").replace("|", "/") + perfdata
+        return WARNING, _line(f"GUARD WARNING - XO cannot be read: {loop.xo_error}") + perfdata
+    if day.bad:
+        bad = f"{day.bad} of {plural(day.over, 'run')} of the last 24 h did not go well"
+        return WARNING, f"GUARD WARNING - {bad}{perfdata}"
     return OK, f"GUARD OK - {plural(len(loop.running), 'run')} going on{perfdata}"
+
+
+def _line(text: str) -> str:
+    return clean(text).replace("|", "/")

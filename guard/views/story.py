@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from guard.decision.verdict import Action
-from guard.finding import Level
+from guard.finding import Fact, Level
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import BY_HAND, Alarmed, AnyEvent, AttemptEnded, Decided, Seen, Started
 from guard.outcomes.outcome import Outcome
@@ -66,10 +66,25 @@ def _decided(event: Decided, at: str, zone: tzinfo) -> list[str]:
         if finding.level is Level.OK:
             continue
         lines += wrap(f"- {finding.level.value} {finding.code}: {finding.summary}", "        ", first="      ")
-        figures = [f"{fact.name} {fact.value} {fact.unit}".rstrip() + f" ({fact.source})" for fact in finding.facts]
+        figures = [f"{fact.name} {_figure(fact)} ({fact.source})" for fact in finding.facts]
         lines += wrap("; ".join(figures), "          ") if figures else []
         lines += wrap(f"> {finding.remedy}", "          ", first="        ")
     return lines
+
+
+def _figure(fact: Fact) -> str:
+    """A figure with its unit, as a person reads it; the document has it as it is."""
+    match fact.value, fact.unit:
+        case None, _:
+            return "unknown"
+        case bool(value), _:
+            return "yes" if value else "no"
+        case int(value), "bytes":
+            return format_bytes(value)
+        case int(value) | float(value), "s":
+            return format_duration(float(value))
+        case value, unit:
+            return f"{value} {unit}".rstrip()
 
 
 def outcome_sentence(outcome: Outcome) -> str:

@@ -130,11 +130,11 @@ def test_on_its_own_night_a_storm_that_is_not_reached_stands_in_nobodys_way():
 @pytest.mark.parametrize(
     ("cron", "day", "times"),
     [
-        ("0 2 * * *", SPRING, "00:00 UTC and 01:00 UTC"),
-        ("30 2 * * *", SPRING, "00:30 UTC and 01:30 UTC"),
-        ("0 2 * * *", AUTUMN, "00:00 UTC and 01:00 UTC"),
-        ("30 2 * * *", AUTUMN, "00:30 UTC and 01:30 UTC"),
-        (STORM, AUTUMN, "00:00 UTC and 01:00 UTC"),
+        ("0 2 * * *", SPRING, "01:00 CET and 03:00 CEST"),
+        ("30 2 * * *", SPRING, "01:30 CET and 03:30 CEST"),
+        ("0 2 * * *", AUTUMN, "02:00 CEST and 02:00 CET"),
+        ("30 2 * * *", AUTUMN, "02:30 CEST and 02:30 CET"),
+        (STORM, AUTUMN, "02:00 CEST and 02:00 CET"),
     ],
 )
 def test_a_due_time_in_the_changed_hour_is_started_twice(cron, day, times):

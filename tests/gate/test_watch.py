@@ -116,8 +116,8 @@ def test_every_look_is_over_for_the_teller_also_one_that_breaks(night):
 
 
 def test_the_next_due_time_of_all_schedules_is_found_near_and_far(night):
-    night.xo.schedules = [make_schedule("daily"), make_schedule("hourly", cron="30 * * * *")]
-    assert night.tick().next_due == EVENING.replace(minute=30) 
+    night.xo.schedules = [make_schedule("noon", cron="0 12 * * *"), make_schedule("hourly", cron="30 * * * *")]
+    assert night.tick().next_due == after(minutes=30)
     night.xo.schedules = [make_schedule("daily"), make_schedule("noon", cron="0 12 * * *")]
     assert night.tick().next_due == DUE
     night.xo.schedules = [make_schedule("yearly", cron="0 0 1 1 *")]
@@ -540,6 +540,22 @@ def test_a_schedule_that_is_switched_off_is_told_once(night):
     night.go(after(hours=3), every=timedelta(minutes=5))
     assert night.told.switched == [("nightly", "schedule", EVENING)]
     assert night.tales() == {}
+
+
+def test_a_schedule_that_was_switched_off_is_in_the_loop_for_a_day_or_until_it_is_on_again(night):
+    def off(loop):
+        return [(one.schedule, one.name) for one in loop.switched_off]
+
+    night.tick()
+    night.xo.schedules = [make_schedule(enabled=False)]
+    assert off(night.tick()) == off(night.tick(after(60))) == [("schedule", "schedule")]
+    night.xo.is_down(after(90), after(180))
+    assert off(night.tick(after(120))) == [("schedule", "schedule")]
+    night.xo.schedules = [make_schedule()]
+    assert off(night.tick(after(200))) == []
+    night.xo.schedules = [make_schedule(enabled=False)]
+    assert off(night.tick(after(300))) == off(night.tick(after(300) + DAY - LOOK)) == [("schedule", "schedule")]
+    assert off(night.tick(after(300) + DAY)) == []
 
 
 def test_a_schedule_switched_off_while_guard_was_away_is_told(night):

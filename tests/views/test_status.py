@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from guard.lifecycle.events import End, RunKey
-from guard.lifecycle.loop import Loop, Progress
-from guard.views.status import nagios, standing, status_document, status_text
+from guard.lifecycle.events import Alarmed, End, RunKey
+from guard.lifecycle.loop import Loop, Progress, SwitchedOff
+from guard.views.status import Lately, lately, nagios, standing, status_document, status_text
 from guard.views.text import cells
 from tests.builders import DUE, GIB
 from tests.lifecycle.stories import after, alarmed, attempt_ended, ended, seen, started, story
@@ -41,8 +41,9 @@ def test_before_the_first_look_there_is_nothing_to_tell():
         "age_s": None,
         "xo_error": None,
         "next_due": None,
-        "running": [],
+        "running": None,
         "alarms": [],
+        "last_day": {"over": 0, "bad": 0},
     }
     assert nagios(None, (), NOW) == (3, "GUARD UNKNOWN - the daemon has not looked at XO yet")
 
@@ -106,12 +107,12 @@ def test_names_from_outside_reach_no_terminal_and_no_line_is_longer_than_80_colu
 
 
 def test_the_document_has_every_figure():
-    told = document(msgspec.structs.replace(BUSY, xo_error="No XO answers"), STUCK)
+    told = document(BUSY, STUCK)
     assert told == {
         "schema": "guard.status/1",
         "looked_at": "2026-11-25T00:59:50+00:00",
         "age_s": 10.0,
-        "xo_error": "No XO answers",
+        "xo_error": None,
         "next_due": "2026-11-26T00:00:00+00:00",
         "running": [
             {
@@ -130,36 +131,46 @@ def test_the_document_has_every_figure():
                 "due": "2026-11-25T00:00:00+00:00",
                 "code": "JOB_STUCK",
                 "text": "Nothing moved for 30 min.",
+                "earlier": 0,
             }
         ],
+        "last_day": {"over": 0, "bad": 0},
     }
-    assert document(Loop(at=NOW)) == document(None) | {"looked_at": NOW.isoformat(), "age_s": 0.0}
+    assert document(Loop(at=NOW)) == document(None) | {"looked_at": NOW.isoformat(), "age_s": 0.0, "running": []}
+    blind = document(msgspec.structs.replace(BUSY, xo_error="No XO answers"))
+    assert (blind["xo_error"], blind["running"]) == ("No XO answers", None)
 
 
 @pytest.mark.parametrize(
     ("loop", "alarms", "code", "line"),
     [
-        (IDLE, (), 0, "GUARD OK - 0 runs going on|age=10s;300 running=0 alarms=0"),
-        (BUSY, (), 0, "GUARD OK - 1 run going on|age=10s;300 running=1 alarms=0"),
-        (BLIND, (), 1, "GUARD WARNING - XO cannot be read: No XO answers|age=10s;300 running=0 alarms=0"),
+        (IDLE, (), 0, "GUARD OK - 0 runs going on|age=10s;300 running=0 alarms=0 bad=0"),
+        (BUSY, (), 0, "GUARD OK - 1 run going on|age=10s;300 running=1 alarms=0 bad=0"),
+        (BLIND, (), 1, "GUARD WARNING - XO cannot be read: No XO answers|age=10s;300 running=U alarms=0 bad=0"),
         (
             BLIND,
             (STUCK,),
             2,
-            "GUARD CRITICAL - 1 alarm: Nothing moved for 30 min.|age=10s;300 running=0 alarms=1",
+            "GUARD CRITICAL - 1 alarm: Nothing moved for 30 min.|age=10s;300 running=U alarms=1 bad=0",
         ),
         (
             BUSY,
             (STUCK, story(seen(), alarmed("XO_DID_NOT_FIRE"))),
             2,
-            "GUARD CRITICAL - 2 alarms: Nothing moved for 30 min.|age=10s;300 running=1 alarms=2",
+            "GUARD CRITICAL - 2 alarms: Nothing moved for 30 min.|age=10s;300 running=1 alarms=2 bad=0",
         ),
-        (Loop(at=NOW - timedelta(seconds=300)), (), 0, "GUARD OK - 0 runs going on|age=300s;300 running=0 alarms=0"),
+        (
+            Loop(at=NOW - timedelta(seconds=300)),
+            (),
+            0,
+            "GUARD OK - 0 runs going on|age=300s;300 running=0 alarms=0 bad=0",
+        ),
         (
             Loop(at=NOW - timedelta(seconds=301)),
             (STUCK,),
             3,
-            "GUARD UNKNOWN - the last look is 5 min old|age=301s;300 running=0 alarms=1",
+            "GUARD UNKNOWN - the last look is 5 min old; then 1 alarm: Nothing moved for 30 min."
+            "|age=301s;300 running=0 alarms=1 bad=0",
         ),
     ],
     ids=["idle", "running", "XO away", "an alarm goes first", "two alarms", "just fresh enough", "stale"],
@@ -177,7 +188,62 @@ def test_nothing_from_outside_breaks_the_line_or_its_perfdata(loop, alarms):
     _, line = nagios(loop, alarms, NOW)
     assert line.isprintable()
     assert line.count("|") == 1
-    assert re.fullmatch(r"age=\d+s;300 running=\d+ alarms=\d+", line.partition("|")[2])
+    assert re.fullmatch(r"age=\d+s;300 running=(\d+|U) alarms=\d+ bad=0", line.partition("|")[2])
+
+
+def test_a_daemon_that_looks_no_more_is_told_first():
+    lines = text(Loop(at=NOW - timedelta(seconds=301))).splitlines()
+    assert lines[0] == "guard daemon does not look: its last look is 5 min old. What follows was so"
+    assert text(Loop(at=NOW - timedelta(seconds=300))).startswith("Nothing runs.")
+
+
+def test_a_due_time_that_was_over_before_the_last_look_is_not_called_next():
+    assert "What is due is unknown." in text(msgspec.structs.replace(BLIND, next_due=BLIND.at - timedelta(seconds=1)))
+
+
+def test_a_schedule_that_was_switched_off_is_an_alarm():
+    off = msgspec.structs.replace(IDLE, switched_off=(SwitchedOff(schedule="s", name="weekly", at=after(60)),))
+    assert (
+        text(off).splitlines()[2] == "Alarm SCHEDULE_DISABLED: Schedule weekly was on and is off now; guard did not do"
+    )
+    assert [(one["code"], one["schedule"], one["due"]) for one in document(off)["alarms"]] == [
+        ("SCHEDULE_DISABLED", "s", None)
+    ]
+    code, line = nagios(off, (), NOW)
+    assert (code, line.partition(";")[0]) == (2, "GUARD CRITICAL - 1 alarm: Schedule weekly was on and is off now")
+
+
+def test_alarms_of_one_kind_are_one_line_and_the_newest_comes_first():
+    def missed(minute, name):
+        due = DUE + timedelta(minutes=minute)
+        alarm = Alarmed(at=due, code="XO_DID_NOT_FIRE", text=f"{name} {minute}.")
+        return story(seen(due=due), alarm, key=RunKey(name, due))
+
+    alarms = (missed(1, "a"), missed(2, "b"), missed(3, "a"), missed(4, "a"))
+    assert text(IDLE, *alarms).splitlines()[2:4] == [
+        "Alarm XO_DID_NOT_FIRE: a 4. (2 earlier ones of this schedule stand too)",
+        "Alarm XO_DID_NOT_FIRE: b 2.",
+    ]
+    assert nagios(IDLE, alarms, NOW)[1].startswith("GUARD CRITICAL - 2 alarms: a 4.|")
+
+
+def test_a_day_with_failures_is_told_and_a_warning():
+    day = lately(
+        [
+            ran(0, "a", attempt_ended("0", status="failure"), ended()),
+            ran(0, "b"),
+            silent(0),
+            ran(0, "c", attempt_ended("0"), ended()),
+        ]
+    )
+    assert day == Lately(over=3, bad=2)
+    lines = status_text(IDLE, (), NOW, UTC, day).splitlines()
+    assert lines[-2] == "Last 24 h: 2 of 3 runs did not go well; guard report tells which."
+    assert nagios(IDLE, (), NOW, day) == (
+        1,
+        "GUARD WARNING - 2 of 3 runs of the last 24 h did not go well|age=10s;300 running=0 alarms=0 bad=2",
+    )
+    assert status_document(IDLE, (), NOW, day)["last_day"] == {"over": 3, "bad": 2}
 
 
 # --- which alarms stand

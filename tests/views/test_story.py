@@ -14,7 +14,7 @@ from guard.lifecycle.events import End, RunKey
 from guard.outcomes.outcome import Times
 from guard.views.story import outcome_sentence, story_document, story_text
 from guard.views.text import cells
-from tests.builders import DUE
+from tests.builders import DUE, GIB
 from tests.lifecycle.stories import (
     KEY,
     after,
@@ -200,3 +200,23 @@ def test_every_event_of_the_document_has_its_details():
 def test_a_missed_end_has_its_code_and_reason_in_the_document():
     end = document(seen(), ended(End.MISSED, code="XO_DID_NOT_FIRE", reason="Nobody."))["events"][-1]
     assert (end["end"], end["code"], end["reason"]) == ("missed", "XO_DID_NOT_FIRE", "Nobody.")
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "told"),
+    [
+        (GIB, "bytes", "1.0 GiB"),
+        (0, "bytes", "0 B"),
+        (None, "s", "unknown"),
+        (90, "s", "90 s"),
+        (5400.5, "s", "90 min"),
+        (True, "", "yes"),
+        (False, "", "no"),
+        (2, "VDIs", "2 VDIs"),
+        (0.5, "%", "0.5 %"),
+        ("nfs", "", "nfs"),
+    ],
+)
+def test_a_figure_is_told_as_a_person_reads_it(value, unit, told):
+    lines = text(seen(), decided(finding(facts=(fact("it", value, unit),))))
+    assert any(f"it {told} (" in line for line in lines)
