@@ -22,6 +22,10 @@ IDLE = Loop(at=after(3590), next_due=after(days=1))
 BUSY = msgspec.structs.replace(IDLE, running=(RUNNING,))
 BLIND = msgspec.structs.replace(IDLE, xo_error="No XO answers", unread_since=after(1800))
 STUCK = story(seen(), started(), alarmed(text="Nothing moved for 30 min."))
+UNKNOWN_NOW = (
+    "GUARD UNKNOWN - the last look is 5 min old; then 1 alarm: Nothing moved for 30 min."
+    "|age=301s;300 running=0 alarms=1 bad=0"
+)
 NASTY = "\x1b[31m|\u202eデータ\n" * 30
 
 
@@ -169,8 +173,7 @@ def test_the_document_has_every_figure():
             Loop(at=NOW - timedelta(seconds=301)),
             (STUCK,),
             3,
-            "GUARD UNKNOWN - the last look is 5 min old; then 1 alarm: Nothing moved for 30 min."
-            "|age=301s;300 running=0 alarms=1 bad=0",
+            UNKNOWN_NOW,
         ),
     ],
     ids=["idle", "running", "XO away", "an alarm goes first", "two alarms", "just fresh enough", "stale"],
