@@ -105,11 +105,11 @@ class Watch:
         open_runs = await self._open_runs()
         look, error = await self._look(open_runs, before)
         agenda, off = None, () if before is None else before.switched_off
+        looked_like = await self._looked_like()
         if look is not None:
-            schedules = await self._looked_like()
-            agenda = await self._enter_due_times(look.setup, schedules)
+            agenda = await self._enter_due_times(look.setup, looked_like)
             await self._enter_runs_by_hand(look, agenda, before)
-            off = await self._tell_switched_off(look.setup.schedules, schedules, before)
+            off = await self._tell_switched_off(look.setup.schedules, looked_like, before)
             open_runs = await self._open_runs()
         steps = [(run, await self._advance(run, open_runs, look)) for run in open_runs]
         to_predict = [run for run, step in steps if isinstance(step, Evaluate) and look is not None]
@@ -117,6 +117,10 @@ class Watch:
             await self._predict(to_predict)
         wakes = [step.until for _, step in steps if isinstance(step, Wait)]
         loop = msgspec.structs.replace(await self._summary(look, agenda, error, before, wakes), switched_off=off)
+        # told before it is remembered as told: a guard that dies in between tells it again
+        await self._teller.looked()
+        if look is not None and look.setup.schedules != tuple(looked_like.values()):
+            await self._ledger.remember(LOOKED_LIKE, msgspec.json.encode(_LookedLike(schedules=look.setup.schedules)))
         await self._ledger.remember(LOOP, msgspec.json.encode(loop))
         if look is not None and look.logs is not None:  # only now: a tick that died reads them again
             self._running, self._logs_at = look.running, look.logs_at
@@ -239,8 +243,6 @@ class Watch:
             if schedule.id in before and before[schedule.id].enabled and not schedule.enabled:
                 kept[schedule.id] = SwitchedOff(schedule=schedule.id, name=schedule.name, at=now)
                 await self._teller.switched_off(schedule.name, schedule=schedule.id, at=now)
-        if schedules != tuple(before.values()):
-            await self._ledger.remember(LOOKED_LIKE, msgspec.json.encode(_LookedLike(schedules=tuple(schedules))))
         return tuple(kept.values())
 
     # --- one due run

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from contextlib import suppress
+from datetime import UTC, timedelta
 
 import msgspec
 import pytest
+from guard.daemon.news import News
 from guard.errors import ConflictError, LedgerError, PolicyError, XoAuthError
 from guard.gate.ports import XoReads
 from guard.gate.watch import LOOKED_LIKE
@@ -436,6 +438,50 @@ def test_a_process_that_dies_and_comes_back_after_the_night_ends_every_due_time_
     assert set(tales) == set(EXPECTED)
     assert all(tale[-1].startswith("Ended") for tale in tales.values())
     assert {key: tale[-1] for key, tale in tales.items()} == {key: tale[-1] for key, tale in EXPECTED.items()}
+
+
+class DyingAtAnyWrite:
+    """A ledger whose process dies right after its n-th write of any kind."""
+
+    def __init__(self, ledger, writes):
+        self._ledger, self.left = ledger, writes
+
+    def __getattr__(self, name):
+        asked = getattr(self._ledger, name)
+
+        async def call(*values):
+            if self.left <= 0:
+                raise DeadError
+            answer = await asked(*values)
+            self.left -= name in ("append", "mark", "remember")
+            if self.left <= 0:
+                raise DeadError
+            return answer
+
+        return call
+
+
+@pytest.mark.parametrize("writes", range(1, 16))
+def test_a_page_that_waits_for_the_end_of_its_look_is_not_lost_when_the_process_dies(night, writes):
+    """The schedule "silent" is missed, "odd" is switched off, in one look."""
+    pages = []
+
+    async def tell(message):
+        if message.tier == "page":
+            pages.append(message.code)
+
+    on = [make_schedule("silent"), make_schedule("odd", cron="0 12 * * *")]
+    night.xo.schedules = on
+    night.told = News(tell, lambda: UTC)
+    night.watch = night.another_watch(night.ledger)
+    night.go(after(60))
+    night.xo.schedules = [on[0], make_schedule("odd", cron="0 12 * * *", enabled=False)]
+    night.watch = night.another_watch(DyingAtAnyWrite(night.ledger, writes))
+    with suppress(DeadError):
+        night.go(after(seconds=120))
+    night.restart()
+    night.go(after(seconds=180))
+    assert set(pages) == {"XO_DID_NOT_FIRE", "SCHEDULE_DISABLED"}
 
 
 class Interrupted:
