@@ -19,6 +19,7 @@ from guard.daemon.compose import LEDGER
 from guard.gate.watch import LOOP
 from guard.lifecycle.events import End, RunKey
 from guard.lifecycle.loop import Loop
+from msgspec.structs import replace
 from tests.builders import DUE
 from tests.ledger.opening import XO, opened
 from tests.lifecycle.stories import after, alarmed, attempt_ended, decided, ended, seen, started
@@ -118,10 +119,18 @@ def test_the_times_of_a_status_are_in_the_policys_zone(place):
         (NIGHT, DUE, 0, "GUARD OK - 0 runs going on|"),
         ((seen(), started(), alarmed()), DUE, 2, "GUARD CRITICAL - 1 alarm: Nothing moved for 30 min.|"),
         (MISSED, DUE, 2, "GUARD CRITICAL - 1 alarm: XO started no run.|"),
-        (MISSED, DUE - timedelta(days=1), 0, "GUARD OK - 0 runs going on|"),
+        (MISSED, DUE - timedelta(days=1), 2, "GUARD CRITICAL - 1 alarm: XO started no run.|"),
+        ((*MISSED[:-1], replace(MISSED[-1], at=NOW - timedelta(days=1))), DUE, 0, "GUARD OK - 0 runs going on|"),
         ((seen(), started(), alarmed()), DUE - timedelta(days=9), 2, "GUARD CRITICAL - 1 alarm:"),
     ],
-    ids=["a good night", "a stuck run", "missed tonight", "missed the night before last", "stuck for days"],
+    ids=[
+        "a good night",
+        "a stuck run",
+        "missed tonight",
+        "missed long ago and found tonight",
+        "missed the night before",
+        "stuck for days",
+    ],
 )
 def test_monitoring_gets_the_alarms_that_stand(place, events, due, code, said):
     place.put(*events, key=RunKey("schedule", due), loop=LOOKED)

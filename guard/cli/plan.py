@@ -7,6 +7,7 @@ import time
 from argparse import Namespace
 from collections.abc import Mapping
 from datetime import UTC, timedelta
+from pathlib import Path
 from typing import TextIO
 
 import msgspec
@@ -42,7 +43,9 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     else:
         took, origin = time.monotonic() - began, ""
         if arguments.estate is not None:
-            origin = f"From the capture {arguments.estate}, and for {format_time(now, UTC)}, when it was taken:"
+            origin = (
+                f"From the capture {Path(arguments.estate).name}, and for {format_time(now, UTC)}, when it was taken:"
+            )
         stdout.write(plan_text(plan, took_s=took, origin=origin, style=style_for(stdout, env)))
     return 2 if arguments.exit_code and not plan.is_whole else 0
 

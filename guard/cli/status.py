@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from argparse import Namespace
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TextIO
 
 import msgspec
@@ -20,6 +20,8 @@ from guard.lifecycle.due_run import DueRun, fold
 from guard.lifecycle.loop import STANDS, Loop
 from guard.views.status import UNKNOWN, Lately, lately, nagios, standing, status_document, status_text
 from guard.views.text import clean
+
+FOUND_WITHIN = timedelta(days=8)  # what was due so long ago may have been found only today, after an outage
 
 
 def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
@@ -49,7 +51,7 @@ async def _read(ledger: SqliteLedger, now: datetime) -> tuple[Loop | None, tuple
     """The last look, the due runs whose alarm stands, and what came of the last day's."""
     told = await ledger.recall(LOOP)
     loop = msgspec.json.decode(told, type=Loop) if told else None
-    recent = await ledger.between(now - STANDS, now + STANDS)
+    recent = await ledger.between(now - FOUND_WITHIN, now + STANDS)
     known = {key: await ledger.load(key) for key in await ledger.open_runs()} | dict(recent)
     runs = [run for key, events in known.items() if (run := fold(key, events)) is not None]
-    return loop, standing(runs), lately(runs)
+    return loop, standing(runs, now), lately(runs, now)

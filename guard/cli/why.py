@@ -20,6 +20,7 @@ from guard.lifecycle.ledger import Ledger
 from guard.views.story import story_document, story_text
 
 _NEAR = timedelta(minutes=1)
+_WINDOWS = (timedelta(days=2), timedelta(days=14), timedelta(days=100), KEPT)
 _AHEAD = timedelta(minutes=3)  # a due time is entered a minute and a half before it comes
 
 
@@ -50,13 +51,26 @@ async def _find(
 
     Of a due time those of that very moment, where there are none those within a minute of it.
     """
-    first, last = (now - KEPT, now + _AHEAD) if due is None else (due - _NEAR, due + _NEAR)
+    if due is not None:
+        found = await _between(ledger, wanted, due - _NEAR, due + _NEAR)
+        return [one for one in found if one[0].key.due == due] or found
+    ahead: list[tuple[DueRun, tuple[AnyEvent, ...]]] = []
+    last = now + _AHEAD
+    for back in _WINDOWS:  # the latest is nearly always of the last days; a year of nights need not be read for it
+        found = await _between(ledger, wanted, now - back, last)
+        come = [one for one in found if one[0].key.due <= now]
+        if come:
+            return come[-1:]
+        ahead, last = ahead or found, now - back
+    return ahead[-1:]
+
+
+async def _between(
+    ledger: Ledger, wanted: str, first: datetime, last: datetime
+) -> list[tuple[DueRun, tuple[AnyEvent, ...]]]:
     found = []
     for key, events in (await ledger.between(first, last)).items():
         run = fold(key, events)
         if run is not None and wanted in (key.schedule, run.seen.schedule_name, run.seen.job, run.seen.job_name):
             found.append((run, events))
-    if due is None:
-        come = [one for one in found if one[0].key.due <= now]
-        return (come or found)[-1:]
-    return [one for one in found if one[0].key.due == due] or found
+    return found

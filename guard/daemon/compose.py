@@ -81,11 +81,18 @@ class Kept:
     def __init__(self, watch: Watch, ledger: SqliteLedger, queue: Queue, news: News, shell: Shell) -> None:
         self._watch, self._ledger, self._queue, self._news, self._shell = watch, ledger, queue, news, shell
         self._pruned_at: datetime | None = None
+        self._unwritten_since: datetime | None = None
 
     async def tick(self) -> Loop:
         now = self._shell.clock()
-        await self._ledger.lease(self._shell.holder, now + LEASE)
-        loop = await self._watch.tick()
+        try:
+            await self._ledger.lease(self._shell.holder, now + LEASE)
+            loop = await self._watch.tick()
+        except LedgerError as error:
+            self._unwritten_since = self._unwritten_since or now
+            await self._news.unwritten(str(error), since=self._unwritten_since, at=now)
+            raise
+        self._unwritten_since = None
         if self._pruned_at is None or now - self._pruned_at >= _PRUNE_EVERY:
             await self._ledger.prune(now - KEPT)
             self._pruned_at = now

@@ -10,7 +10,13 @@ from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import Alarmed, AnyEvent, AttemptEnded, Decided, End, Ended, Started
 from guard.lifecycle.loop import SwitchedOff
 from guard.notify.message import Event, Message, Tier
-from guard.outcomes.alarms import CLOCKS_DIFFERENT, LEDGER_DISK_FULL, SCHEDULE_DISABLED, XO_UNREADABLE
+from guard.outcomes.alarms import (
+    CLOCKS_DIFFERENT,
+    LEDGER_DISK_FULL,
+    LEDGER_UNWRITABLE,
+    SCHEDULE_DISABLED,
+    XO_UNREADABLE,
+)
 from guard.units import format_duration, format_time
 from guard.views.status import off_text
 from guard.views.story import WOULD, outcome_sentence
@@ -28,6 +34,7 @@ class News:
         self._tell_now, self._zone = tell, zone
         self._pages: list[Message] = []  # of the look that goes on
         self._unread_since: datetime | None = None
+        self._unwritten_since: datetime | None = None
         self._reserve_held = True
         self._clocks_differ = False
 
@@ -79,17 +86,16 @@ class News:
                 return Tier.DIGEST, Event.LOG, f"{name}: {verdict.action.value}", text, ""
         return None
 
-    async def switched_off(self, name: str, *, schedule: str, at: datetime) -> None:
+    async def switched_off(self, off: SwitchedOff) -> None:
         """Paged: until somebody switches it on again, nothing of it is backed up."""
-        text = off_text(SwitchedOff(schedule=schedule, name=name, at=at))
         await self._tell(
             Message(
                 tier=Tier.PAGE,
                 event=Event.ALARM,
-                title=f"Schedule {name} is disabled",
-                text=text,
-                at=at,
-                schedule=schedule,
+                title=f"Schedule {off.name} is {'deleted' if off.deleted else 'disabled'}",
+                text=off_text(off),
+                at=off.at,
+                schedule=off.schedule,
                 code=SCHEDULE_DISABLED.id,
             )
         )
@@ -99,10 +105,27 @@ class News:
         if at - since < UNREAD or self._unread_since == since:
             return
         self._unread_since = since
-        text = f"For {format_duration((at - since).total_seconds())} guard could not read XO: {error}"
+        text = f"Since {self._time(since)} guard cannot read XO: {error}"
         await self._tell(
             Message(
-                tier=Tier.PAGE, event=Event.ALARM, title="XO cannot be read", text=text, at=at, code=XO_UNREADABLE.id
+                tier=Tier.PAGE, event=Event.ALARM, title="XO cannot be read", text=text, at=since, code=XO_UNREADABLE.id
+            )
+        )
+
+    async def unwritten(self, error: str, *, since: datetime, at: datetime) -> None:
+        """The ledger takes nothing: paged once per trouble, by the channels alone."""
+        if at - since < UNREAD or self._unwritten_since == since:
+            return
+        self._unwritten_since = since
+        text = f"Since {self._time(since)} guard can record nothing, and watches no run: {error}"
+        await self._tell_now(
+            Message(
+                tier=Tier.PAGE,
+                event=Event.ALARM,
+                title="guard's ledger cannot be written",
+                text=text,
+                at=since,
+                code=LEDGER_UNWRITABLE.id,
             )
         )
 
@@ -162,13 +185,14 @@ class News:
 
 def _together(pages: Sequence[Message]) -> Message:
     """Many pages with one code as one; the titles first, since the texts repeat themselves."""
-    titles = [page.title for page in pages]
-    shown = titles[:MOST_TITLES] + [f"and {len(titles) - MOST_TITLES} more"] * (len(titles) > MOST_TITLES)
+    titles = [page.title + (f", due {page.due:%Y-%m-%d %H:%M} UTC" if page.due is not None else "") for page in pages]
+    more = f"and {len(titles) - MOST_TITLES} more; all of them: guard status"
+    shown = titles[:MOST_TITLES] + [more] * (len(titles) > MOST_TITLES)
     return Message(
         tier=Tier.PAGE,
         event=Event.ALARM,
         title=f"{len(pages)} times {pages[0].code}",
-        text="\n".join("  " + title for title in shown) + f"\n{pages[0].text}",
+        text="\n".join("  " + title for title in shown) + f"\nThe first one: {pages[0].text}",
         at=pages[0].at,
         code=pages[0].code,
     )

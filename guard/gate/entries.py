@@ -36,7 +36,7 @@ def come_due(
     start = {one.id: marks.get(one.id, now) for one in estate.schedules if one.enabled}
     for one in estate.schedules:
         if one.id in start and one.id in before and _fires_otherwise(one, before[one.id]):
-            start[one.id] = max(start[one.id], now)
+            start[one.id] = now  # not the mark: by the old expression it may lie ahead
     agenda = make_agenda(
         estate,
         after=min([*start.values(), now]),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from guard.agenda import Firing
 from guard.estate.estate import Estate
-from guard.estate.xo_records import BackupLog
+from guard.estate.xo_records import BackupLog, LogTask, moment
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import BY_HAND
 from guard.lifecycle.loop import Progress
@@ -38,6 +38,16 @@ def belongs(run: DueRun, log: BackupLog, open_runs: Sequence[DueRun]) -> bool:
     return key.due - EARLY <= at < min([*later, key.due + LONGEST_SEQUENCE]) - EARLY
 
 
+def with_siblings(runs: Iterable[DueRun]) -> Iterator[tuple[DueRun, Sequence[DueRun]]]:
+    """Each run with all of its schedule: no other can claim its logs."""
+    by_schedule: dict[str, list[DueRun]] = {}
+    ordered = tuple(runs)
+    for run in ordered:
+        by_schedule.setdefault(run.key.schedule, []).append(run)
+    for run in ordered:
+        yield run, by_schedule[run.key.schedule]
+
+
 def explains(firing: Firing, at: datetime) -> bool:
     """Whether a firing schedule accounts for a run that began then."""
     reach = LONGEST_SEQUENCE if firing.members else SETTLED
@@ -62,14 +72,20 @@ def sequence_runs(run: DueRun, estate: Estate) -> bool:
 
 def log_seen(log: BackupLog) -> LogSeen:
     when = log.began or datetime.fromtimestamp(0, UTC)
-    moved = [moment for task in log.tasks or () for moment in (task.start, task.end) if moment]
-    moved += [moment for task in log.tasks or () for one in task.tasks for moment in (one.start, one.end) if moment]
+    moved = list(_moved(log.tasks or ()))
     return LogSeen(
         run=log.id,
         began=when,
         outcome=None if log.status == "pending" else outcome(log),
-        progress_at=datetime.fromtimestamp(max(moved) / 1000, UTC) if moved else None,
+        progress_at=max(moved, default=None),
     )
+
+
+def _moved(tasks: Iterable[LogTask]) -> Iterator[datetime]:
+    """When each task of a tree began and ended; times of nonsense are left out."""
+    for task in tasks:
+        yield from (at for at in (moment(task.start), moment(task.end)) if at is not None)
+        yield from _moved(task.tasks)
 
 
 def progress(log: BackupLog) -> Progress:

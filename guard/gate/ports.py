@@ -10,6 +10,7 @@ from guard.estate.estate import Estate
 from guard.estate.xo_records import BackupLog
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import AnyEvent
+from guard.lifecycle.loop import SwitchedOff
 
 
 class XoReads(Protocol):
@@ -38,8 +39,8 @@ class Teller(Protocol):
         """An event was recorded; ``run`` holds it already."""
         ...
 
-    async def switched_off(self, name: str, *, schedule: str, at: datetime) -> None:
-        """A schedule that was on is off, and not by guard."""
+    async def switched_off(self, off: SwitchedOff) -> None:
+        """A schedule that was on is off or gone, and not by guard."""
         ...
 
     async def unread(self, error: str, *, since: datetime, at: datetime) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import msgspec
 
@@ -19,7 +20,7 @@ from guard.errors import ConflictError, LedgerError, PolicyError, XoError
 from guard.estate.estate import Estate
 from guard.estate.xo_records import BackupLog, Schedule
 from guard.gate.entries import by_hand_entries, come_due, due_entries, first_due, marks_after
-from guard.gate.match import LONGEST_SEQUENCE, belongs, fires, log_seen, progress, sequence_runs
+from guard.gate.match import LONGEST_SEQUENCE, belongs, fires, log_seen, progress, sequence_runs, with_siblings
 from guard.gate.ports import Teller, XoReads
 from guard.lifecycle.due_run import DueRun, apply, fold
 from guard.lifecycle.events import AnyEvent, AttemptEnded, Decided, RunKey, Seen
@@ -39,9 +40,11 @@ from guard.mechanics.history import quantiles, read_history
 from guard.policy.schema import Policy
 
 LEAD = timedelta(seconds=60)
+LONGEST_LEAD = timedelta(minutes=10)
 LOOK_EVERY = timedelta(seconds=30)  # no longer sleep: a clock that stepped, or a machine that slept, is seen this soon
 LOOK_BACK = timedelta(minutes=5)
 LOGS_EVERY = timedelta(minutes=5)
+TOLD_WITHIN = timedelta(days=3)  # a run that lasts longer has told more than its end
 CACHED = timedelta(seconds=10)  # so old may XO's list of logs be
 NOISE = timedelta(seconds=5)  # clocks that differ by less are the same, as far as an answer's way can tell
 LOOP, LOOKED_LIKE = "loop", "looked_like"  # what is remembered in the ledger
@@ -62,6 +65,14 @@ class _Look:
     logs_at: datetime | None = None
     seen_until: datetime | None = None
     ahead: timedelta = timedelta()
+
+    @cached_property
+    def logs_of(self) -> Mapping[str, Sequence[BackupLog]]:
+        """By schedule: after days without guard there are many of both."""
+        found: dict[str, list[BackupLog]] = {}
+        for log in self.logs or ():
+            found.setdefault(log.schedule_id or "", []).append(log)
+        return found
 
 
 class _LookedLike(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +100,8 @@ class Watch:
         self._logs_at: datetime | None = None
         self._done: set[str] = set()  # runs whose end is recorded
         self._is_new = True
+        self._lead = LEAD
+        self._unpredicted = ""  # why the last prediction could not be made
 
     async def tick(self) -> Loop:
         """Look once, and bring every open due run as far as it goes. Raises LedgerError only."""
@@ -111,7 +124,7 @@ class Watch:
             await self._enter_runs_by_hand(look, agenda, before)
             off = await self._tell_switched_off(look.setup.schedules, looked_like, before)
             open_runs = await self._open_runs()
-        steps = [(run, await self._advance(run, open_runs, look)) for run in open_runs]
+        steps = [(run, await self._advance(run, near, look)) for run, near in with_siblings(open_runs)]
         to_predict = [run for run, step in steps if isinstance(step, Evaluate) and look is not None]
         if to_predict:
             await self._predict(to_predict)
@@ -133,7 +146,7 @@ class Watch:
         """XO now; None and why where it cannot be read."""
         try:
             if self._usual is None:
-                await self._learn(await self._xo.estate())
+                await self._read_whole()
             setup = await self._xo.setup()
             run_ids = [job.run_id for job in setup.jobs] + [call.run_id for call in setup.call_jobs]
             running = frozenset(one for one in run_ids if one)
@@ -155,8 +168,14 @@ class Watch:
         stale = self._logs_at is None or abs(now - self._logs_at) >= LOGS_EVERY  # the clock may have been set back
         return awaited or stale or running != self._running
 
-    async def _learn(self, estate: Estate) -> None:
+    async def _read_whole(self) -> Estate:
+        """Everything; from how long that took follows how long before a due time the next reading must begin."""
+        began = self._clock()
+        estate = await self._xo.estate()
         self._usual = (await asyncio.to_thread(read_history, estate.logs)).seconds
+        took = max(timedelta(), self._clock() - began)
+        self._lead = min(LONGEST_LEAD, max(LEAD, 2 * took + LOOK_EVERY))
+        return estate
 
     async def _last_loop(self) -> Loop | None:
         told = await self._ledger.recall(LOOP)
@@ -179,7 +198,7 @@ class Watch:
     async def _enter_due_times(self, estate: Estate, before: Mapping[str, Schedule]) -> Agenda:
         """Every due time gets its story, once; then the marks move on, exactly as far as was looked."""
         now = self._clock()
-        until = now + LEAD + LOOK_EVERY
+        until = now + self._lead + LOOK_EVERY
         agenda = come_due(
             estate,
             marks=await self._ledger.processed_through(),
@@ -209,7 +228,12 @@ class Watch:
         runs, now = await self._open_runs(), self._clock()
         known = self._done | {one.started.run for run in runs for one in run.attempts}
         entries = by_hand_entries(look.setup, agenda, look.logs, known, now)
-        found = [one for one in entries if not any(belongs(run, one.log, runs) for run in runs)]
+        open_of = {run.key.schedule: siblings for run, siblings in with_siblings(runs)}
+        found = [
+            one
+            for one in entries
+            if not any(belongs(run, one.log, open_of[one.key.schedule]) for run in open_of.get(one.key.schedule, ()))
+        ]
         if not found:
             return
         first, last = min(one.key.due for one in found), max(one.key.due for one in found)
@@ -220,7 +244,7 @@ class Watch:
         for one in found:
             is_old = look.seen_until is not None and one.key.due <= look.seen_until - CACHED
             not_entered = one.explained and not any(belongs(run, one.log, ()) for run in stories)
-            if one.log.id not in told and not (not_entered and (is_old or one.key.due > now + LEAD)):
+            if one.log.id not in told and not (not_entered and (is_old or one.key.due > now + self._lead)):
                 await self._enter(one.key, one.seen)
 
     async def _looked_like(self) -> Mapping[str, Schedule]:
@@ -231,18 +255,21 @@ class Watch:
     async def _tell_switched_off(
         self, schedules: Sequence[Schedule], before: Mapping[str, Schedule], loop: Loop | None
     ) -> tuple[SwitchedOff, ...]:
-        """A schedule that was on at the last look and is off now: guard switches none off itself.
+        """A schedule that was on at the last look and is off or gone now: guard switches none off itself.
 
-        Returns those of the last day that are still off.
+        Returns those that are still off, and those that went within a day.
         """
-        now = self._clock()
-        off = {one.id for one in schedules if not one.enabled}
-        known = [one for one in (loop.switched_off if loop is not None else ()) if now - one.at < STANDS]
-        kept = {one.schedule: one for one in known if one.schedule in off}
-        for schedule in schedules:
-            if schedule.id in before and before[schedule.id].enabled and not schedule.enabled:
-                kept[schedule.id] = SwitchedOff(schedule=schedule.id, name=schedule.name, at=now)
-                await self._teller.switched_off(schedule.name, schedule=schedule.id, at=now)
+        now, current = self._clock(), {one.id: one for one in schedules}
+        kept = {
+            one.schedule: one
+            for one in (loop.switched_off if loop is not None else ())
+            if (not current[one.schedule].enabled if one.schedule in current else now - one.at < STANDS)
+        }
+        for was in before.values():
+            found = current.get(was.id)
+            if was.enabled and (found is None or not found.enabled):
+                kept[was.id] = SwitchedOff(schedule=was.id, name=(found or was).name, at=now, deleted=found is None)
+                await self._teller.switched_off(kept[was.id])
         return tuple(kept.values())
 
     # --- one due run
@@ -250,7 +277,7 @@ class Watch:
     async def _advance(self, run: DueRun, open_runs: Sequence[DueRun], look: _Look | None) -> Step | None:
         """Record all there is to record; the step that remains, None when the story has ended or somebody else wrote."""
         seen = self._observe(run, open_runs, look)
-        while isinstance(step := next_step(run, seen, lead=LEAD, look_every=LOOK_EVERY), Record):
+        while isinstance(step := next_step(run, seen, lead=self._lead, look_every=LOOK_EVERY), Record):
             advanced = await self._append(run, *step.events)
             if advanced is None or advanced.ended is not None:
                 return None
@@ -279,7 +306,7 @@ class Watch:
         return Observed(
             now=now,
             logs_at=self._known_until(look, run.key),
-            logs=tuple(log_seen(log) for log in look.logs or () if belongs(run, log, open_runs)),
+            logs=tuple(log_seen(log) for log in look.logs_of.get(run.key.schedule, ()) if belongs(run, log, open_runs)),
             fires=fires(run, look.setup),
             sequence_runs=sequence_runs(run, look.setup),
             usual_s=usual,
@@ -298,10 +325,11 @@ class Watch:
     async def _predict(self, runs: Sequence[DueRun]) -> None:
         """One reading of XO and one plan for all that is due soon. What cannot be read is tried again at the next tick."""
         try:
-            estate = await self._xo.estate()
-        except (XoError, PolicyError):
+            estate = await self._read_whole()
+        except (XoError, PolicyError) as error:
+            self._unpredicted = str(error)
             return
-        await self._learn(estate)
+        self._unpredicted = ""
         now = self._clock()
         start = min(run.key.due for run in runs) - timedelta(minutes=1)
         until = max(run.seen.expected_at for run in runs) + timedelta(minutes=1)
@@ -324,7 +352,8 @@ class Watch:
         """
         now = self._clock()
         since = before.at if before is not None else now - LONGEST_SEQUENCE
-        near = await self._ledger.between(since - LONGEST_SEQUENCE, now + LEAD + LOOK_EVERY)
+        unread = since if before is None or before.unread_since is None else min(since, before.unread_since)
+        near = await self._ledger.between(unread - TOLD_WITHIN, now + LONGEST_LEAD + LOOK_EVERY)
         keys = {*near, *await self._ledger.open_runs()}
         for key in sorted(keys):
             run = None
@@ -348,6 +377,17 @@ class Watch:
         if look.logs is not None:
             running = tuple(progress(log) for log in look.logs if log.status == "pending")
         next_due = first_due(agenda, now)
-        ahead = [] if next_due is None else [max(now, next_due - LEAD - LOOK_EVERY)]
+        seen = {one.run for one in running}
+        ahead = [] if next_due is None else [max(now, next_due - self._lead - LOOK_EVERY)]
         wake = min((one for one in (*wakes, *ahead) if one > now), default=now + LOGS_EVERY)
-        return Loop(at=now, next_due=next_due, running=running, wake=wake)
+        return Loop(
+            at=now,
+            next_due=next_due,
+            running=running,
+            more_running=len(look.running - seen),
+            unwatched=(
+                *(note.text for note in agenda.notes if note.unknown),
+                *((f"no prediction could be made: {self._unpredicted}",) if self._unpredicted else ()),
+            ),
+            wake=wake,
+        )

@@ -22,18 +22,19 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SwitchedOff(msgspec.Struct, frozen=True, kw_only=True):
-    """A schedule that was on at one look and off at the next, ``at``."""
+    """A schedule that was on at one look and off at the next, ``at``; ``deleted``: XO lists it no longer."""
 
     schedule: str
     name: str
     at: datetime
+    deleted: bool = False
 
 
 class Loop(msgspec.Struct, frozen=True, kw_only=True):
     """One look. ``xo_error``: why XO could not be read, '' when it could; ``unread_since``: since when.
 
-    ``next_due``: when XO fires next. ``wake``: before then nothing is expected to happen. ``switched_off``: of the last day
-    and not on again.
+    ``next_due``: when XO fires next. ``wake``: before then nothing is expected to happen. ``switched_off``: and not on
+    again. ``more_running``: runs XO knows of whose log was not read. ``unwatched``: why a schedule's due times are unknown.
     """
 
     at: datetime
@@ -41,5 +42,7 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True):
     unread_since: datetime | None = None
     next_due: datetime | None = None
     running: tuple[Progress, ...] = ()
+    more_running: int = 0
+    unwatched: tuple[str, ...] = ()
     switched_off: tuple[SwitchedOff, ...] = ()
     wake: datetime | None = None

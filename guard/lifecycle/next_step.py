@@ -150,7 +150,8 @@ def _stuck(run: DueRun, attempt: Attempt, log: LogSeen, seen: Observed) -> list[
     quiet = format_duration((seen.now - quiet_since).total_seconds())
     text = (
         f"The run of {run.seen.job_name} that began {format_time(attempt.started.began, _zone(run))} goes on for "
-        f"{format_duration(took.total_seconds())}{usually}, and nothing moved for {quiet}. No time limit of XO's ends it."
+        f"{format_duration(took.total_seconds())}{usually}, and its log shows no step for {quiet}: it may be stuck, or one large "
+        "transfer. No time limit of XO's ends it."
     )
     return [Alarmed(at=seen.now, code=JOB_STUCK.id, text=text)]
 

@@ -24,7 +24,8 @@ JOB_STUCK = Code(
     title="A run makes no progress",
     why="No task of it moved for half an hour and it lasts far longer than ever before. XO has no time limit and cannot "
     "cancel it, and until it ends every further run of the job fails.",
-    do="Look at Tasks in XO and at the storage of the VM it is at. When nothing moves, restart xo-server (or the proxy) at "
+    do="Look at Tasks in XO and at the storage of the VM it is at. XO's log shows nothing while one large transfer goes on: "
+    "when its progress or the network still moves, leave it. When nothing moves, restart xo-server (or the proxy) at "
     "a time without other runs; the run is then marked as interrupted.",
     page_section="Error: the job is already running",
 )
@@ -50,6 +51,13 @@ LEDGER_DISK_FULL = Code(
     do="Free space on the file system of guard's state folder (by default /var/lib/guard). guard takes its reserve back by "
     "itself.",
 )
+LEDGER_UNWRITABLE = Code(
+    id="LEDGER_UNWRITABLE",
+    title="guard's ledger cannot be written",
+    why="Its disk is full or read-only, another guard holds it, or it is damaged. guard tries again at every look; until then "
+    "it watches nothing. XO starts its schedules without guard's help.",
+    do="Read the error in the message or in `journalctl -u guard`; mend the disk, or stop the other guard.",
+)
 NOTIFY_FAILING = Code(
     id="NOTIFY_FAILING",
     title="Nothing gets through by one of guard's channels",
@@ -71,6 +79,7 @@ ALARMS: tuple[Code, ...] = (
     XO_UNREADABLE,
     CLOCKS_DIFFERENT,
     LEDGER_DISK_FULL,
+    LEDGER_UNWRITABLE,
     NOTIFY_FAILING,
     NOTIFY_DROPPED,
 )

@@ -9,12 +9,13 @@ from typing import Any
 
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import Alarmed, End
-from guard.lifecycle.loop import Loop, SwitchedOff
+from guard.lifecycle.loop import STANDS, Loop, SwitchedOff
 from guard.outcomes.alarms import SCHEDULE_DISABLED
 from guard.units import format_bytes, format_duration, format_time, plural
 from guard.views.text import clean, wrap
 
 STALE = timedelta(minutes=5)  # the loop looks every half minute; a reading of a large XO may take two
+FUTURE = timedelta(minutes=1)
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 
 
@@ -29,8 +30,9 @@ class Lately:
 NOTHING_LATELY = Lately()
 
 
-def standing(runs: Iterable[DueRun]) -> tuple[DueRun, ...]:
-    """The due runs whose alarms still call for a person, by due time: open ones, and missed ones without a run since.
+def standing(runs: Iterable[DueRun], now: datetime) -> tuple[DueRun, ...]:
+    """The due runs whose alarms still call for a person, by due time: open ones, and missed ones without a run since that
+    were found within the last day.
 
     A due time that XO did not fire is over as soon as it is known; nobody would ever see its alarm.
     """
@@ -40,16 +42,23 @@ def standing(runs: Iterable[DueRun]) -> tuple[DueRun, ...]:
         run
         for run in ordered
         if run.alarms
-        and (run.ended is None or (not run.attempts and ran.get(run.key.schedule, run.key.due) <= run.key.due))
+        and (
+            run.ended is None
+            or (
+                not run.attempts
+                and ran.get(run.key.schedule, run.key.due) <= run.key.due
+                and now - run.ended.at < STANDS
+            )
+        )
     )
 
 
-def lately(runs: Iterable[DueRun]) -> Lately:
-    """What came of the due runs that are over."""
+def lately(runs: Iterable[DueRun], now: datetime) -> Lately:
+    """What came of the due runs that were over within the last day, whenever they were due."""
     ends = [
         run.ended.end is End.MISSED or any(one.ended and one.ended.outcome.status != "success" for one in run.attempts)
         for run in runs
-        if run.ended is not None
+        if run.ended is not None and now - run.ended.at < STANDS
     ]
     return Lately(over=len(ends), bad=sum(ends))
 
@@ -83,6 +92,10 @@ def _alarms(loop: Loop, alarmed: Sequence[DueRun]) -> list[_Alarm]:
 
 def off_text(off: SwitchedOff) -> str:
     """What is told of a schedule that was switched off."""
+    if off.deleted:
+        return (
+            f"Schedule {off.name} was on, and XO lists it no longer: it was deleted, or guard's token may not see it."
+        )
     return f"Schedule {off.name} was on and is off now; guard did not do it. Was it meant so, or left by a pool update?"
 
 
@@ -98,6 +111,11 @@ def status_text(
         return "The daemon has not looked at XO yet.\n"
     age = format_duration(max(0.0, (now - loop.at).total_seconds()))
     lines: list[str] = []
+    if loop.at - now > FUTURE:
+        ahead = format_duration((loop.at - now).total_seconds())
+        lines += wrap(
+            f"The last look lies {ahead} ahead: the clock was set back. What follows was so then.", "  ", first=""
+        )
     if now - loop.at > STALE:
         lines += wrap(
             f"guard daemon does not look: its last look is {age} old. What follows was so then.", "  ", first=""
@@ -110,7 +128,9 @@ def status_text(
         done = f"{one.vms_done} of {plural(one.vms, 'VM')} done, {format_bytes(one.sent_bytes)} sent"
         text = f"Running for {took}: {one.job_name}, {done}"
         lines += wrap(text, "  ", first="")
-    if not loop.running:
+    if loop.more_running:
+        lines.append(f"{plural(loop.more_running, 'more run')} began before guard looked; how far is unknown.")
+    if not loop.running and not loop.more_running:
         lines.append("What runs is unknown." if loop.xo_error else "Nothing runs.")
     if loop.next_due is not None and loop.next_due >= loop.at:
         lines.append(f"Next due: {format_time(loop.next_due, zone)}.")
@@ -119,6 +139,8 @@ def status_text(
     for alarm in _alarms(loop, alarmed):
         more = f" ({alarm.earlier} earlier ones of this schedule stand too)" if alarm.earlier else ""
         lines += wrap(f"Alarm {alarm.code}: {alarm.text}{more}", "  ", first="")
+    for note in loop.unwatched:
+        lines += wrap(f"Not watched: {note}", "  ", first="")
     if day.bad:
         lines.append(f"Last 24 h: {day.bad} of {plural(day.over, 'run')} did not go well; guard report tells which.")
     lines.append(f"Last look {age} ago.")
@@ -160,6 +182,7 @@ def status_document(
             }
             for one in (_alarms(loop, alarmed) if loop is not None else ())
         ],
+        "unwatched": list(loop.unwatched) if loop is not None else [],
         "last_day": {"over": day.over, "bad": day.bad},
     }
 
@@ -172,9 +195,14 @@ def nagios(
         return UNKNOWN, "GUARD UNKNOWN - the daemon has not looked at XO yet"
     age = (now - loop.at).total_seconds()
     alarms = _alarms(loop, alarmed)
-    running = "U" if loop.xo_error else str(len(loop.running))
+    running = "U" if loop.xo_error else str(len(loop.running) + loop.more_running)
     perfdata = f"|age={age:.0f}s;{STALE.total_seconds():.0f} running={running} alarms={len(alarms)} bad={day.bad}"
     told = f"{plural(len(alarms), 'alarm')}: {alarms[0].text}" if alarms else ""
+    if age < -FUTURE.total_seconds():
+        return (
+            UNKNOWN,
+            f"GUARD UNKNOWN - the last look lies {format_duration(-age)} ahead: the clock was set back{perfdata}",
+        )
     if age > STALE.total_seconds():
         text = f"GUARD UNKNOWN - the last look is {format_duration(age)} old" + (f"; then {told}" if told else "")
         return UNKNOWN, _line(text) + perfdata
@@ -182,10 +210,12 @@ def nagios(
         return CRITICAL, _line(f"GUARD CRITICAL - {told}") + perfdata
     if loop.xo_error:
         return WARNING, _line(f"GUARD WARNING - XO cannot be read: {loop.xo_error}") + perfdata
+    if loop.unwatched:
+        return WARNING, _line(f"GUARD WARNING - not watched: {loop.unwatched[0]}") + perfdata
     if day.bad:
         bad = f"{day.bad} of {plural(day.over, 'run')} of the last 24 h did not go well"
         return WARNING, f"GUARD WARNING - {bad}{perfdata}"
-    return OK, f"GUARD OK - {plural(len(loop.running), 'run')} going on{perfdata}"
+    return OK, f"GUARD OK - {plural(len(loop.running) + loop.more_running, 'run')} going on{perfdata}"
 
 
 def _line(text: str) -> str:

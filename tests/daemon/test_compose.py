@@ -142,6 +142,23 @@ def test_a_guard_whose_lease_another_has_does_not_look(tmp_path):
             asyncio.run(Kept(quiet, ledger, quiet, News(quiet.tell, lambda: UTC), shell()).tick())
 
 
+def test_a_ledger_that_takes_nothing_for_five_minutes_is_paged_once(tmp_path):
+    quiet, now = Quiet(Loop(at=DUE)), [DUE]
+    with opened(tmp_path / LEDGER, clock=lambda: DUE) as ledger, opened(tmp_path / LEDGER, clock=lambda: DUE) as other:
+        asyncio.run(other.lease("there", after(hours=5)))
+        kept = Kept(quiet, ledger, quiet, News(quiet.tell, lambda: UTC), shell(lambda: now[0]))
+        told = []
+        for seconds in (0, 299, 300, 330, 9000):
+            now[0] = after(seconds)
+            with pytest.raises(LedgerError):
+                asyncio.run(kept.tick())
+            told.append(len(quiet.messages))
+    assert told == [0, 0, 1, 1, 1]
+    (page,) = quiet.messages
+    assert (page.tier, page.code, page.at) == ("page", "LEDGER_UNWRITABLE", DUE)
+    assert "is held by there" in page.text
+
+
 def test_a_ledger_without_its_reserve_is_told_by_a_look(tmp_path):
     quiet = Quiet(Loop(at=DUE))
     with opened(tmp_path / LEDGER, ballast_bytes=2**62) as ledger:  # no disk has room for it

@@ -10,6 +10,7 @@ import pytest
 from guard.daemon.news import News
 from guard.decision.verdict import Action
 from guard.lifecycle.events import End
+from guard.lifecycle.loop import SwitchedOff
 from guard.notify.message import Message
 from msgspec.structs import replace
 from tests.builders import DUE
@@ -114,7 +115,7 @@ def test_a_failure_without_a_cause_has_no_code():
 
 def test_a_schedule_that_was_switched_off_is_a_page():
     wire = Wire()
-    (message,) = wire.hears(wire.news.switched_off("nightly", schedule="s1", at=DUE))
+    (message,) = wire.hears(wire.news.switched_off(SwitchedOff(schedule="s1", name="nightly", at=DUE)))
     assert (message.tier, message.event, message.code) == ("page", "alarm", "SCHEDULE_DISABLED")
     assert (message.title, message.schedule, message.at) == ("Schedule nightly is disabled", "s1", DUE)
     assert "guard did not do it" in message.text
@@ -128,8 +129,8 @@ def test_an_xo_that_cannot_be_read_is_paged_once_per_outage_and_only_when_it_is_
     for seconds in (300, 330, 9000):
         wire.unread(DUE, after(seconds))
     (message,) = wire.messages
-    assert (message.tier, message.code, message.at, message.schedule) == ("page", "XO_UNREADABLE", after(300), None)
-    assert message.text == "For 5 min guard could not read XO: No XO answers"
+    assert (message.tier, message.code, message.at, message.schedule) == ("page", "XO_UNREADABLE", DUE, None)
+    assert message.text == "Since Wed 25 Nov 01:00 CET guard cannot read XO: No XO answers"
     later = DUE + timedelta(days=1)
     wire.unread(later, later + timedelta(hours=1))
     assert len(wire.messages) == 2
@@ -164,7 +165,10 @@ def test_clocks_that_differ_are_paged_once_until_they_agree_again():
 @pytest.mark.parametrize("count", [3, 4, 21])
 def test_many_pages_of_one_look_with_one_cause_are_one_page(count):
     wire = Wire()
-    off = [wire.news.switched_off(f"nightly {number}", schedule=f"s{number}", at=DUE) for number in range(count)]
+    off = [
+        wire.news.switched_off(SwitchedOff(schedule=f"s{number}", name=f"nightly {number}", at=DUE))
+        for number in range(count)
+    ]
     pages = wire.hears(*off, wire.news.clocks(timedelta(hours=1), at=DUE))
     assert len(pages) == (4 if count == 3 else 2)
     assert pages[-1].code == "CLOCKS_DIFFERENT"
@@ -177,8 +181,8 @@ def test_many_pages_of_one_look_with_one_cause_are_one_page(count):
         )
         lines = together.text.splitlines()
         assert lines[0] == "  Schedule nightly 0 is disabled"
-        assert lines[-1].startswith("Schedule nightly 0 was on and is off now")
-        assert ("  and 1 more" in lines) is (count == 21)
+        assert lines[-1].startswith("The first one: Schedule nightly 0 was on and is off now")
+        assert ("  and 1 more; all of them: guard status" in lines) is (count == 21)
         assert len(lines) == min(count, 21) + 1
 
 

@@ -111,8 +111,8 @@ class Told:
         )
         self.events.append((run.key, event))
 
-    async def switched_off(self, name, *, schedule, at):
-        self.switched.append((name, schedule, at))
+    async def switched_off(self, off):
+        self.switched.append((off.name, off.schedule, off.at))
 
     async def unread(self, error, *, since, at):
         self.unreads.append((error, since, at))

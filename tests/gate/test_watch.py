@@ -10,9 +10,10 @@ import pytest
 from guard.daemon.news import News
 from guard.errors import ConflictError, LedgerError, PolicyError, XoAuthError
 from guard.gate.ports import XoReads
-from guard.gate.watch import LOOKED_LIKE
+from guard.gate.watch import LOOKED_LIKE, Watch
 from guard.lifecycle.events import Alarmed, Ended, RunKey, Seen
 from guard.policy.load import load
+from guard.policy.schema import default_policy
 from tests.builders import (
     DUE,
     make_job,
@@ -28,7 +29,7 @@ from tests.outcomes.tables import failed_vm, said
 from tests.virtual_time import run as finished
 
 MORNING = after(hours=1)
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 TONIGHT, TOMORROW = ("schedule", 0, ""), ("schedule", 86400, "")
 
 
@@ -591,7 +592,7 @@ def test_a_schedule_that_is_switched_off_is_told_once(night):
     assert night.tales() == {}
 
 
-def test_a_schedule_that_was_switched_off_is_in_the_loop_for_a_day_or_until_it_is_on_again(night):
+def test_a_schedule_that_was_switched_off_is_in_the_loop_until_it_is_on_again(night):
     def off(loop):
         return [(one.schedule, one.name) for one in loop.switched_off]
 
@@ -603,8 +604,44 @@ def test_a_schedule_that_was_switched_off_is_in_the_loop_for_a_day_or_until_it_i
     night.xo.schedules = [make_schedule()]
     assert off(night.tick(after(200))) == []
     night.xo.schedules = [make_schedule(enabled=False)]
-    assert off(night.tick(after(300))) == off(night.tick(after(300) + DAY - LOOK)) == [("schedule", "schedule")]
-    assert off(night.tick(after(300) + DAY)) == []
+    assert off(night.tick(after(300))) == off(night.tick(after(300) + 9 * DAY)) == [("schedule", "schedule")]
+
+
+def test_a_schedule_that_was_deleted_is_told_and_in_the_loop_for_a_day(night):
+    night.tick()
+    night.xo.schedules = []
+    (gone,) = night.tick(after(60)).switched_off
+    assert (gone.schedule, gone.deleted, [name for name, *_ in night.told.switched]) == ("schedule", True, ["schedule"])
+    assert night.tick(after(60) + DAY - LOOK).switched_off == (gone,)
+    assert night.tick(after(60) + DAY).switched_off == ()
+
+
+def test_a_schedule_whose_due_times_nobody_can_tell_is_in_the_loop(night):
+    night.xo.schedules = [make_schedule(timezone="local"), make_schedule("bad", cron="* * * * * * *")]
+    assert len(night.tick().unwatched) == 2
+    night.policy = default_policy()
+    night.xo.schedules = [make_schedule()]
+    assert night.tick().unwatched == ()
+
+
+def test_a_run_that_began_long_before_guard_is_counted_though_its_log_is_not_read(night):
+    night.xo.will_run(EVENING - HOUR, seconds=2 * 3600)
+    loop = night.tick()
+    assert (loop.running, loop.more_running) == ((), 1)
+
+
+@pytest.mark.parametrize("absurd", [10**18, -5, 0])
+def test_a_log_with_an_absurd_time_is_watched_without_it(night, absurd):
+    night.xo.will_run(DUE, make_vm_task("vm", make_transfer(5, start=DUE), start=absurd))
+    night.go(MORNING)
+    assert night.tales()[TONIGHT][-1] == "Ended observed"
+
+
+def test_a_schedule_that_is_edited_to_fire_within_a_minute_owes_that_due_time(night):
+    night.tick()
+    night.xo.schedules = [make_schedule(cron="51 23 * * *")]
+    night.go(EVENING + timedelta(minutes=3), every=timedelta(seconds=10))
+    assert [tale[-1] for tale in night.tales().values()] == ["Ended XO_DID_NOT_FIRE"]
 
 
 def test_a_schedule_switched_off_while_guard_was_away_is_told(night):
@@ -960,6 +997,53 @@ def test_a_run_that_ended_is_asked_for_without_its_tasks(night):
     night.go(after(900))
     assert asked[0] == set()
     assert asked[-1] == {run_id}
+
+
+class Slow:
+    """An XO whose whole reading takes that long."""
+
+    def __init__(self, night, takes):
+        self._night, self.takes = night, takes
+
+    def __getattr__(self, name):
+        return getattr(self._night.xo, name)
+
+    async def estate(self):
+        read = await self._night.xo.estate()
+        self._night.now += self.takes
+        return read
+
+
+@pytest.mark.parametrize("takes", [10, 45, 75, 200, 285])
+def test_where_reading_xo_takes_long_it_begins_earlier_and_still_predicts(night, takes):
+    night.watch = Watch(
+        night.ledger, Slow(night, timedelta(seconds=takes)), night.told, clock=night.clock, policy_of=default_policy
+    )
+    night.xo.will_run(DUE)
+    night.tick(EVENING - timedelta(minutes=10))
+    night.go(after(minutes=40))
+    assert night.tales() == {TONIGHT: GOOD}
+
+
+def test_why_a_prediction_could_not_be_made_is_left_for_the_status(night):
+    night.tick()
+    night.watch._xo = NoEstate(night.xo)
+    assert night.go(after(-20)).unwatched == ("no prediction could be made: No XO answers",)
+    night.watch._xo = night.xo
+    assert night.tick(after(-10)).unwatched == ()
+
+
+class NoEstate:
+    """An XO of which only the short lists can be read."""
+
+    def __init__(self, xo):
+        self._xo = xo
+
+    def __getattr__(self, name):
+        return getattr(self._xo, name)
+
+    async def estate(self):
+        raise self._xo.error
 
 
 def test_what_goes_on_and_what_is_next_is_left_for_the_status(night):

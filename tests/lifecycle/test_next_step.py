@@ -268,11 +268,11 @@ def test_the_alarm_tells_since_when_how_long_it_usually_takes_and_how_long_nothi
     assert alarm == Alarmed(
         at=after(36000),
         code="JOB_STUCK",
-        text="The run of nightly that began Wed 25 Nov 00:00 UTC goes on for 10 h, usually at most 60 min, and nothing moved "
-        "for 40 min. No time limit of XO's ends it.",
+        text="The run of nightly that began Wed 25 Nov 00:00 UTC goes on for 10 h, usually at most 60 min, and its log "
+        "shows no step for 40 min: it may be stuck, or one large transfer. No time limit of XO's ends it.",
     )
     (alarm,) = stuck(25 * 3600)
-    assert "goes on for 25 h, and nothing moved for 25 h." in alarm.text
+    assert "goes on for 25 h, and its log shows no step for 25 h: it may be stuck" in alarm.text
 
 
 def test_a_stuck_run_is_told_once_and_still_ends():

@@ -39,8 +39,8 @@ class Ear:
         if isinstance(event, Alarmed):
             self.alarms.append((run.key, event.code))
 
-    async def switched_off(self, name, *, schedule, at):
-        self.switched_off_at.append((name, at))
+    async def switched_off(self, off):
+        self.switched_off_at.append((off.name, off.at))
 
     async def unread(self, error, *, since, at):
         self.unread_since.add(since)
