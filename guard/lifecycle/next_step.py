@@ -164,7 +164,9 @@ def _zone(run: DueRun) -> tzinfo:
 def _missed(run: DueRun, seen: Observed) -> tuple[AnyEvent, ...]:
     when = format_time(run.seen.expected_at, _zone(run))
     if seen.fires is False:
-        reason = f"Schedule {run.seen.schedule_name} was disabled, changed or deleted before it was due at {when}."
+        reason = (
+            f"Schedule {run.seen.schedule_name} is disabled, changed or deleted now; XO started no run due at {when}."
+        )
         return (Ended(at=seen.now, end=End.MISSED, code=SCHEDULE_DISABLED.id, reason=reason),)
     reason = (
         f"XO started no run of {run.seen.schedule_name} ({run.seen.job_name}), due at {when}: it was down, its scheduler is "

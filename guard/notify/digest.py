@@ -22,12 +22,13 @@ def next_digest(now: datetime, at: time, zone: tzinfo) -> datetime:
 
 
 def collected(messages: Sequence[Message], at: datetime, zone: tzinfo, unreadable: int = 0) -> Message:
-    """One message of many, in the order of their times; what was told in the same words several times stands once.
+    """One message of many: what failed first, then the rest, each in the order of their times; what was told in the same
+    words several times stands once.
 
     ``at``: the digest's own time; ``unreadable``: how many more could not be read back.
     """
     told: dict[tuple[str, str], list[Message]] = {}
-    for message in sorted(messages, key=lambda one: one.at):
+    for message in sorted(messages, key=lambda one: (one.event is not Event.FAIL, one.at)):
         told.setdefault((message.title, message.text), []).append(message)
     parts = [_entry(same, zone) for same in list(told.values())[:MOST_ENTRIES]]
     if len(told) > MOST_ENTRIES:

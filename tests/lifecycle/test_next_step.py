@@ -215,7 +215,7 @@ def test_without_a_reason_of_the_schedules_own_xo_did_not_fire(fires):
 
 
 def test_a_schedule_that_was_switched_off_or_changed_is_missed_without_an_alarm():
-    reason = "Schedule schedule was disabled, changed or deleted before it was due at Wed 25 Nov 00:00 UTC."
+    reason = "Schedule schedule is disabled, changed or deleted now; XO started no run due at Wed 25 Nov 00:00 UTC."
     expected = Ended(at=after(70), end=End.MISSED, code="SCHEDULE_DISABLED", reason=reason)
     assert step(PREDICTED, at(70, fires=False)) == Record((expected,))
 

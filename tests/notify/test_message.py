@@ -113,6 +113,14 @@ def test_a_digest_stands_in_order_of_time_and_tells_repetitions_once():
     assert told.code is None
 
 
+def test_in_a_digest_what_failed_comes_before_what_was_only_foreseen():
+    later = NOW + timedelta(hours=3)
+    foreseen = [message("digest", "log", title=f"defer {number}") for number in range(MOST_ENTRIES)]
+    told = collected([*foreseen, message("digest", "fail", title="mail: failure", at=later)], later, UTC)
+    assert told.text.splitlines()[0].endswith(": mail: failure")
+    assert "defer 0" in told.text.splitlines()[3]
+
+
 def test_a_digest_of_many_says_how_many_it_leaves_out_and_what_it_could_not_read():
     many = [message(title=str(number)) for number in range(MOST_ENTRIES + 3)]
     told = collected(many, NOW, UTC, unreadable=1)
