@@ -101,6 +101,7 @@ class Watch:
         self._done: set[str] = set()  # runs whose end is recorded
         self._is_new = True
         self._lead = LEAD
+        self._is_admin = True  # by the last whole reading
         self._unpredicted = ""  # why the last prediction could not be made
 
     async def tick(self) -> Loop:
@@ -173,6 +174,7 @@ class Watch:
         began = self._clock()
         estate = await self._xo.estate()
         self._usual = (await asyncio.to_thread(read_history, estate.logs)).seconds
+        self._is_admin = estate.xo.admin
         took = max(timedelta(), self._clock() - began)
         self._lead = min(LONGEST_LEAD, max(LEAD, 2 * took + LOOK_EVERY))
         return estate
@@ -387,6 +389,7 @@ class Watch:
             more_running=len(look.running - seen),
             unwatched=(
                 *(note.text for note in agenda.notes if note.unknown),
+                *(() if self._is_admin else ("what XO hides from the token's user, who is no administrator",)),
                 *((f"no prediction could be made: {self._unpredicted}",) if self._unpredicted else ()),
             ),
             wake=wake,

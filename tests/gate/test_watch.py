@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import suppress
 from datetime import UTC, timedelta
 
@@ -1023,6 +1024,16 @@ def test_where_reading_xo_takes_long_it_begins_earlier_and_still_predicts(night,
     night.tick(EVENING - timedelta(minutes=10))
     night.go(after(minutes=40))
     assert night.tales() == {TONIGHT: GOOD}
+
+
+def test_a_token_from_which_xo_hides_things_is_in_the_loop(night):
+    class Filtered(Slow):
+        async def estate(self):
+            read = await super().estate()
+            return dataclasses.replace(read, xo=msgspec.structs.replace(read.xo, admin=False))
+
+    night.watch._xo = Filtered(night, timedelta())
+    assert night.tick().unwatched == ("what XO hides from the token's user, who is no administrator",)
 
 
 def test_why_a_prediction_could_not_be_made_is_left_for_the_status(night):
