@@ -83,8 +83,8 @@ def _figure(fact: Fact) -> str:
             return format_bytes(value)
         case int(value) | float(value), "s":
             return format_duration(float(value))
-        case value, unit:
-            return f"{value} {unit}".rstrip()
+        case _:
+            return f"{fact.value} {fact.unit}".rstrip()
 
 
 def outcome_sentence(outcome: Outcome) -> str:
