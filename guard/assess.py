@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import cast
 
 from guard.agenda import Agenda, Note, make_agenda
@@ -23,7 +23,7 @@ from guard.mechanics.due import next_storm
 from guard.mechanics.history import quantiles
 from guard.mechanics.outlook import ExpectedRun, Outlook, repository_ids, target_sr_ids
 from guard.mechanics.selection import named_tags
-from guard.mechanics.zones import resolve
+from guard.mechanics.zones import zone_or_utc
 from guard.policy.resolve import Effective, effective
 from guard.policy.schema import Policy
 
@@ -168,7 +168,7 @@ def _storms_ahead(agenda: Agenda, policy: Policy, estate: Estate, start: datetim
 
 
 def _planned(outlook: Outlook, run: ExpectedRun, rules: Effective) -> PlannedRun:
-    zone = resolve(run.due.zone) or UTC
+    zone = zone_or_utc(run.due.zone)
     verdict = assess(outlook, run, rules, zone)
     repositories = repository_ids(run.job)
     if run.settings.distribute_backups:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from guard.checks.check import Check
 from guard.checks.options import ClockChangeOptions
@@ -10,7 +10,7 @@ from guard.checks.view import View
 from guard.estate.estate import PartName
 from guard.finding import Certainty, ClearedBy, Clears, Code, Fact, Finding, Harm, Level, Scope, ScopeKind
 from guard.mechanics.due import Storm, next_storm, storm_free
-from guard.mechanics.zones import resolve
+from guard.mechanics.zones import zone_or_utc
 from guard.units import format_duration
 
 RUNS_TWICE = Code(
@@ -86,7 +86,7 @@ def _storm(view: View, storm: Storm, level: Level) -> Finding:
 
 def _twice(view: View) -> Finding:
     due = view.run.due
-    zone = resolve(due.zone) or UTC
+    zone = zone_or_utc(due.zone)
     told = " and ".join(one.astimezone(zone).strftime("%H:%M %Z") for one in due.starts)
     return Finding(
         code=RUNS_TWICE.id,

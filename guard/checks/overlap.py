@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from guard.checks.check import Check
 from guard.checks.options import OverlapOptions
@@ -14,7 +14,7 @@ from guard.mechanics.history import Quantiles, quantiles
 from guard.mechanics.occupancy import RunningNow
 from guard.mechanics.outlook import ExpectedRun, repository_ids
 from guard.mechanics.repository_space import is_object_store
-from guard.mechanics.zones import resolve
+from guard.mechanics.zones import zone_or_utc
 from guard.units import format_duration, plural
 
 JOB_RUNNING = Code(
@@ -191,7 +191,7 @@ def _beside(view: View, options: OverlapOptions, names: list[str]) -> Finding:
 
 def _clock(view: View, moment: datetime) -> str:
     """In the zone of the schedule, as the plan tells its due time."""
-    return moment.astimezone(resolve(view.run.due.zone) or UTC).strftime("%a %H:%M %Z")
+    return moment.astimezone(zone_or_utc(view.run.due.zone)).strftime("%a %H:%M %Z")
 
 
 def _over(other: ExpectedRun) -> datetime:

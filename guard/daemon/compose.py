@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import datetime, time, timedelta, tzinfo
 from pathlib import Path
 
 from guard.daemon.loop import Flags, run
@@ -18,7 +18,7 @@ from guard.errors import LedgerError
 from guard.gate.watch import LOOK_EVERY, Watch
 from guard.ledger.sqlite import SqliteLedger, open_ledger
 from guard.lifecycle.loop import Loop
-from guard.mechanics.zones import resolve
+from guard.mechanics.zones import zone_or_utc
 from guard.notify.message import Event, Message, Tier
 from guard.notify.ports import Queued
 from guard.notify.queue import Queue
@@ -171,7 +171,7 @@ def only_one(state: Path) -> Iterator[None]:
 
 def zone_of(policy: Policy) -> tzinfo:
     """The zone of times in messages and of the digest."""
-    return resolve(policy.notify.zone or policy.xo.zone or "utc") or UTC
+    return zone_or_utc(policy.notify.zone or policy.xo.zone or "utc")
 
 
 def limits_of(policy: Policy) -> Limits:

@@ -7,12 +7,12 @@ no recovery code anywhere else. In observe mode guard only looks: it predicts, s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 from guard.finding import Scope, ScopeKind
 from guard.lifecycle.due_run import Attempt, DueRun
 from guard.lifecycle.events import Alarmed, AnyEvent, AttemptEnded, End, Ended, Started
-from guard.mechanics.zones import resolve
+from guard.mechanics.zones import zone_or_utc
 from guard.outcomes.alarms import JOB_STUCK, SCHEDULE_DISABLED, XO_DID_NOT_FIRE
 from guard.outcomes.outcome import Outcome, Times
 from guard.units import format_duration, format_time
@@ -158,7 +158,7 @@ def _stuck(run: DueRun, attempt: Attempt, log: LogSeen, seen: Observed) -> list[
 
 def _zone(run: DueRun) -> tzinfo:
     """The schedule's own zone: what an administrator set in XO, and what the plan tells."""
-    return resolve(run.seen.zone) or UTC
+    return zone_or_utc(run.seen.zone)
 
 
 def _missed(run: DueRun, seen: Observed) -> tuple[AnyEvent, ...]:

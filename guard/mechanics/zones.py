@@ -192,6 +192,11 @@ def resolve(name: str) -> tzinfo | None:
     return ZoneInfo(known) if known else None
 
 
+def zone_or_utc(name: str) -> tzinfo:
+    """The zone XO uses for ``name``: UTC where it knows none of that name."""
+    return resolve(name) or UTC
+
+
 @lru_cache(maxsize=1024)
 def offsets_of(name: str) -> Offsets:
     """Offsets of the zone XO takes for ``name``, UTC when it knows none.
@@ -200,7 +205,7 @@ def offsets_of(name: str) -> Offsets:
     """
     if name == "local":
         raise ValueError('"local" is the zone of the XO server: put its name in place of "local"')
-    return _offsets(resolve(name) or UTC)
+    return _offsets(zone_or_utc(name))
 
 
 @lru_cache(maxsize=1024)
