@@ -45,6 +45,10 @@ class XoUnreachableError(XoError):
     """No connection: wrong URL, refused, TLS not trusted, connection lost in the middle."""
 
 
+class XoNotSentError(XoUnreachableError):
+    """A write that surely did not reach XO: there was no connection, or no sign-in, before it."""
+
+
 class XoTimeoutError(XoError):
     """The total time allowed for a call ran out."""
 

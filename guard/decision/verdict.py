@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from guard.finding import Finding
+from guard.finding import Finding, Harm
 
 
 class Action(StrEnum):
@@ -21,12 +21,16 @@ class Action(StrEnum):
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """One VM that must wait, why, and until when at most (None: it is refused, nothing waits)."""
+    """One VM that must wait, why, and until when at most (None: it is refused, nothing waits).
+
+    ``harm``: the worst that starting it as it is would do. Unknown facts count as none.
+    """
 
     vm: str
     name: str
     codes: tuple[str, ...]
     deadline: datetime | None
+    harm: Harm = Harm.NONE
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

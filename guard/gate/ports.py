@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from guard.estate.estate import Estate
-from guard.estate.xo_records import BackupLog
+from guard.estate.xo_records import BackupLog, Schedule
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import AnyEvent
+from guard.mechanics.fallback import Fallback, Placed
 from guard.lifecycle.loop import SwitchedOff
 
 
@@ -29,6 +30,55 @@ class XoReads(Protocol):
 
     async def logs(self, since: datetime, done: Collection[str]) -> tuple[BackupLog, ...]:
         """Every run that began at ``since`` or later, with its tasks; those in ``done`` without. Costs XO much."""
+        ...
+
+
+class GateXo(XoReads, Protocol):
+    """Everything the gate asks of XO, writes included.
+
+    Every write raises XoNotSentError when it surely did not reach XO (no connection, no sign-in), XoAnswerError when XO
+    refused it, and any other XoError when nobody can tell whether XO took it.
+    """
+
+    async def schedule(self, identity: str) -> Schedule | None:
+        """One schedule's record as it is now, None for one that is gone."""
+        ...
+
+    async def set_enabled(self, identity: str, enabled: bool) -> None:
+        """``schedule.set {id, enabled}``: XO sets the schedule's timer anew."""
+        ...
+
+    async def put_fallback(self, fallback: Fallback) -> None:
+        """An XO job of type call, and its schedule (``job.create``, ``schedule.create``). A job whose schedule cannot
+        be made is deleted again.
+        """
+        ...
+
+    async def fallbacks(self) -> tuple[Placed, ...]:
+        """Every fallback there is in XO, of any guard."""
+        ...
+
+    async def drop_fallback(self, job_id: str) -> None:
+        """``job.delete``, which takes its schedules too; nothing for one that is gone."""
+        ...
+
+    async def runs_of(self, job_id: str, since: datetime) -> tuple[BackupLog, ...]:
+        """The runs of a job that began at ``since`` or later, by XO's newest list (``backupNg.getLogs`` refreshed)."""
+        ...
+
+    async def start(
+        self, job_id: str, job_type: str, schedule_id: str, vms: Sequence[str] | None, known: Collection[str]
+    ) -> str:
+        """Have XO run a job (``backupNg.runJob``, ``mirrorBackup.runJob``); returns the run's id, '' where only the
+        logs will tell it. ``vms`` None: all the job takes; never empty. Returns as soon as a run id shows that is not
+        among ``known``; the socket is closed then, which does not stop the run (xo-api.md 5.1).
+        """
+        ...
+
+    async def run_sequence(self, schedule_ids: Sequence[str], known: Collection[str]) -> str:
+        """Have XO run schedules one after another (``schedule.runSequence``); returns the first member's run id as
+        ``start`` does.
+        """
         ...
 
 
