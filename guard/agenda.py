@@ -10,6 +10,7 @@ from guard.estate.estate import Estate, PartName
 from guard.estate.xo_records import Schedule
 from guard.mechanics.cron import CronError
 from guard.mechanics.due import DueTime, due_times, sequence_members
+from guard.mechanics.fallback import is_fallback
 from guard.mechanics.zones import resolve
 
 
@@ -62,7 +63,8 @@ def make_agenda(
     dues: list[DueTime] = []
     for schedule in estate.schedules:
         call = estate.call_job_by_id.get(schedule.job_id or "")
-        members = sequence_members(call) if call is not None else ()
+        # what guard itself put into XO as a fallback starts a schedule that is told already
+        members = sequence_members(call) if call is not None and not is_fallback(call) else ()
         if not schedule.enabled or (call is not None and not members):
             continue
         zone = _zone(schedule, local_zone, notes)

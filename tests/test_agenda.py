@@ -107,6 +107,20 @@ def test_a_call_job_that_is_no_sequence_is_no_business_of_guards(call, known):
     assert (bool(found.dues), bool(found.firings), found.notes) == (known, known, ())
 
 
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("guard[0a1b]: start a 2026-11-25T00:00:00Z", False),
+        ("guard[0a1b]: release a 2026-11-25T00:00:00Z", False),
+        ("guard[0a1b]: start a soon", True),
+        ("all night", True),
+    ],
+)
+def test_what_guard_put_into_xo_as_a_fallback_is_neither_a_sequence_nor_a_due_time(name, counts):
+    found = agenda(**sequence("a") | {"call_jobs": [make_sequence("a", name=name)]})
+    assert (bool(found.dues), bool(found.firings), found.notes) == (counts, counts, ())
+
+
 def test_a_member_may_be_a_call_job_of_which_there_is_no_backup_to_plan():
     world = sequence("a", "b", "c")
     world["jobs"] = [job for job in world["jobs"] if job.id != "b-job"]

@@ -29,8 +29,8 @@ from guard.views.plan import plan_text
 from guard.views.report import report_text
 from guard.views.text import wrap
 from guard.xo.client import XoSettings
-from guard.xo.live import LiveXo
 from guard.xo.token import Token
+from guard.xo.writes import WritingXo
 
 _TOUR = """\
 This is a simulated Xen Orchestra on this machine, on the eve of a night when
@@ -54,7 +54,7 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     stderr.write(_TOUR)
     live = demo.awaken(demo.build(lambda: demo.DEMO_NOW))
     with running(live.world) as url:
-        xo = LiveXo(lambda: XoSettings(url=url), lambda: Token(demo.TOKEN), clock=live.now)
+        xo = WritingXo(lambda: XoSettings(url=url), lambda: Token(demo.TOKEN), clock=live.now)
         estate = asyncio.run(xo.estate())
         policy, now = default_policy(url), live.now()
         plan = make_plan(estate, policy, now=now, start=now, within=timedelta(hours=_HOURS))
@@ -78,7 +78,7 @@ def _told(messages: list[Message]) -> list[str]:
     return lines + [line for page in pages for line in wrap(f"{page.title}: {page.text}", "    ", first="  ")]
 
 
-async def _night(live: Live, xo: LiveXo, url: str) -> tuple[Report, list[Message]]:
+async def _night(live: Live, xo: WritingXo, url: str) -> tuple[Report, list[Message]]:
     """Watch until the next evening; the report, and every message."""
     told: list[Message] = []
 
@@ -91,7 +91,9 @@ async def _night(live: Live, xo: LiveXo, url: str) -> tuple[Report, list[Message
         tempfile.TemporaryDirectory() as folder,
         open_ledger(Path(folder) / "ledger", xo=url, clock=live.now, instance=b"the demo") as ledger,
     ):
-        watch = Watch(ledger, xo, News(tell, lambda: _PARIS), clock=live.now, policy_of=lambda: policy)
+        watch = Watch(
+            ledger, xo, News(tell, lambda: _PARIS), clock=live.now, policy_of=lambda: policy, instance=ledger.instance
+        )
         while live.now() < end:
             loop = await watch.tick()
             live.advance(min(end, max(loop.wake or end, live.now() + timedelta(seconds=1))))

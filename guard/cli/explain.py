@@ -11,9 +11,9 @@ from typing import TextIO
 
 import msgspec
 
+from guard.decision.codes import EVERY_CODE
 from guard.errors import CaptureError, UsageError
 from guard.estate.xo_records import BackupLog
-from guard.outcomes.codes import ALL_CODES
 from guard.outcomes.outcome import outcome
 from guard.views.causes import causes_document, causes_text
 from guard.views.explain import codes_text, explain_text
@@ -32,11 +32,11 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     if arguments.json:
         raise UsageError("--json goes with --log FILE")
     if arguments.code is None:
-        stdout.write(codes_text(ALL_CODES))
+        stdout.write(codes_text(EVERY_CODE))
         return 0
-    code = ALL_CODES.get(arguments.code.upper())
+    code = EVERY_CODE.get(arguments.code.upper())
     if code is None:
-        near = difflib.get_close_matches(arguments.code.upper(), ALL_CODES, n=1)
+        near = difflib.get_close_matches(arguments.code.upper(), EVERY_CODE, n=1)
         raise UsageError(
             f"{arguments.code} is no code of guard" + (f"; did you mean {near[0]}?" if near else "; see guard explain")
         )
@@ -51,7 +51,7 @@ def _explain_log(arguments: Namespace, stdout: TextIO) -> None:
     if arguments.json:
         stdout.write(msgspec.json.encode(causes_document(outcomes)).decode() + "\n")
     else:
-        stdout.write(causes_text(outcomes, ALL_CODES))
+        stdout.write(causes_text(outcomes, EVERY_CODE))
 
 
 def read_logs(path: str) -> list[BackupLog]:

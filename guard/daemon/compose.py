@@ -15,7 +15,8 @@ from guard.daemon.loop import Flags, run
 from guard.daemon.news import News
 from guard.daemon.systemd import Systemd
 from guard.errors import LedgerError
-from guard.gate.watch import LOOK_EVERY, Watch
+from guard.gate.look import LOOK_EVERY
+from guard.gate.watch import Watch
 from guard.ledger.sqlite import SqliteLedger, open_ledger
 from guard.lifecycle.loop import Loop
 from guard.mechanics.zones import zone_or_utc
@@ -25,9 +26,9 @@ from guard.notify.queue import Queue
 from guard.notify.route import Limits, Route
 from guard.policy.schema import Policy
 from guard.xo.client import XoSettings
-from guard.xo.live import LiveXo
 from guard.xo.settings import xo_settings
 from guard.xo.token import Token, read_token
+from guard.xo.writes import WritingXo
 
 LEDGER = "ledger.sqlite"
 LEASE = timedelta(minutes=5)
@@ -131,8 +132,8 @@ async def run_daemon(
             return read_token(Path(given) if given else None, shell.env)
 
         token()  # an unreadable token is told at once, not at the first look
-        xo = LiveXo(in_force.xo, token, clock=shell.clock)
-        watch = Watch(ledger, xo, news, clock=shell.clock, policy_of=lambda: in_force.policy)
+        xo = WritingXo(in_force.xo, token, clock=shell.clock)
+        watch = Watch(ledger, xo, news, clock=shell.clock, policy_of=lambda: in_force.policy, instance=ledger.instance)
         flags.install(asyncio.get_running_loop())
         await run(
             Kept(watch, ledger, queue, news, shell),

@@ -12,6 +12,7 @@ from guard.lifecycle.loop import SwitchedOff
 from guard.notify.message import Event, Message, Tier
 from guard.outcomes.alarms import (
     CLOCKS_DIFFERENT,
+    GATE_STANDS_ASIDE,
     LEDGER_DISK_FULL,
     LEDGER_UNWRITABLE,
     SCHEDULE_DISABLED,
@@ -79,10 +80,11 @@ class News:
                 )
             case Alarmed(code=code, text=text):
                 return Tier.PAGE, Event.ALARM, f"{name}: {code}", text, code
-            case Ended(end=End.MISSED):
-                return Tier.DIGEST, Event.FAIL, f"{name}: missed", event.reason, event.code
+            case Ended(end=End.MISSED | End.REFUSED | End.EXPIRED | End.RAN_IN_PART as end):
+                return Tier.DIGEST, Event.FAIL, f"{name}: {end.value}", event.reason, event.code
             case Decided(verdict=verdict) if verdict.action is not Action.START:
-                text = f"Due {due}, enforced guard would {WOULD[verdict.action]}: {verdict.sentence}"
+                doing = "guard will" if run.claim is not None or run.intents else "enforced guard would"
+                text = f"Due {due}, {doing} {WOULD[verdict.action]}: {verdict.sentence}"
                 return Tier.DIGEST, Event.LOG, f"{name}: {verdict.action.value}", text, ""
         return None
 
@@ -162,6 +164,19 @@ class News:
                 )
             )
         self._clocks_differ = differ
+
+    async def stands_aside(self, reason: str, *, at: datetime) -> None:
+        """Paged: the policy says enforce, and nobody enforces."""
+        await self._tell(
+            Message(
+                tier=Tier.PAGE,
+                event=Event.ALARM,
+                title=GATE_STANDS_ASIDE.title,
+                text=f"guard leaves every start to XO: {reason}. {GATE_STANDS_ASIDE.do}",
+                at=at,
+                code=GATE_STANDS_ASIDE.id,
+            )
+        )
 
     async def looked(self) -> None:
         """Pages of one look with one cause are one page: an XO that was down for a night wakes a person once."""

@@ -1,20 +1,43 @@
-"""From findings to a verdict: what is held, until when, and why, in one sentence. Pure."""
+"""From findings to a verdict: what is held, until when, and why, in one sentence. Pure.
+
+A run without settings of its job (SETTINGS_MISSING) is refused at once with that as its reason: XO itself would crash at the
+start, and time does not help. What starting would harm is refused too, where only a person or a time beyond the deadline
+clears it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta, tzinfo
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, tzinfo
 
 from guard.decision.verdict import Action, Held, Verdict
 from guard.finding import ClearedBy, Finding, Harm, Level, ScopeKind
 from guard.units import format_time, plural
 
+XO_WOULD_CRASH = frozenset({"SETTINGS_MISSING"})
 COVERED_BY_ANOTHER_RUN = frozenset({"JOB_RUNNING", "RUN_OVERLAP"})
 
 
 def stands_in_the_way(finding: Finding, on_unknown: str) -> bool:
     """Whether a finding holds anything: a block does, an unknown only where the policy says so."""
     return finding.level is Level.BLOCK or (finding.level is Level.UNKNOWN and on_unknown != "start")
+
+
+def holding_whole(findings: Sequence[Finding], on_unknown: str) -> tuple[Finding, ...]:
+    """The findings that hold the whole run, that with which XO would crash first."""
+    whole = (one for one in findings if not one.holds and stands_in_the_way(one, on_unknown))
+    return tuple(sorted(whole, key=lambda one: not crashes(one)))
+
+
+def crashes(finding: Finding) -> bool:
+    """Whether XO itself would crash at the start, so that no time and no deadline makes it worth trying."""
+    return finding.code in XO_WOULD_CRASH and finding.level is Level.BLOCK
+
+
+def worst_harm(findings: Iterable[Finding]) -> Harm:
+    """The worst that starting against these findings would do; unknown facts count as none."""
+    blocking = (one.harm for one in findings if one.level is Level.BLOCK and one.harm is not Harm.NONE)
+    return next(blocking, Harm.NONE)
 
 
 def new_holds(findings: Sequence[Finding], held: Mapping[str, object], on_unknown: str) -> tuple[Finding, ...]:
@@ -29,7 +52,9 @@ def new_holds(findings: Sequence[Finding], held: Mapping[str, object], on_unknow
 
 
 def hopeless(finding: Finding, deadline: datetime, on_unknown: str) -> bool:
-    """Whether waiting is of no use and starting would do harm: then the VMs are refused, not deferred."""
+    """Whether waiting is of no use and starting would do harm, or crash: then the VMs are refused, not deferred."""
+    if crashes(finding):
+        return True
     if finding.level is Level.UNKNOWN:
         return on_unknown == "refuse"
     if finding.harm is Harm.NONE:
@@ -44,24 +69,28 @@ def decide(
     names: Mapping[str, str],
     findings: Sequence[Finding],
     held: Mapping[str, tuple[Finding, ...]],
-    due: datetime,
-    max_defer: timedelta,
+    deadlines: Mapping[str, datetime],
+    deadline: datetime,
     on_unknown: str,
     overlap: str,
     zone: tzinfo,
 ) -> Verdict:
-    """The verdict of one due run. ``vms``: all VMs in question; ``held``: VM id -> the findings that hold it."""
-    deadline = due + max_defer
-    whole = [one for one in findings if not one.holds and stands_in_the_way(one, on_unknown)]
+    """The verdict of one due run. ``vms``: all VMs in question; ``held``: VM id -> the findings that hold it.
+
+    ``deadline``: until when the run may wait as a whole; ``deadlines``: VM id -> its own, where that is another one.
+    """
+    whole = holding_whole(findings, on_unknown)
     if whole:
         held = {vm: (*held.get(vm, ()), *whole) for vm in vms}
+    ends = {vm: deadlines.get(vm, deadline) for vm in held}
     start = tuple(vm for vm in vms if vm not in held)
     records = tuple(
         Held(
             vm=vm,
             name=names.get(vm, vm),
             codes=tuple(dict.fromkeys(one.code for one in reasons)),
-            deadline=None if any(hopeless(one, deadline, on_unknown) for one in reasons) else deadline,
+            deadline=None if any(hopeless(one, ends[vm], on_unknown) for one in reasons) else ends[vm],
+            harm=worst_harm(reasons),
         )
         for vm, reasons in held.items()
     )
@@ -70,11 +99,13 @@ def decide(
     return Verdict(
         action=action,
         sentence=_sentence(action, whole, blocking, start, records, findings, vms),
-        clears=_clears(action, blocking, [one for one in records if one.deadline is None], deadline, zone),
+        clears=_clears(action, blocking, records, deadline, zone),
         start_vms=() if action not in (Action.START, Action.START_SOME) else start,
         held=records,
         findings=tuple(findings),
         unknown=any(one.level is Level.UNKNOWN for one in findings),
+        deadline=deadline,
+        harm=worst_harm(blocking),
     )
 
 
@@ -87,6 +118,8 @@ def _action(
     on_unknown: str,
     overlap: str,
 ) -> Action:
+    if any(map(crashes, whole)):
+        return Action.REFUSE
     if any(one.code in COVERED_BY_ANOTHER_RUN for one in whole) and overlap == "skip":
         return Action.SKIP
     if whole:
@@ -121,24 +154,28 @@ def _sentence(
     return f"No VM is left to start; held are {who}: {codes}."
 
 
-def _clears(
-    action: Action, blocking: Sequence[Finding], refused: Sequence[Held], deadline: datetime, zone: tzinfo
-) -> str:
+def _clears(action: Action, blocking: Sequence[Finding], held: Sequence[Held], deadline: datetime, zone: tzinfo) -> str:
     if action is Action.START or not blocking:
         return ""
     if action is Action.SKIP:
         return "The other run covers this due time; nothing is lost."
     first = blocking[0]
+    refused = [one for one in held if one.deadline is None]
     eta = f", expected {format_time(first.clears.eta, zone)}" if first.clears.eta is not None else ""
     how = {
         ClearedBy.TIME: f"Clears by itself{eta}",
         ClearedBy.REMEDY: f"Clears with the remedy{eta}",
         ClearedBy.PERSON: "Clears when a person acts",
     }[first.clears.by]
+    if crashes(first):
+        return f"{how}; XO would crash at the start as it is."
     if action is Action.REFUSE:
         return f"{how}; starting it as it is would do harm ({first.harm.value})."
     if refused:
         return (
             f"{how}; {plural(len(refused), 'VM')} will not be started before, that would do harm ({first.harm.value})."
         )
-    return f"{how}; the wait ends at {format_time(deadline, zone)}."
+    ends = sorted({one.deadline for one in held if one.deadline is not None}) or [deadline]
+    if len(ends) > 1:
+        return f"{how}; the waits end from {format_time(ends[0], zone)} to {format_time(ends[-1], zone)}."
+    return f"{how}; the wait ends at {format_time(ends[0], zone)}."

@@ -34,7 +34,10 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """``sentence`` is the reason in one sentence; ``clears`` what would clear it and when, '' for a whole start."""
+    """``sentence`` is the reason in one sentence; ``clears`` what would clear it and when, '' for a whole start.
+
+    ``deadline``: of the run as a whole; ``harm``: the worst that starting it as it is would do.
+    """
 
     action: Action
     sentence: str
@@ -43,3 +46,5 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     held: tuple[Held, ...]
     findings: tuple[Finding, ...]
     unknown: bool
+    deadline: datetime | None = None
+    harm: Harm = Harm.NONE

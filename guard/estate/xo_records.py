@@ -155,6 +155,7 @@ class Job(Record, frozen=True, kw_only=True, gc=False):
     remotes: Any = UNSET
     srs: Any = UNSET
     pools: Any = UNSET
+    xo_metadata: bool | UnsetType = field(name="xoMetadata", default=UNSET)
     source_remote: str | UnsetType = field(name="sourceRemote", default=UNSET)
     proxy: str | UnsetType | None = UNSET
     settings: dict[str, Any] | UnsetType = UNSET

@@ -27,8 +27,12 @@ def belongs(run: DueRun, log: BackupLog, open_runs: Sequence[DueRun]) -> bool:
         return True
     if key.via == BY_HAND:
         return at == key.due
+    intent = run.open_intent
+    if intent is not None and log.id not in intent.starting.known and at >= intent.starting.at - SETTLED:
+        return True
     if not key.via:
-        mine = [start for start in run.seen.starts if start - EARLY <= at <= start + SETTLED]
+        starts = (*run.seen.starts, *run.standbys)
+        mine = [start for start in starts if start - EARLY <= at <= start + SETTLED]
         siblings = [
             one for one in open_runs if (one.key.schedule, one.key.via) == (key.schedule, "") and one.key != key
         ]

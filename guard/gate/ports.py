@@ -10,8 +10,8 @@ from guard.estate.estate import Estate
 from guard.estate.xo_records import BackupLog, Schedule
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import AnyEvent
-from guard.mechanics.fallback import Fallback, Placed
 from guard.lifecycle.loop import SwitchedOff
+from guard.mechanics.fallback import Fallback, Placed
 
 
 class XoReads(Protocol):
@@ -22,7 +22,7 @@ class XoReads(Protocol):
         ...
 
     async def setup(self) -> Estate:
-        """Schedules, jobs with their run ids, and call jobs only: cheap for XO, and never cached by it.
+        """Schedules, jobs with their run ids, servers, and call jobs only: cheap for XO, and never cached by it.
 
         Its ``taken_at`` is the time of XO's own clock.
         """
@@ -30,6 +30,10 @@ class XoReads(Protocol):
 
     async def logs(self, since: datetime, done: Collection[str]) -> tuple[BackupLog, ...]:
         """Every run that began at ``since`` or later, with its tasks; those in ``done`` without. Costs XO much."""
+        ...
+
+    async def rolling_updates(self) -> bool:
+        """Whether a rolling pool update or reboot goes on. Costs XO much."""
         ...
 
 
@@ -99,6 +103,10 @@ class Teller(Protocol):
 
     async def clocks(self, ahead: timedelta, *, at: datetime) -> None:
         """How far guard's clock is ahead of XO's."""
+        ...
+
+    async def stands_aside(self, reason: str, *, at: datetime) -> None:
+        """The policy says enforce, and guard acts on nothing; told once per reason."""
         ...
 
     async def looked(self) -> None:

@@ -5,74 +5,39 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 
 import msgspec
 
 from guard.agenda import Agenda
-from guard.assess import make_plan
-from guard.errors import ConflictError, LedgerError, PolicyError, XoError
+from guard.assess import rules_of
+from guard.decision.brakes import Brake
+from guard.errors import ConflictError, LedgerError, XoError
 from guard.estate.estate import Estate
-from guard.estate.xo_records import BackupLog, Schedule
+from guard.estate.xo_records import Schedule
+from guard.gate.actor import Actor, Stage, as_without_guard
+from guard.gate.aside import firing_of
 from guard.gate.entries import by_hand_entries, come_due, due_entries, first_due, marks_after
+from guard.gate.look import LOGS_EVERY, LONGEST_LEAD, LOOK_EVERY, Look, Looker
 from guard.gate.match import LONGEST_SEQUENCE, belongs, fires, log_seen, progress, sequence_runs, with_siblings
-from guard.gate.ports import Teller, XoReads
+from guard.gate.ports import GateXo, Teller
+from guard.gate.predict import Predictor
+from guard.gate.retell import tell_again
 from guard.lifecycle.due_run import DueRun, apply, fold
-from guard.lifecycle.events import AnyEvent, AttemptEnded, Decided, RunKey, Seen
+from guard.lifecycle.events import BY_HAND, AnyEvent, AttemptEnded, RunKey, Seen, Started, Starter
 from guard.lifecycle.ledger import Ledger
 from guard.lifecycle.loop import STANDS, Loop, SwitchedOff
-from guard.lifecycle.next_step import (
-    ENOUGH_SAMPLES,
-    SETTLED,
-    Evaluate,
-    Observed,
-    Record,
-    Step,
-    Wait,
-    next_step,
-)
-from guard.mechanics.history import quantiles, read_history
+from guard.lifecycle.next_step import ENOUGH_SAMPLES, SETTLED, Evaluate, Observed, Record, Wait, next_step
+from guard.mechanics.versions import is_tested
+from guard.policy.resolve import Effective, effective
 from guard.policy.schema import Policy
 
-LEAD = timedelta(seconds=60)
-LONGEST_LEAD = timedelta(minutes=10)
-LOOK_EVERY = timedelta(seconds=30)  # no longer sleep: a clock that stepped, or a machine that slept, is seen this soon
-LOOK_BACK = timedelta(minutes=5)
-LOGS_EVERY = timedelta(minutes=5)
-TOLD_WITHIN = timedelta(days=3)  # a run that lasts longer has told more than its end
+ROUNDS = 3  # what is decided in one look is acted on in the same one
+ON_TIME = timedelta(seconds=60)
 CACHED = timedelta(seconds=10)  # so old may XO's list of logs be
-NOISE = timedelta(seconds=5)  # clocks that differ by less are the same, as far as an answer's way can tell
-LOOP, LOOKED_LIKE = "loop", "looked_like"  # what is remembered in the ledger
-
-
-@dataclass(frozen=True)
-class _Look:
-    """What was read of XO: ``setup`` with schedules and jobs; ``logs`` None where they were not asked for.
-
-    ``logs_since``: from when on they are known; ``seen_until``: up to when an earlier reading knew them. ``running``: the
-    ids of the runs that go on. ``ahead``: how far guard's clock is ahead of XO's.
-    """
-
-    setup: Estate
-    running: frozenset[str]
-    logs: tuple[BackupLog, ...] | None = None
-    logs_since: datetime | None = None
-    logs_at: datetime | None = None
-    seen_until: datetime | None = None
-    ahead: timedelta = timedelta()
-
-    @cached_property
-    def logs_of(self) -> Mapping[str, Sequence[BackupLog]]:
-        """By schedule: after days without guard there are many of both."""
-        found: dict[str, list[BackupLog]] = {}
-        for log in self.logs or ():
-            found.setdefault(log.schedule_id or "", []).append(log)
-        return found
+LOOP, LOOKED_LIKE, CONFIRMED, BRAKES = "loop", "looked_like", "confirmed", "brakes"  # what is remembered in the ledger
 
 
 class _LookedLike(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,27 +47,37 @@ class _LookedLike(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Watch:
-    """The observing half of the gate. ``policy_of`` gives the policy in force, which a reload may replace."""
+    """The gate: it watches every due run, and acts on those whose policy says enforce.
+
+    ``policy_of`` gives the policy in force, which a reload may replace. ``instance`` names this guard in XO.
+    """
 
     def __init__(
         self,
         ledger: Ledger,
-        xo: XoReads,
+        xo: GateXo,
         teller: Teller,
         *,
         clock: Callable[[], datetime],
         policy_of: Callable[[], Policy],
+        instance: str = "",
     ) -> None:
         self._ledger, self._xo, self._teller = ledger, xo, teller
         self._clock, self._policy_of = clock, policy_of
-        self._usual: Mapping[str, tuple[float, ...]] | None = None
-        self._running: frozenset[str] = frozenset()  # run ids at the last look
-        self._logs_at: datetime | None = None
+        self._looker = Looker(xo, teller, clock)
+        self._actor = Actor(
+            xo,
+            self._append,
+            clock=clock,
+            instance=instance,
+            rules_of=self._rules_of,
+            elsewhere=lambda run: frozenset(one for key, ids in self._runs_of.items() if key != run.key for one in ids),
+        )
+        self._predictor = Predictor(self._looker, self._actor, self._append, clock=clock, policy_of=policy_of)
+        self._runs_of: dict[RunKey, frozenset[str]] = {}  # the open stories' own runs, those by hand left out
+        self._stood_aside = ""
         self._done: set[str] = set()  # runs whose end is recorded
         self._is_new = True
-        self._lead = LEAD
-        self._is_admin = True  # by the last whole reading
-        self._unpredicted = ""  # why the last prediction could not be made
 
     async def tick(self) -> Loop:
         """Look once, and bring every open due run as far as it goes. Raises LedgerError only."""
@@ -114,70 +89,33 @@ class Watch:
     async def _tick(self) -> Loop:
         before = await self._last_loop()
         if self._is_new:
-            await self._tell_again(before)
+            await tell_again(self._ledger, self._teller, before, self._clock(), LONGEST_LEAD + LOOK_EVERY)
             self._is_new = False
         open_runs = await self._open_runs()
-        look, error = await self._look(open_runs, before)
-        agenda, off = None, () if before is None else before.switched_off
+        look, error = await self._looker.look(open_runs, before, self._done)
+        agenda, stage, off = None, None, () if before is None else before.switched_off
         looked_like = await self._looked_like()
+        seen_setup: Estate | None = None
         if look is not None:
-            agenda = await self._enter_due_times(look.setup, looked_like)
-            await self._enter_runs_by_hand(look, agenda, before)
-            off = await self._tell_switched_off(look.setup.schedules, looked_like, before)
+            seen_setup = as_without_guard(look.setup, open_runs)
+            agenda = await self._enter_due_times(seen_setup, looked_like)
+            await self._enter_runs_by_hand(look, seen_setup, agenda, before)
+            off = await self._tell_switched_off(seen_setup.schedules, looked_like, before)
             open_runs = await self._open_runs()
-        steps = [(run, await self._advance(run, near, look)) for run, near in with_siblings(open_runs)]
-        to_predict = [run for run, step in steps if isinstance(step, Evaluate) and look is not None]
-        if to_predict:
-            await self._predict(to_predict)
-        wakes = [step.until for _, step in steps if isinstance(step, Wait)]
+            stage = await self._staged(look, agenda, open_runs)
+        wakes = await self._advance_all(open_runs, look, seen_setup, stage)
         loop = msgspec.structs.replace(await self._summary(look, agenda, error, before, wakes), switched_off=off)
         # told before it is remembered as told: a guard that dies in between tells it again
         await self._teller.looked()
-        if look is not None and look.setup.schedules != tuple(looked_like.values()):
-            await self._ledger.remember(LOOKED_LIKE, msgspec.json.encode(_LookedLike(schedules=look.setup.schedules)))
+        if seen_setup is not None and seen_setup.schedules != tuple(looked_like.values()):
+            await self._ledger.remember(LOOKED_LIKE, msgspec.json.encode(_LookedLike(schedules=seen_setup.schedules)))
         await self._ledger.remember(LOOP, msgspec.json.encode(loop))
         if look is not None and look.logs is not None:  # only now: a tick that died reads them again
-            self._running, self._logs_at = look.running, look.logs_at
+            self._looker.remember(look)
             self._done &= {log.id for log in look.logs}
         return loop
 
-    # --- looking
-
-    async def _look(self, runs: Sequence[DueRun], before: Loop | None) -> tuple[_Look | None, str]:
-        """XO now; None and why where it cannot be read."""
-        try:
-            if self._usual is None:
-                await self._read_whole()
-            setup = await self._xo.setup()
-            run_ids = [job.run_id for job in setup.jobs] + [call.run_id for call in setup.call_jobs]
-            running = frozenset(one for one in run_ids if one)
-            now = self._clock()
-            ahead = now - setup.taken_at if abs(now - setup.taken_at) > NOISE else timedelta()
-            await self._teller.clocks(ahead, at=now)
-            if not self._logs_are_worth_it(runs, running, now):
-                return _Look(setup, running, ahead=ahead), ""
-            seen_until = self._logs_at or (now if before is None else before.unread_since or before.at)
-            since = min([run.key.due for run in runs] + [seen_until]) - LOOK_BACK
-            logs = await self._xo.logs(since, self._done)
-        except (XoError, PolicyError) as error:  # the latter: the token's file, read anew for each look
-            return None, str(error)
-        return _Look(setup, running, logs, since, now, seen_until, ahead), ""
-
-    def _logs_are_worth_it(self, runs: Iterable[DueRun], running: frozenset[str], now: datetime) -> bool:
-        """Reading logs costs XO much: only when a run is awaited, one began or ended, or they were not read lately."""
-        awaited = any(not run.attempts and run.key.due <= now for run in runs)
-        stale = self._logs_at is None or abs(now - self._logs_at) >= LOGS_EVERY  # the clock may have been set back
-        return awaited or stale or running != self._running
-
-    async def _read_whole(self) -> Estate:
-        """Everything; from how long that took follows how long before a due time the next reading must begin."""
-        began = self._clock()
-        estate = await self._xo.estate()
-        self._usual = (await asyncio.to_thread(read_history, estate.logs)).seconds
-        self._is_admin = estate.xo.admin
-        took = max(timedelta(), self._clock() - began)
-        self._lead = min(LONGEST_LEAD, max(LEAD, 2 * took + LOOK_EVERY))
-        return estate
+    # --- what is in the ledger
 
     async def _last_loop(self) -> Loop | None:
         told = await self._ledger.recall(LOOP)
@@ -194,13 +132,10 @@ class Watch:
 
     # --- what comes due
 
-    def _usual_seconds(self, schedule: str) -> float | None:
-        return quantiles((self._usual or {}).get(schedule, ())).p50
-
     async def _enter_due_times(self, estate: Estate, before: Mapping[str, Schedule]) -> Agenda:
         """Every due time gets its story, once; then the marks move on, exactly as far as was looked."""
         now = self._clock()
-        until = now + self._lead + LOOK_EVERY
+        until = now + self._looker.lead + LOOK_EVERY
         agenda = come_due(
             estate,
             marks=await self._ledger.processed_through(),
@@ -208,9 +143,9 @@ class Watch:
             now=now,
             until=until,
             local_zone=self._policy_of().xo.zone,
-            seconds_of=self._usual_seconds,
+            seconds_of=self._looker.usual_seconds,
         )
-        for key, seen in due_entries(estate, agenda, now, self._usual_seconds):
+        for key, seen in due_entries(estate, agenda, now, self._looker.usual_seconds):
             await self._enter(key, seen)
         await self._ledger.mark(marks_after(estate, agenda, now, until))
         return agenda
@@ -219,7 +154,7 @@ class Watch:
         with suppress(ConflictError):  # a tick that died before the mark was moved entered it already
             await self._ledger.append(key, 0, seen)
 
-    async def _enter_runs_by_hand(self, look: _Look, agenda: Agenda, before: Loop | None) -> None:
+    async def _enter_runs_by_hand(self, look: Look, setup: Estate, agenda: Agenda, before: Loop | None) -> None:
         """Runs that no due time explains are stories of their own, and those that came when its story had ended.
 
         Left alone: what was told, and what a due time explains that was never entered before the last reading, or that by
@@ -229,7 +164,7 @@ class Watch:
             return
         runs, now = await self._open_runs(), self._clock()
         known = self._done | {one.started.run for run in runs for one in run.attempts}
-        entries = by_hand_entries(look.setup, agenda, look.logs, known, now)
+        entries = by_hand_entries(setup, agenda, look.logs, known, now)
         open_of = {run.key.schedule: siblings for run, siblings in with_siblings(runs)}
         found = [
             one
@@ -246,7 +181,7 @@ class Watch:
         for one in found:
             is_old = look.seen_until is not None and one.key.due <= look.seen_until - CACHED
             not_entered = one.explained and not any(belongs(run, one.log, ()) for run in stories)
-            if one.log.id not in told and not (not_entered and (is_old or one.key.due > now + self._lead)):
+            if one.log.id not in told and not (not_entered and (is_old or one.key.due > now + self._looker.lead)):
                 await self._enter(one.key, one.seen)
 
     async def _looked_like(self) -> Mapping[str, Schedule]:
@@ -276,15 +211,50 @@ class Watch:
 
     # --- one due run
 
-    async def _advance(self, run: DueRun, open_runs: Sequence[DueRun], look: _Look | None) -> Step | None:
-        """Record all there is to record; the step that remains, None when the story has ended or somebody else wrote."""
-        seen = self._observe(run, open_runs, look)
-        while isinstance(step := next_step(run, seen, lead=self._lead, look_every=LOOK_EVERY), Record):
+    async def _advance_all(
+        self, runs: Sequence[DueRun], look: Look | None, setup: Estate | None, stage: Stage | None
+    ) -> list[datetime]:
+        """Every open due run as far as it goes; when each wants to be looked at again.
+
+        What is evaluated is gone on with at once: a claim has to stand before the due time.
+        """
+        self._runs_of = {
+            run.key: frozenset(one.started.run for one in run.attempts) for run in runs if run.key.via != BY_HAND
+        }
+        wakes: list[datetime] = []
+        again = list(with_siblings(runs))
+        for _ in range(ROUNDS):
+            waiting: list[tuple[DueRun, Sequence[DueRun]]] = []
+            for run, near in again:
+                run, step = await self._advance(run, near, look, setup, stage)
+                if isinstance(step, Evaluate):
+                    waiting.append((run, near))
+                elif step is not None:
+                    wakes.append(step.until)
+            decided = (
+                await self._predictor.decide([run for run, _ in waiting], stage) if waiting and look is not None else {}
+            )
+            again = [(decided[run.key], near) for run, near in waiting if run.key in decided]
+            if not again:
+                break
+        return wakes
+
+    async def _advance(
+        self, run: DueRun, open_runs: Sequence[DueRun], look: Look | None, setup: Estate | None, stage: Stage | None
+    ) -> tuple[DueRun, Wait | Evaluate | None]:
+        """Record and do all there is to do; the step that remains, None when the story has ended or somebody else wrote."""
+        seen = self._observe(run, open_runs, look, setup)
+        if run.key.via != BY_HAND:
+            if stage is not None and self._actor.enforces(run, stage.setup):
+                return await self._actor.act(run, seen, stage, self._looker.lead)
+            if stage is None and (run.claim is not None or run.intents or self._policy_of().may_act):
+                return run, Wait(seen.now + LOOK_EVERY)
+        while isinstance(step := next_step(run, seen, lead=self._looker.lead, look_every=LOOK_EVERY), Record):
             advanced = await self._append(run, *step.events)
             if advanced is None or advanced.ended is not None:
-                return None
+                return run, None
             run = advanced
-        return step
+        return run, step
 
     async def _append(self, run: DueRun, *events: AnyEvent) -> DueRun | None:
         """The run with its new events; None when somebody else wrote meanwhile, and the next tick looks anew."""
@@ -296,78 +266,83 @@ class Watch:
             run = apply(run.key, run, event)
             if isinstance(event, AttemptEnded):
                 self._done.add(event.run)
+            if isinstance(event, Started):
+                await self._confirm(run, event)
             await self._teller.happened(run, event)
+        if run.key.via != BY_HAND:
+            self._runs_of[run.key] = frozenset(one.started.run for one in run.attempts)
         return run
 
-    def _observe(self, run: DueRun, open_runs: Sequence[DueRun], look: _Look | None) -> Observed:
+    async def _confirm(self, run: DueRun, event: Started) -> None:
+        """A start of XO's own at the predicted time: guard and XO agree on when this schedule fires."""
+        on_time = any(abs(event.began - start) <= ON_TIME for start in run.seen.starts)
+        if event.by is not Starter.XO or event.attempt or run.key.via or not on_time:
+            return
+        confirmed = await self._confirmed()
+        if confirmed.get(run.key.schedule) != firing_of(run):
+            confirmed[run.key.schedule] = firing_of(run)
+            await self._ledger.remember(CONFIRMED, msgspec.json.encode(confirmed))
+
+    async def _confirmed(self) -> dict[str, str]:
+        """Schedule id -> the firing that a real start agreed with."""
+        told = await self._ledger.recall(CONFIRMED)
+        return msgspec.json.decode(told, type=dict[str, str]) if told else {}
+
+    def _rules_of(self, run: DueRun, setup: Estate) -> Effective:
+        """The policy's word on a due run."""
+        schedule = setup.schedule_by_id.get(run.key.schedule)
+        if schedule is not None:
+            return rules_of(self._policy_of(), setup, schedule)
+        return effective(
+            self._policy_of(),
+            schedule_id=run.key.schedule,
+            schedule_name=run.seen.schedule_name,
+            job_name=run.seen.job_name,
+            tags=frozenset(),
+        )
+
+    async def _staged(self, look: Look, agenda: Agenda, runs: Sequence[DueRun]) -> Stage | None:
+        """What the actor sees; None where nothing is to be acted on, or XO went away meanwhile."""
+        if not self._policy_of().may_act and not any(run.claim is not None or run.intents for run in runs):
+            return None
+        untrusted = ""
+        if not self._looker.is_admin:
+            untrusted = "the token's user is no administrator"
+        elif not is_tested(self._looker.version, self._policy_of().xo.accept_versions):
+            untrusted = f"xo-server {self._looker.version or 'of an unknown version'} was never tested with guard"
+        told = await self._ledger.recall(BRAKES)
+        brakes = msgspec.json.decode(told, type=tuple[Brake, ...]) if told else ()
+        try:
+            stage = await self._actor.stage(
+                look, agenda, runs, untrusted=untrusted, confirmed=await self._confirmed(), brakes=brakes
+            )
+        except XoError:
+            return None
+        if stage.standing.untrusted != self._stood_aside:
+            self._stood_aside = stage.standing.untrusted
+            if self._stood_aside:
+                await self._teller.stands_aside(self._stood_aside, at=self._clock())
+        return stage
+
+    def _observe(self, run: DueRun, open_runs: Sequence[DueRun], look: Look | None, setup: Estate | None) -> Observed:
         now = self._clock()
-        if look is None:
+        if look is None or setup is None:
             return Observed(now=now, logs_at=None, fires=None)
-        samples = sorted((self._usual or {}).get(run.key.schedule, ()))
+        samples = sorted((self._looker.usual or {}).get(run.key.schedule, ()))
         usual = samples[-(-len(samples) * 95 // 100) - 1] if len(samples) >= ENOUGH_SAMPLES else None
         return Observed(
             now=now,
-            logs_at=self._known_until(look, run.key),
+            logs_at=look.known_until(run.key),
             logs=tuple(log_seen(log) for log in look.logs_of.get(run.key.schedule, ()) if belongs(run, log, open_runs)),
-            fires=fires(run, look.setup),
-            sequence_runs=sequence_runs(run, look.setup),
+            fires=fires(run, setup),
+            sequence_runs=sequence_runs(run, setup),
             usual_s=usual,
         )
-
-    @staticmethod
-    def _known_until(look: _Look, key: RunKey) -> datetime | None:
-        """Up to when the logs tell of a due time, by XO's clock where guard's is ahead; None where they do not.
-
-        Logs that do not reach back to it say nothing of it; the next look asks further.
-        """
-        if look.logs_at is None or look.logs_since is None or look.logs_since >= key.due:
-            return None
-        return look.logs_at - max(look.ahead, timedelta())
-
-    async def _predict(self, runs: Sequence[DueRun]) -> None:
-        """One reading of XO and one plan for all that is due soon. What cannot be read is tried again at the next tick."""
-        try:
-            estate = await self._read_whole()
-        except (XoError, PolicyError) as error:
-            self._unpredicted = str(error)
-            return
-        self._unpredicted = ""
-        now = self._clock()
-        start = min(run.key.due for run in runs) - timedelta(minutes=1)
-        until = max(run.seen.expected_at for run in runs) + timedelta(minutes=1)
-        plan = await asyncio.to_thread(make_plan, estate, self._policy_of(), now=now, start=start, within=until - start)
-        planned = {
-            (one.run.schedule.id, one.run.due.sequence_at or one.run.due.at, one.run.due.via): one for one in plan.runs
-        }
-        for run in runs:
-            found = planned.get((run.key.schedule, run.key.due, run.key.via))
-            if found is not None and self._clock() < run.key.due:
-                decided = Decided(
-                    at=self._clock(), facts_at=estate.taken_at, vms=found.run.selection.ids, verdict=found.verdict
-                )
-                await self._append(run, decided)
-
-    async def _tell_again(self, before: Loop | None) -> None:
-        """What an earlier process recorded in a look that it did not finish: it may have died before it was told.
-
-        Told twice, it has the same key.
-        """
-        now = self._clock()
-        since = before.at if before is not None else now - LONGEST_SEQUENCE
-        unread = since if before is None or before.unread_since is None else min(since, before.unread_since)
-        near = await self._ledger.between(unread - TOLD_WITHIN, now + LONGEST_LEAD + LOOK_EVERY)
-        keys = {*near, *await self._ledger.open_runs()}
-        for key in sorted(keys):
-            run = None
-            for event in near.get(key) or await self._ledger.load(key):
-                run = apply(key, run, event)
-                if event.at > since and not isinstance(event, Seen):
-                    await self._teller.happened(run, event)
 
     # --- what is left for guard status
 
     async def _summary(
-        self, look: _Look | None, agenda: Agenda | None, error: str, before: Loop | None, wakes: Sequence[datetime]
+        self, look: Look | None, agenda: Agenda | None, error: str, before: Loop | None, wakes: Sequence[datetime]
     ) -> Loop:
         now = self._clock()
         known = before or Loop(at=now)
@@ -380,7 +355,7 @@ class Watch:
             running = tuple(progress(log) for log in look.logs if log.status == "pending")
         next_due = first_due(agenda, now)
         seen = {one.run for one in running}
-        ahead = [] if next_due is None else [max(now, next_due - self._lead - LOOK_EVERY)]
+        ahead = [] if next_due is None else [max(now, next_due - self._looker.lead - LOOK_EVERY)]
         wake = min((one for one in (*wakes, *ahead) if one > now), default=now + LOGS_EVERY)
         return Loop(
             at=now,
@@ -389,8 +364,8 @@ class Watch:
             more_running=len(look.running - seen),
             unwatched=(
                 *(note.text for note in agenda.notes if note.unknown),
-                *(() if self._is_admin else ("what XO hides from the token's user, who is no administrator",)),
-                *((f"no prediction could be made: {self._unpredicted}",) if self._unpredicted else ()),
+                *(() if self._looker.is_admin else ("what XO hides from the token's user, who is no administrator",)),
+                *((f"no prediction could be made: {self._predictor.trouble}",) if self._predictor.trouble else ()),
             ),
             wake=wake,
         )

@@ -10,7 +10,8 @@ from enum import StrEnum
 
 import msgspec
 
-from guard.decision.verdict import Verdict
+from guard.decision.verdict import Held, Verdict
+from guard.estate.xo_records import Schedule
 from guard.outcomes.outcome import Outcome
 
 BY_HAND = "by hand"  # in the key of a run that no due time explains, in place of a sequence
@@ -29,10 +30,44 @@ class RunKey(msgspec.Struct, frozen=True, order=True):
 
 
 class End(StrEnum):
-    """The final state; each due time has exactly one. ``missed``: nobody started it. ``observed``: a run was seen."""
+    """The final state; each due time has exactly one.
 
-    OBSERVED = "observed"
+    ``ran``: guard started all of it, ``ran_in_part``: some VMs. ``left_to_xo``: XO started it, its fallback included.
+    ``refused``: starting would have done harm, or a person holds it. ``expired``: the deadline passed and no start was
+    possible. ``covered``: another run covers it. ``missed``: nobody started it, or a doubtful start was left at that by
+    policy. ``observed``: in observe mode, a run was seen.
+    """
+
+    RAN = "ran"
+    RAN_IN_PART = "ran_in_part"
+    LEFT_TO_XO = "left_to_xo"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    COVERED = "covered"
     MISSED = "missed"
+    OBSERVED = "observed"
+
+
+class Starter(StrEnum):
+    """Who started a run: XO by itself (or a person), guard, or XO's fallback for a guard that was gone."""
+
+    XO = "xo"
+    GUARD = "guard"
+    FALLBACK = "fallback"
+
+
+class ReleasedHow(StrEnum):
+    """How a claim ended.
+
+    ``enabled``: guard enabled the schedule again. ``by_others``: it was enabled already. ``touched``: somebody changed it
+    while it was off, so guard leaves it off. ``gone``: it was deleted. ``never``: it was never disabled.
+    """
+
+    ENABLED = "enabled"
+    BY_OTHERS = "by_others"
+    TOUCHED = "touched"
+    GONE = "gone"
+    NEVER = "never"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
@@ -58,18 +93,99 @@ class Seen(Event, frozen=True, kw_only=True, tag="seen"):
 
 
 class Decided(Event, frozen=True, kw_only=True, tag="decided"):
-    """The prediction, made on facts of ``facts_at``. ``vms``: what the job took then."""
+    """The prediction, made on facts of ``facts_at``. ``vms``: what the job took then.
+
+    ``aside``: why guard does not act on it although the policy says so.
+    """
 
     facts_at: datetime
     vms: tuple[str, ...]
     verdict: Verdict
+    aside: str = ""
+
+
+class Claiming(Event, frozen=True, kw_only=True, tag="claiming"):
+    """The intent to take the schedule from XO. ``found``: its record; ``start_at``: the minute of the starting fallback.
+
+    ``release_at``: the minutes of the one that enables it. ``reason``: why XO shall not start it by itself.
+    """
+
+    found: Schedule
+    start_at: datetime
+    release_at: tuple[datetime, ...]
+    reason: str = ""
+
+
+class Claimed(Event, frozen=True, kw_only=True, tag="claimed"):
+    """Both fallbacks stand and the schedule is off. ``held``: its record as read back."""
+
+    held: Schedule
+
+
+class Standby(Event, frozen=True, kw_only=True, tag="standby"):
+    """The intent to have XO's fallback start the schedule at another minute; it is put after this was written."""
+
+    start_at: datetime
+
+
+class Starting(Event, frozen=True, kw_only=True, tag="starting"):
+    """The intent to have XO start it. ``attempt`` counts from 1; ``vms`` None: all the job takes.
+
+    ``known``: the runs of the job that XO showed before: any other one since is this attempt's.
+    """
+
+    attempt: int
+    vms: tuple[str, ...] | None
+    known: tuple[str, ...]
+    reason: str = ""
+
+
+class Doubted(Event, frozen=True, kw_only=True, tag="doubted"):
+    """XO's answer to a start was lost: it may have started, or not."""
+
+    attempt: int
+    error: str
+
+
+class NotStarted(Event, frozen=True, kw_only=True, tag="not_started"):
+    """An attempt that came to nothing. ``sure``: XO did not start it; else the policy says to take it so."""
+
+    attempt: int
+    error: str
+    sure: bool = True
+
+
+class GaveUp(Event, frozen=True, kw_only=True, tag="gave_up"):
+    """VMs that will not be started for this due time; ``whole``: none will. ``end``: what becomes of them."""
+
+    vms: tuple[Held, ...]
+    whole: bool
+    end: End
+    code: str = ""
+    reason: str = ""
+
+
+class Releasing(Event, frozen=True, kw_only=True, tag="releasing"):
+    """The intent to give the schedule back to XO."""
+
+
+class Released(Event, frozen=True, kw_only=True, tag="released"):
+    """The claim is over, and no fallback of it that enables the schedule is left."""
+
+    how: ReleasedHow
+    reason: str = ""
 
 
 class Started(Event, frozen=True, kw_only=True, tag="started"):
-    """XO shows a run of this due time. ``run``: the id of its log; ``began``: when XO started it."""
+    """XO shows a run of this due time. ``run``: the id of its log; ``began``: when XO started it.
+
+    ``attempt``: the number of guard's own attempt, 0 for a run that guard did not start.
+    """
 
     run: str
     began: datetime
+    by: Starter = Starter.XO
+    attempt: int = 0
 
 
 class Alarmed(Event, frozen=True, kw_only=True, tag="alarmed"):
@@ -94,4 +210,20 @@ class Ended(Event, frozen=True, kw_only=True, tag="ended"):
     reason: str = ""
 
 
-AnyEvent = Seen | Decided | Started | Alarmed | AttemptEnded | Ended
+AnyEvent = (
+    Seen
+    | Decided
+    | Claiming
+    | Claimed
+    | Standby
+    | Starting
+    | Doubted
+    | NotStarted
+    | GaveUp
+    | Releasing
+    | Released
+    | Started
+    | Alarmed
+    | AttemptEnded
+    | Ended
+)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, tzinfo
 
 from guard.finding import Scope, ScopeKind
 from guard.lifecycle.due_run import Attempt, DueRun
-from guard.lifecycle.events import Alarmed, AnyEvent, AttemptEnded, End, Ended, Started
+from guard.lifecycle.events import Alarmed, AnyEvent, AttemptEnded, End, Ended, Started, Starter
 from guard.mechanics.zones import zone_or_utc
 from guard.outcomes.alarms import JOB_STUCK, SCHEDULE_DISABLED, XO_DID_NOT_FIRE
 from guard.outcomes.outcome import Outcome, Times
@@ -23,6 +23,7 @@ QUIET = timedelta(minutes=30)  # without progress for so long, a run may be stuc
 UNUSUAL_HOURS = timedelta(hours=24)  # without samples, only a run longer than this is stuck
 GONE = timedelta(hours=24)  # so old, a run that XO lists no longer is not just late in a list
 ENOUGH_SAMPLES = 5
+STARTED_LATE = timedelta(hours=6)  # what XO did not fire is not started by guard later than this
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,14 @@ class Record:
 Step = Wait | Evaluate | Record
 
 
-def next_step(run: DueRun, seen: Observed, *, lead: timedelta, look_every: timedelta) -> Step:
-    """The next step of a due run that has not ended. ``lead``: how long before the due time the prediction is made."""
-    news = _news(run, seen)
-    if news:
-        return Record(news)
+def next_step(run: DueRun, seen: Observed, *, lead: timedelta, look_every: timedelta, acts: bool = False) -> Step:
+    """The next step of a due run that has not ended. ``lead``: how long before the due time the prediction is made.
+
+    ``acts``: guard may start what XO did not; such a run is told and goes on (guard/lifecycle/acting.py).
+    """
+    found = news(run, seen)
+    if found:
+        return Record(found)
     decide_at = run.key.due - lead  # of a sequence, all members at once: which of them are due is known then
     if seen.now < decide_at:
         return Wait(decide_at)
@@ -95,25 +99,39 @@ def next_step(run: DueRun, seen: Observed, *, lead: timedelta, look_every: timed
         return Wait(seen.now + look_every)
     is_sure = seen.logs_at is not None and seen.logs_at >= settled
     if run.attempts and (is_sure or len(run.seen.starts) == 1):  # where XO starts it twice, a second run may be unseen
-        return Record((Ended(at=seen.now, end=End.OBSERVED),))
+        return Record((Ended(at=seen.now, end=End.LEFT_TO_XO if acts else End.OBSERVED),))
     if not is_sure or seen.sequence_runs:
         return Wait(seen.now + look_every)
-    return Record(_missed(run, seen))
+    missed = _missed(run, seen)
+    in_time = seen.now < run.key.due + STARTED_LATE
+    return Record(missed[:1] if acts and in_time and isinstance(missed[0], Alarmed) else missed)
 
 
-def _news(run: DueRun, seen: Observed) -> tuple[AnyEvent, ...]:
+def news(run: DueRun, seen: Observed) -> tuple[AnyEvent, ...]:
     """Runs that began, runs that ended, and one that does not move, oldest first."""
     known = {one.started.run: one for one in run.attempts}
+    intent = run.open_intent
     events: list[AnyEvent] = []
     for log in sorted(seen.logs, key=lambda one: one.began):
         attempt = known.get(log.run)
         if attempt is None:
-            events.append(Started(at=seen.now, run=log.run, began=log.began))
+            by, number = starter(run, log.began), 0
+            if intent is not None and log.run not in intent.starting.known:
+                by, number = Starter.GUARD if by is Starter.XO else by, intent.starting.attempt
+                intent = None
+            events.append(Started(at=seen.now, run=log.run, began=log.began, by=by, attempt=number))
         if log.outcome is not None and (attempt is None or attempt.ended is None):
             events.append(AttemptEnded(at=seen.now, run=log.run, outcome=log.outcome))
         elif attempt is not None and attempt.ended is None and JOB_STUCK.id not in run.alarm_codes:
             events += _stuck(run, attempt, log, seen)
     return (*events, *_gone(run, seen))
+
+
+def starter(run: DueRun, began: datetime) -> Starter:
+    """XO's fallback where the run began in a minute of it; else XO, or a person, which cannot be told apart."""
+    if any(timedelta() <= began - at < timedelta(minutes=1) for at in run.standbys):
+        return Starter.FALLBACK
+    return Starter.XO
 
 
 def _gone(run: DueRun, seen: Observed) -> list[AnyEvent]:

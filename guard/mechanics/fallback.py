@@ -7,13 +7,13 @@ served. The name holds all that a guard needs to know whose it is (observed-on-r
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import msgspec
 
-from guard.estate.xo_records import CallJob
+from guard.estate.xo_records import CallJob, Schedule
 
 _NAME = re.compile(r"guard\[([0-9a-f]{4,64})\]: (start|release) (\S+) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -79,6 +79,22 @@ def read_name(name: str) -> tuple[str, FallbackKind, str, datetime] | None:
     except ValueError:
         return None
     return found[1], FallbackKind(found[2]), found[3], due
+
+
+def placed_in(jobs: Iterable[CallJob], schedules: Iterable[Schedule]) -> tuple[Placed, ...]:
+    """The fallbacks of any guard among XO's call jobs. ``cron`` is '' where the schedule is missing."""
+    by_job = {one.job_id or "": one for one in schedules}
+    found: list[Placed] = []
+    for job in jobs:
+        read = read_name(job.name)
+        if read is None:
+            continue
+        instance, kind, schedule, due = read
+        fires = by_job.get(job.id)
+        cron = fires.cron if fires is not None else ""
+        own = Fallback(kind=kind, schedule=schedule, due=due, cron=cron, instance=instance)
+        found.append(Placed(job_id=job.id, fallback=own, armed=fires is not None and fires.enabled))
+    return tuple(found)
 
 
 def at_minutes(moments: Sequence[datetime]) -> str:

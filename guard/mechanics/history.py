@@ -29,13 +29,14 @@ class Quantiles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):
-    """One successful transfer of one VM to one target. ``start`` in ms epoch, sizes in bytes."""
+    """One successful transfer of one VM to one target. ``start`` in ms epoch, sizes in bytes. ``run``: the log's id."""
 
     schedule: str
     start: int
     size: int
     seconds: float
     full: bool
+    run: str = ""
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +68,20 @@ class History:
         return (
             found[0] if len(found) == 1 else sorted((one for part in found for one in part), key=lambda one: one.start)
         )
+
+
+def good_backups(history: History) -> dict[str, tuple[int, ...]]:
+    """VM id -> when its good backups began (ms epoch), oldest first, of all jobs and schedules.
+
+    A backup is one run of one job, however many targets it went to; it is good when one of them has it whole.
+    """
+    began: dict[str, dict[tuple[str, str], int]] = {}
+    for (job, vm, _), transfers in history.transfers.items():
+        runs = began.setdefault(vm, {})
+        for one in transfers:
+            key = (job, one.run)
+            runs[key] = min(one.start, runs.get(key, one.start))
+    return {vm: tuple(sorted(runs.values())) for vm, runs in began.items()}
 
 
 def quantiles(values: Sequence[float]) -> Quantiles:
@@ -181,5 +196,6 @@ def _transfers(log: BackupLog) -> Iterable[tuple[str, str, Transfer]]:
                             size=size,
                             seconds=((child.end or child.start) - child.start) / 1000,
                             full=export.data.get("isFull") is True,
+                            run=log.id,
                         ),
                     )

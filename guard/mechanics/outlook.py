@@ -13,7 +13,7 @@ from guard.estate.xo_records import Job, Schedule, Vbd, Vdi
 from guard.mechanics.chain import ChainIndex
 from guard.mechanics.due import DueTime
 from guard.mechanics.forecast import UNKNOWN, Bytes, forecast, most_bytes, next_is_full
-from guard.mechanics.history import History, Quantiles, quantiles, read_history
+from guard.mechanics.history import History, Quantiles, good_backups, quantiles, read_history
 from guard.mechanics.occupancy import Due, RunningNow, collisions
 from guard.mechanics.selection import Selection, Selector, listed_ids
 from guard.mechanics.settings import Settings, effective
@@ -90,6 +90,11 @@ class Outlook:
         return read_history(self.estate.logs)
 
     @cached_property
+    def good_backups(self) -> Mapping[str, tuple[int, ...]]:
+        """VM id -> when its good backups began (ms epoch), oldest first."""
+        return good_backups(self.history)
+
+    @cached_property
     def running(self) -> Mapping[str, RunningNow]:
         """Ids of the jobs that run now -> since when, and until when by their past."""
         return {job.id: self._running_now(job.run_id) for job in self.estate.jobs if job.run_id}
@@ -121,17 +126,21 @@ class Outlook:
         job = self.estate.job_by_id.get(due.job_id)
         if schedule is None or job is None:
             return None
-        if job.id not in self._selections:
-            has_vms = job.type == "backup"
-            self._selections[job.id] = self.selector.select(job) if has_vms else Selection(smart=False, ids=())
         return ExpectedRun(
             due=due,
             schedule=schedule,
             job=job,
-            selection=self._selections[job.id],
+            selection=self.selection_of(job),
             settings=effective(job, schedule.id),
             seconds=quantiles(self.history.seconds.get(schedule.id, ())),
         )
+
+    def selection_of(self, job: Job) -> Selection:
+        """What a job takes now; nothing for jobs that take no VMs."""
+        if job.id not in self._selections:
+            has_vms = job.type == "backup"
+            self._selections[job.id] = self.selector.select(job) if has_vms else Selection(smart=False, ids=())
+        return self._selections[job.id]
 
     def settings_of(self, run: ExpectedRun, vm_id: str) -> Settings:
         """A VM's settings in a run; the run's own object where the job has none for that VM."""

@@ -58,6 +58,41 @@ LEDGER_UNWRITABLE = Code(
     "it watches nothing. XO starts its schedules without guard's help.",
     do="Read the error in the message or in `journalctl -u guard`; mend the disk, or stop the other guard.",
 )
+START_UNCERTAIN = Code(
+    id="START_UNCERTAIN",
+    title="XO's answer to a start was lost",
+    why="guard asked XO to start a run and cannot tell whether it did: XO has no mark by which a start asked for twice would "
+    "be one. No run of it showed in XO afterwards.",
+    do='Nothing when the run that followed is fine. Where two runs at once would do harm, set on_uncertain = "skip" for the '
+    "schedule; it is then left unstarted and told.",
+)
+SCHEDULE_LEFT_OFF = Code(
+    id="SCHEDULE_LEFT_OFF",
+    title="A schedule is off that guard had switched off",
+    why="guard had taken the schedule from XO for a few minutes, and somebody changed it meanwhile. guard never undoes a "
+    "person's hand, so it left it as it is: off.",
+    do="Look at the schedule in XO and enable it, unless it shall stay off.",
+)
+RUN_REFUSED = Code(
+    id="RUN_REFUSED",
+    title="guard did not start VMs that were due",
+    why="Starting them as they are would harm production or a repository, or a person holds them, and waiting did not help "
+    "inside the deadline.",
+    do="Read the reason in `guard why SCHEDULE`, do what it says, then start the job in XO or with `guard start`.",
+)
+RUN_EXPIRED = Code(
+    id="RUN_EXPIRED",
+    title="A due run could not be started inside its deadline",
+    why="XO could not be reached, refused the start, or the job kept running until the deadline passed.",
+    do="Look at XO, then start the job there or with `guard start`.",
+)
+GATE_STANDS_ASIDE = Code(
+    id="GATE_STANDS_ASIDE",
+    title="guard only watches, although the policy says enforce",
+    why="A precondition of acting is not met for this XO: its version was never tested with guard, another guard acts on it, or "
+    "the token's user is no administrator. XO starts its schedules by itself.",
+    do="Read the reason in the message. For a version you trust, add it to [xo] accept_versions.",
+)
 NOTIFY_FAILING = Code(
     id="NOTIFY_FAILING",
     title="Nothing gets through by one of guard's channels",
@@ -76,6 +111,11 @@ ALARMS: tuple[Code, ...] = (
     XO_DID_NOT_FIRE,
     SCHEDULE_DISABLED,
     JOB_STUCK,
+    START_UNCERTAIN,
+    SCHEDULE_LEFT_OFF,
+    RUN_REFUSED,
+    RUN_EXPIRED,
+    GATE_STANDS_ASIDE,
     XO_UNREADABLE,
     CLOCKS_DIFFERENT,
     LEDGER_DISK_FULL,

@@ -1,24 +1,37 @@
-"""What a policy says of one schedule: defaults, then every matching [[schedule]], the later wins key by key."""
+"""What a policy says of one schedule: defaults, then every matching [[schedule]], the later wins key by key.
+
+And the windows in which it may start, and the limits, which are for all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 from fnmatch import fnmatchcase
 
 import msgspec
 
 from guard.checks.check import Options
-from guard.policy.schema import Policy, ScheduleRule
+from guard.policy.schema import LimitRule, Policy, ScheduleRule, WindowRule
 
 
 class Effective(msgspec.Struct, frozen=True, kw_only=True):
-    """The policy in force for one schedule."""
+    """The policy in force for one schedule. ``windows``: those for it, each with its zone; ``limits``: all of them.
+
+    ``max_defer`` None: 6 h or half the interval; ``max_backup_age`` None: 3 times the usual one (decision/deadline.py).
+    """
 
     on_unknown: str
     overlap: str
-    max_defer: timedelta
+    max_defer: timedelta | None
+    max_backup_age: timedelta | None
+    gate: str
+    claim: str
+    on_uncertain: str
+    recheck_every: timedelta
     checks: Mapping[str, Options]
+    windows: tuple[WindowRule, ...] = ()
+    limits: tuple[LimitRule, ...] = ()
 
 
 def effective(
@@ -31,9 +44,25 @@ def effective(
             defaults = msgspec.structs.replace(defaults, **rule.changes)
             for name, changes in rule.checks.items():
                 checks[name] = msgspec.structs.replace(checks[name], **changes)
-    return Effective(
-        on_unknown=defaults.on_unknown, overlap=defaults.overlap, max_defer=defaults.max_defer, checks=checks
+    zone = policy.xo.zone or "utc"
+    windows = tuple(
+        msgspec.structs.replace(window, zone=window.zone or zone)
+        for _, window in windows_for(policy, schedule_name=schedule_name, job_name=job_name, tags=tags)
     )
+    return Effective(**msgspec.structs.asdict(defaults), checks=checks, windows=windows, limits=policy.limits)
+
+
+def windows_for(
+    policy: Policy, *, schedule_name: str, job_name: str, tags: Collection[str]
+) -> Iterator[tuple[int, WindowRule]]:
+    """(number of its entry, counted from 1; window as written) of each window that is for a schedule."""
+    for number, window in enumerate(policy.windows, start=1):
+        if (
+            (window.schedule is None or fnmatchcase(schedule_name, window.schedule))
+            and (window.job is None or fnmatchcase(job_name, window.job))
+            and (window.tag is None or window.tag in tags)
+        ):
+            yield number, window
 
 
 def decided_by(

@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from guard.policy.notify_schema import HealthchecksSection, MailSection, NotifySection, WebhookSection
-from guard.policy.schema import CHECK_OPTIONS, Defaults, Policy, ScheduleRule, XoSection
+from guard.policy.schema import CHECK_OPTIONS, Defaults, LimitRule, Policy, ScheduleRule, WindowRule, XoSection
 from guard.units import format_duration
 
 _HEAD = """\
@@ -24,6 +24,28 @@ _EXAMPLE = """\
 # max_defer = "2 h"
 # [schedule.checks.chain]
 # tolerance = 2
+"""
+_WINDOW_EXAMPLE = """\
+# When runs may start. A schedule for which there is an allow window starts in its allow windows
+# only; a deny window wins over them.
+# [[window]]
+# name = "night"
+# cron = "0 22 * * *"
+# duration = "8 h"
+# zone = "Europe/Paris"
+# [[window]]
+# name = "month's end"
+# kind = "deny"
+# cron = "0 0 1 * *"
+# duration = "12 h"
+# schedule = "payroll*"
+"""
+_LIMIT_EXAMPLE = """\
+# How many jobs may run at once. A run without a slot waits, at most until its deadline.
+# [[limit]]
+# slots = 2
+# per = "repository"
+# name = "nas*"
 """
 
 _CHANNELS: Mapping[str, type[msgspec.Struct]] = {
@@ -39,8 +61,12 @@ def sample() -> str:
     parts += [_section("notify", NotifySection, NotifySection())]
     parts += [_section(f"notify.{name}", kind, kind()) for name, kind in _CHANNELS.items()]
     parts += [_section(f"checks.{name}", kind, kind()) for name, kind in CHECK_OPTIONS.items()]
-    match = [f"# {key}: {text}" for key, text in descriptions(ScheduleRule).items()]
-    return "\n".join([*parts, "\n".join(match) + "\n" + _EXAMPLE])
+    entries = ((ScheduleRule, _EXAMPLE), (WindowRule, _WINDOW_EXAMPLE), (LimitRule, _LIMIT_EXAMPLE))
+    parts += [
+        "\n".join(f"# {key}: {text}" for key, text in descriptions(kind).items()) + f"\n{example}"
+        for kind, example in entries
+    ]
+    return "\n".join(parts)
 
 
 def descriptions(kind: type[msgspec.Struct]) -> dict[str, str]:

@@ -46,6 +46,12 @@ class XoSection(Section, frozen=True, kw_only=True):
     history_days: Annotated[
         int, Meta(ge=1, le=31, description="How far back backup logs are read; XO keeps 31 days.")
     ] = 31
+    accept_versions: Annotated[
+        tuple[str, ...],
+        Meta(
+            description='Versions of xo-server on which guard may act although it was never tested with them: ["5.210.0"].'
+        ),
+    ] = ()
 
 
 class Defaults(Section, frozen=True, kw_only=True):
@@ -58,9 +64,39 @@ class Defaults(Section, frozen=True, kw_only=True):
         Literal["skip", "one_later"],
         Meta(description="What becomes of a run that falls into another run of its job."),
     ] = "skip"
-    max_defer: Annotated[timedelta, Meta(description="How long a run or a VM may be deferred after its due time.")] = (
-        timedelta(hours=4)
-    )
+    max_defer: Annotated[
+        timedelta | None,
+        Meta(
+            description="How long a run or a VM may be deferred after its due time. Default: 6 h, or half the time to the "
+            "schedule's next due time where that is less."
+        ),
+    ] = None
+    max_backup_age: Annotated[
+        timedelta | None,
+        Meta(
+            description="A held VM whose last good backup gets older than this waits no longer (but at least 1 h). Default: "
+            "3 times the usual time between its good backups."
+        ),
+    ] = None
+    gate: Annotated[
+        Literal["observe", "enforce"],
+        Meta(
+            description="observe: predict and watch, XO starts everything; enforce: hold in XO what the verdict holds."
+        ),
+    ] = "observe"
+    claim: Annotated[
+        Literal["when_needed", "always"],
+        Meta(
+            description="With enforce: take a schedule from XO only for due times that shall not start whole, or for all."
+        ),
+    ] = "when_needed"
+    on_uncertain: Annotated[
+        Literal["start", "skip"],
+        Meta(description="When XO's answer to a start was lost and no run shows: start again, or leave it and tell."),
+    ] = "start"
+    recheck_every: Annotated[
+        timedelta, Meta(description="How often what waits is judged anew, with facts read anew. At least 1 min.")
+    ] = timedelta(minutes=10)
 
 
 class ScheduleRule(Section, frozen=True, kw_only=True):
@@ -74,6 +110,35 @@ class ScheduleRule(Section, frozen=True, kw_only=True):
     checks: Mapping[str, Mapping[str, object]] = {}
 
 
+class WindowRule(Section, frozen=True, kw_only=True):
+    """When runs may start: every match key given must match, an entry without any is for all schedules."""
+
+    name: Annotated[str | None, Meta(description="What messages call it.")] = None
+    kind: Annotated[
+        Literal["allow", "deny"],
+        Meta(description="allow: start in such windows only; deny: never start in this one, whatever others allow."),
+    ] = "allow"
+    cron: Annotated[
+        str, Meta(description="When it opens: five fields of standard cron, months from 1 to 12. Required.")
+    ] = ""
+    duration: Annotated[timedelta, Meta(description="How long it stays open, in real time. Required.")] = timedelta()
+    zone: Annotated[str | None, Meta(description="Zone of cron. Default: [xo] zone, else UTC.")] = None
+    schedule: Annotated[str | None, Meta(description="Glob on the schedule's name.")] = None
+    job: Annotated[str | None, Meta(description="Glob on the job's name.")] = None
+    tag: Annotated[str | None, Meta(description="A VM tag that the job's smart pattern asks for.")] = None
+
+
+class LimitRule(Section, frozen=True, kw_only=True):
+    """How many jobs may run at once on one thing of a kind; a run without a slot waits."""
+
+    slots: Annotated[int, Meta(ge=1, description="So many jobs at once. Required.")] = 1
+    per: Annotated[
+        Literal["repository", "sr", "pool", "xo"],
+        Meta(description="On each backup repository, each SR, each pool, or in all of XO. Required."),
+    ] = "xo"
+    name: Annotated[str, Meta(description="Glob on that thing's name.")] = "*"
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """A whole policy. ``checks``: check name -> its options; ``given``: key paths that the file sets."""
 
@@ -82,7 +147,14 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     notify: NotifySection = NotifySection()
     checks: Mapping[str, Options]
     schedules: tuple[ScheduleRule, ...] = ()
+    windows: tuple[WindowRule, ...] = ()
+    limits: tuple[LimitRule, ...] = ()
     given: frozenset[str] = frozenset()
+
+    @property
+    def may_act(self) -> bool:
+        """Whether guard acts on any schedule; otherwise it only watches."""
+        return self.defaults.gate == "enforce" or any(one.changes.get("gate") == "enforce" for one in self.schedules)
 
 
 def default_policy(url: str = "") -> Policy:

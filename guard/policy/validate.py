@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any, TypeVar, get_type_hints
 from urllib.parse import urlsplit
@@ -16,15 +16,22 @@ import msgspec
 from guard.mechanics.zones import resolve
 from guard.policy.notify_schema import HealthchecksSection, MailSection, NotifySection, WebhookSection
 from guard.policy.notify_validate import check_notify
-from guard.policy.schema import CHECK_OPTIONS, Defaults, Policy, ScheduleRule, XoSection
-from guard.units import parse_duration
+from guard.policy.schema import CHECK_OPTIONS, Defaults, LimitRule, Policy, ScheduleRule, WindowRule, XoSection
+from guard.units import format_duration, parse_duration
 
 Report = Callable[[str, object, str], None]
 _ADDRESS = "expected the address of XO, such as https://xo.example.org"
 _S = TypeVar("_S", bound=msgspec.Struct)
 _MATCH_KEYS = ("id", "name", "job", "tag")
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.:-]{0,252}[A-Za-z0-9_])?")
-_SECTIONS = ("xo", "defaults", "notify", "checks", "schedule")
+_SECTIONS = ("xo", "defaults", "notify", "checks", "schedule", "window", "limit")
+_VERSION = re.compile(r"\d{1,9}\.\d{1,9}\.\d{1,9}", re.ASCII)
+_SHORTEST_RECHECK = timedelta(minutes=1)
+# croniter takes more than cron does: seconds, years, "@daily", random and hashed fields
+_CRON_VALUE = r"(?:\d{1,2}|[A-Za-z]{3})"
+_CRON_PART = rf"(?:\*|{_CRON_VALUE}(?:-{_CRON_VALUE})?)(?:/\d{{1,2}})?"
+_CRON = re.compile(rf"(?:{_CRON_PART}(?:,{_CRON_PART})*)(?:\s+{_CRON_PART}(?:,{_CRON_PART})*){{4}}", re.ASCII)
+_SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)  # from which a time is sought that the expression names
 _CHANNELS: Mapping[str, type[msgspec.Struct]] = {
     "webhook": WebhookSection,
     "mail": MailSection,
@@ -48,22 +55,30 @@ def build(content: Mapping[str, Any], report: Report) -> Policy:
     options = {
         name: _struct(kind, checks.get(name, {}), f"checks.{name}", report) for name, kind in CHECK_OPTIONS.items()
     }
-    entries = content.get("schedule", [])
-    if not isinstance(entries, list):
-        report("schedule", entries, "expected an array of tables, written [[schedule]]")
-        entries = []
-    rules = tuple(_rule(entry, f"schedule[{number}]", report) for number, entry in enumerate(entries, start=1))
+    _check_times(defaults, defaults.__struct_fields__, "defaults", report)
+    rules = tuple(_rule(entry, path, report) for path, entry in _entries(content, "schedule", report))
+    windows = tuple(_window(entry, path, report) for path, entry in _entries(content, "window", report))
+    limits = tuple(_limit(entry, path, report) for path, entry in _entries(content, "limit", report))
     given = frozenset(f"{section}.{key}" for section in ("xo", "defaults") for key in _table(content, section, None))
     given |= {f"checks.{name}.{key}" for name, table in checks.items() for key in table}
     given |= {f"notify.{key}" for key in told if key not in _CHANNELS}
     given |= {f"notify.{name}.{key}" for name in _CHANNELS for key in _table(told, name, None)}
-    return Policy(xo=xo, defaults=defaults, notify=notify, checks=options, schedules=rules, given=given)
+    return Policy(
+        xo=xo,
+        defaults=defaults,
+        notify=notify,
+        checks=options,
+        schedules=rules,
+        windows=windows,
+        limits=limits,
+        given=given,
+    )
 
 
 def convert(kind: type[msgspec.Struct], key: str, value: object) -> object:
     """One value as the type of one field. Raises ValueError saying what would be right."""
     wanted = get_type_hints(kind, include_extras=True)[key]
-    if get_type_hints(kind)[key] is timedelta:
+    if get_type_hints(kind)[key] in (timedelta, timedelta | None):
         return _duration(value)
     try:
         return msgspec.convert(value, wanted)
@@ -129,6 +144,9 @@ def _check_xo(xo: XoSection, report: Report) -> None:
         path = getattr(xo, key)
         if path is not None and not PurePosixPath(path).is_absolute():
             report(f"xo.{key}", path, "expected an absolute path")
+    for version in xo.accept_versions:
+        if not _VERSION.fullmatch(version):
+            report("xo.accept_versions", version, 'expected versions of xo-server in full, such as ["5.210.0"]')
     if not xo.verify and xo.ca_file is not None:
         report("xo.verify", xo.verify, "contradicts ca_file; expected true, or no ca_file")
 
@@ -165,13 +183,75 @@ def _rule(entry: object, path: str, report: Report) -> ScheduleRule:
         report(
             f"{path}.{key}", changes.pop(key), f"unknown key{_suggest(key, right)}; expected one of {', '.join(right)}"
         )
+    changed = _values(Defaults, changes, path, report)
+    _check_times(Defaults(**changed), changed, path, report)
     return ScheduleRule(
         **_values(ScheduleRule, match, path, report),
-        changes=_values(Defaults, changes, path, report),
+        changes=changed,
         checks={
             name: _values(CHECK_OPTIONS[name], table, f"{path}.checks.{name}", report) for name, table in checks.items()
         },
     )
+
+
+def _check_times(values: Defaults, keys: Iterable[str], path: str, report: Report) -> None:
+    if "recheck_every" in keys and values.recheck_every < _SHORTEST_RECHECK:
+        shown = format_duration(values.recheck_every.total_seconds())
+        report(f"{path}.recheck_every", shown, 'expected at least "1 min"')
+    if "max_backup_age" in keys and values.max_backup_age == timedelta():
+        report(f"{path}.max_backup_age", "0 s", "expected more than 0 s")
+
+
+def _window(entry: object, path: str, report: Report) -> WindowRule:
+    if not isinstance(entry, dict):
+        report(path, entry, "expected a table, written [[window]]")
+        return WindowRule()
+    window = _struct(WindowRule, entry, path, report)
+    wrong = _wrong_cron(window.cron)
+    if wrong:
+        report(f"{path}.cron", window.cron, wrong)
+    if window.duration <= timedelta():
+        report(f"{path}.duration", entry.get("duration", ""), 'is required; expected more than 0 s, such as "8 h"')
+    if window.zone is not None and resolve(window.zone) is None:
+        right = f"unknown zone{_suggest(window.zone, available_timezones())}; expected a name such as Europe/Paris"
+        report(f"{path}.zone", window.zone, right)
+    return window
+
+
+def _wrong_cron(expression: str) -> str:
+    """What is wrong with a standard cron expression; '' when nothing is."""
+    if not _CRON.fullmatch(expression):
+        return 'expected five fields of standard cron, such as "0 22 * * 1-5": minute, hour, day, month (1-12), weekday'
+    # takes as long to import as half of guard: only where one is written
+    from croniter import CroniterError, croniter  # type: ignore[import-untyped]  # it ships no types
+
+    try:
+        croniter(expression, _SOME_DAY).get_next()
+    except CroniterError as error:
+        return f'names no time ({error}); expected a cron expression such as "0 22 * * 1-5", months from 1 to 12'
+    return ""
+
+
+def _limit(entry: object, path: str, report: Report) -> LimitRule:
+    if not isinstance(entry, dict):
+        report(path, entry, "expected a table, written [[limit]]")
+        return LimitRule()
+    for key, right in (("slots", "a whole number from 1"), ("per", "one of repository, sr, pool, xo")):
+        if key not in entry:
+            report(f"{path}.{key}", "", f"is required; expected {right}")
+    limit = _struct(LimitRule, entry, path, report)
+    if limit.per == "xo" and "name" in entry and entry.get("per") == "xo":
+        report(f"{path}.name", limit.name, 'does nothing with per = "xo", of which there is one; expected no name')
+    return limit
+
+
+def _entries(content: Mapping[str, Any], key: str, report: Report) -> list[tuple[str, object]]:
+    """(path, entry) of each table of an array; entries count from 1."""
+    entries = content.get(key, [])
+    if not isinstance(entries, list):
+        report(key, entries, f"expected an array of tables, written [[{key}]]")
+        return []
+    return [(f"{key}[{number}]", entry) for number, entry in enumerate(entries, start=1)]
 
 
 def _checks(tables: Mapping[str, Any], path: str, report: Report) -> dict[str, Mapping[str, Any]]:

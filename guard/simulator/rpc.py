@@ -86,6 +86,9 @@ class RpcApi:
                 return None  # it takes the message and does nothing with it
             answer |= self._outcome(session, method, request.get("params") or {}, fault)
             if isinstance(answer.get("result"), Run):
+                if isinstance(fault, Cut):  # an answer this late is lost long before the run ends
+                    self.faults.drop()
+                    raise _ClosedError
                 ended = _end_of(answer["result"])
                 return asyncio.create_task(self._answer_at_end(socket, answer, ended, fault))
             encoded = msgspec.json.encode(answer).decode()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from guard.policy.resolve import decided_by, effective
+from guard.policy.resolve import decided_by, effective, windows_for
 from guard.policy.sample import show, written
-from guard.policy.schema import Policy
+from guard.policy.schema import LimitRule, Policy, WindowRule
 from guard.views.text import clean
 
 
 def policy_text(policy: Policy, *, file: str, lines: Mapping[str, int]) -> str:
-    """Every value and every [[schedule]] entry. ``lines``: key path -> line in the file (policy.lines)."""
+    """Every value and every entry of an array of tables.
+
+    ``lines``: key path -> line in the file (policy.lines).
+    """
     rows = [
         _row(path, value, _place(path, file, lines) if origin == "policy" else origin)
         for path, value, origin in show(policy)
@@ -27,6 +30,10 @@ def policy_text(policy: Policy, *, file: str, lines: Mapping[str, int]) -> str:
             _row(f"{entry}.{key}", written(value), _place(f"{entry}.{key}", file, lines))
             for key, value in changes.items()
         ]
+    for number, window in enumerate(policy.windows, start=1):
+        rows += _entry(f"window[{number}]", window, file, lines)
+    for number, limit in enumerate(policy.limits, start=1):
+        rows += _entry(f"limit[{number}]", limit, file, lines)
     return "".join(f"{clean(row)}\n" for row in rows)
 
 
@@ -49,7 +56,23 @@ def schedule_policy_text(
         inner = path.removeprefix("defaults.")
         place = _place(f"{entry}.{inner}", file, lines) if entry else _place(path, file, lines) if given else "default"
         rows.append(_row(path, written(value), f"{entry}, {place}" if entry else place))
+    for number, window in windows_for(policy, schedule_name=schedule, job_name=job, tags=tags):
+        rows += _entry(f"window[{number}]", window, file, lines)
+    for number, limit in enumerate(policy.limits, start=1):
+        rows += _entry(f"limit[{number}]", limit, file, lines)
     return "".join(f"{clean(row)}\n" for row in rows)
+
+
+def _entry(entry: str, rule: WindowRule | LimitRule, file: str, lines: Mapping[str, int]) -> list[str]:
+    """The values of one entry; those it leaves out as defaults."""
+    return [
+        _row(
+            f"{entry}.{key}",
+            written(getattr(rule, key)),
+            _place(f"{entry}.{key}", file, lines) if f"{entry}.{key}" in lines else "default",
+        )
+        for key in rule.__struct_fields__
+    ]
 
 
 def _row(path: str, value: str, place: str) -> str:

@@ -9,9 +9,20 @@ from typing import Any
 from guard.decision.verdict import Action
 from guard.finding import Fact, Level
 from guard.lifecycle.due_run import DueRun
-from guard.lifecycle.events import BY_HAND, Alarmed, AnyEvent, AttemptEnded, Decided, Seen, Started
+from guard.lifecycle.events import (
+    BY_HAND,
+    Alarmed,
+    AnyEvent,
+    AttemptEnded,
+    Decided,
+    Ended,
+    Seen,
+    Started,
+    Starter,
+)
 from guard.outcomes.outcome import Outcome
 from guard.units import format_bytes, format_duration, format_time, plural
+from guard.views.deeds import STARTED_BY, deed_document, deed_sentence
 from guard.views.documents import finding_document
 from guard.views.text import wrap
 
@@ -46,15 +57,18 @@ def _event(event: AnyEvent, zone: tzinfo) -> list[str]:
             return wrap(f"{at}  {text}", "      ", first="  ")
         case Decided():
             return _decided(event, at, zone)
-        case Started(run=run, began=began):
-            return wrap(f"{at}  XO runs it since {format_time(began, zone)} (log {run})", "      ", first="  ")
+        case Started(run=run, began=began, by=by):
+            told = "XO runs it" if by is Starter.XO else f"{STARTED_BY[by]}; XO runs it"
+            return wrap(f"{at}  {told} since {format_time(began, zone)} (log {run})", "      ", first="  ")
         case Alarmed(code=code, text=text):
             return wrap(f"{at}  alarm {code}: {text}", "      ", first="  ")
         case AttemptEnded(outcome=outcome):
             return [*wrap(f"{at}  {outcome_sentence(outcome)}", "      ", first="  "), *_vms(outcome)]
-        case _:
+        case Ended():
             why = f": {event.reason}" if event.reason else ""
             return wrap(f"{at}  {event.end.value}{why}", "      ", first="  ")
+        case _:
+            return wrap(f"{at}  {deed_sentence(event, zone)}", "      ", first="  ")
 
 
 def _decided(event: Decided, at: str, zone: tzinfo) -> list[str]:
@@ -62,6 +76,8 @@ def _decided(event: Decided, at: str, zone: tzinfo) -> list[str]:
     age = format_duration((event.at - event.facts_at).total_seconds())
     head = f"{at}  on facts {age} old guard would {WOULD[verdict.action]}: {verdict.sentence} {verdict.clears}".rstrip()
     lines = wrap(head, "      ", first="  ")
+    if event.aside:
+        lines += wrap(f"it is left to XO: {event.aside}.", "      ")
     for finding in verdict.findings:
         if finding.level is Level.OK:
             continue
@@ -139,7 +155,7 @@ def _document(event: AnyEvent, now: datetime) -> dict[str, Any]:
                 "findings": [finding_document(one, now) for one in verdict.findings],
             }
         case Started():
-            return base | {"run": event.run, "began": event.began.isoformat()}
+            return base | {"run": event.run, "began": event.began.isoformat(), "by": event.by.value}
         case Alarmed():
             return base | {"code": event.code, "text": event.text}
         case AttemptEnded():
@@ -161,5 +177,7 @@ def _document(event: AnyEvent, now: datetime) -> dict[str, Any]:
                     ],
                 }
             )
-        case _:
+        case Ended():
             return base | {"end": event.end.value, "code": event.code or None, "reason": event.reason or None}
+        case _:
+            return base | deed_document(event)

@@ -13,12 +13,14 @@ import msgspec
 
 from guard.errors import XoAnswerError, XoTimeoutError
 from guard.estate.estate import Estate, Part, PartName, XoIdentity
-from guard.estate.xo_records import BackupLog, CallJob, Job, Record, Schedule
+from guard.estate.xo_records import BackupLog, CallJob, Job, Record, Schedule, Server
 from guard.http import Http, tls_context
 from guard.xo import reads
 from guard.xo.client import XoSettings, read_estate
 from guard.xo.rpc import Rpc
 from guard.xo.token import Token
+
+_ROLLING = ("rolling pool update", "rolling pool reboot")
 
 
 class LiveXo:
@@ -35,15 +37,16 @@ class LiveXo:
         return await read_estate(self._settings(), self._token_of(), clock=self._clock)
 
     async def setup(self) -> Estate:
-        """Schedules, jobs and call jobs, ``taken_at`` by XO's own clock (``GET /ping``, without a login).
+        """Schedules, jobs, servers and call jobs, ``taken_at`` by XO's own clock (``GET /ping``, without a login).
 
         Raises XoError, also when one of them cannot be read.
         """
         settings, token, now = self._settings(), self._token_of(), self._clock()
         calls: tuple[CallJob, ...] = ()
         async with _bounded(settings), self._http(settings, token) as http:
-            schedules = await _list(http, "schedules", Schedule)
-            jobs = await _list(http, "backup-jobs", Job)
+            schedules = await read_list(http, "schedules", Schedule)
+            jobs = await read_list(http, "backup-jobs", Job)
+            servers = await read_list(http, "servers", Server)
             known = {job.id for job in jobs}
             if any(schedule.job_id not in known for schedule in schedules):
                 calls = await self._call_jobs(settings, token)
@@ -53,6 +56,7 @@ class LiveXo:
             for name, source in (
                 (PartName.SCHEDULES, "GET /rest/v0/schedules"),
                 (PartName.JOBS, "GET /rest/v0/backup-jobs"),
+                (PartName.SERVERS, "GET /rest/v0/servers"),
                 (PartName.CALL_JOBS, "job.getAll"),
             )
         }
@@ -62,6 +66,7 @@ class LiveXo:
             parts=parts,
             schedules=schedules,
             jobs=jobs,
+            servers=servers,
             call_jobs=calls,
         )
 
@@ -70,20 +75,37 @@ class LiveXo:
         settings = self._settings()
         async with _bounded(settings), self._http(settings, self._token_of()) as http:
             after = f"start:>{int(since.timestamp() * 1000)}"
-            short = await _list(http, "backup-logs", BackupLog, fields=reads.LOG_FIELDS, filter=after)
+            short = await read_list(http, "backup-logs", BackupLog, fields=reads.LOG_FIELDS, filter=after)
             whole: dict[str, BackupLog] = {}
             for one in reads.id_filters(log.id for log in short if log.id not in done):
-                whole |= {log.id: log for log in await _list(http, "backup-logs", BackupLog, filter=one)}
+                whole |= {log.id: log for log in await read_list(http, "backup-logs", BackupLog, filter=one)}
         return tuple(whole.get(log.id, log) for log in short)
 
+    async def rolling_updates(self) -> bool:
+        """Whether XO updates or reboots a pool host by host: meanwhile it has switched schedules off by itself, and
+        writes them back as it found them. Costs XO much (it goes through all its tasks). Raises XoError.
+        """
+        settings = self._settings()
+        async with _bounded(settings), self._http(settings, self._token_of()) as http:
+            tasks = await read_list(http, "tasks", _XoTask, filter="status:pending")
+        return any(task.status == "pending" and task.is_rolling for task in tasks)
+
     async def _call_jobs(self, settings: XoSettings, token: Token) -> tuple[CallJob, ...]:
-        tls = self._context(settings)
+        async with self._signed_in(settings, token) as rpc:
+            answer = bytes(await rpc.call("job.getAll"))
+        return decoded(answer, CallJob, "job.getAll")
+
+    @asynccontextmanager
+    async def _signed_in(self, settings: XoSettings, token: Token) -> AsyncIterator[Rpc]:
+        """A socket on which XO knows guard, for as long as it is needed. Raises XoError."""
         async with Rpc(
-            settings.url, tls=tls, timeout_s=settings.call_timeout_s, server_name=settings.server_name
+            settings.url,
+            tls=self._context(settings),
+            timeout_s=settings.call_timeout_s,
+            server_name=settings.server_name,
         ) as rpc:
             await rpc.call("session.signIn", {"token": token.reveal()})
-            answer = bytes(await rpc.call("job.getAll"))
-        return _decoded(answer, CallJob, "job.getAll")
+            yield rpc
 
     def _http(self, settings: XoSettings, token: Token) -> Http:
         return Http(
@@ -107,6 +129,21 @@ class _Pong(msgspec.Struct, frozen=True):
     timestamp: int
 
 
+class _XoTask(Record, frozen=True, kw_only=True, gc=False):
+    """REST ``/tasks``: a task of XO's own. ``properties.name``: what it does."""
+
+    status: str = ""
+    properties: Any = msgspec.UNSET
+
+    @property
+    def is_rolling(self) -> bool:
+        """XO calls it ``Rolling pool update``, and ``REST API: rolling pool update`` when REST asked for it
+        (xo-server's xen-servers.mjs, rest-api's pool.controller.mts); ``reboot`` likewise.
+        """
+        name = self.properties.get("name") if isinstance(self.properties, dict) else None
+        return isinstance(name, str) and name.lower().endswith(_ROLLING)
+
+
 @asynccontextmanager
 async def _bounded(settings: XoSettings) -> AsyncIterator[None]:
     """The total time of one look."""
@@ -117,9 +154,10 @@ async def _bounded(settings: XoSettings) -> AsyncIterator[None]:
         raise XoTimeoutError(f"Reading XO took longer than {settings.total_timeout_s:g} s") from error
 
 
-async def _list(http: Http, collection: str, record: type[Record], **more: str) -> tuple[Any, ...]:
+async def read_list(http: Http, collection: str, record: type[Record], **more: str) -> tuple[Any, ...]:
+    """A REST collection as records, with the fields they hold. ``more``: other parameters. Raises XoError."""
     body = await http.get(f"/rest/v0/{collection}", {"fields": reads.fields_of(record), **more})
-    return _decoded(body, record, f"GET /rest/v0/{collection}")
+    return decoded(body, record, f"GET /rest/v0/{collection}")
 
 
 def _time_of(body: bytes) -> datetime:
@@ -129,7 +167,8 @@ def _time_of(body: bytes) -> datetime:
         raise XoAnswerError(f"XO's answer to GET /rest/v0/ping has not the expected shape: {error}") from error
 
 
-def _decoded(body: bytes, record: type[Record], source: str) -> tuple[Any, ...]:
+def decoded(body: bytes, record: type[Record], source: str) -> tuple[Any, ...]:
+    """A JSON list as records. Raises XoAnswerError, which names the ``source``."""
     try:
         return reads.decode_list(body, record)
     except msgspec.MsgspecError as error:

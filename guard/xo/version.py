@@ -7,7 +7,6 @@ import re
 from guard.errors import XoAnswerError, XoTooOldError
 
 MINIMUM = (5, 193, 1)
-TESTED = frozenset({"5.207.2"})
 
 
 def check_version(version: str) -> None:

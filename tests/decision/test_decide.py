@@ -29,7 +29,7 @@ def finding(
     )
 
 
-def verdict(*findings, vms=("a", "b"), on_unknown="start", overlap="skip"):
+def verdict(*findings, vms=("a", "b"), on_unknown="start", overlap="skip", deadlines=None):
     held = {}
     for one in findings:
         if one.level is not Level.WARN and not (one.level is Level.UNKNOWN and on_unknown == "start"):
@@ -40,8 +40,8 @@ def verdict(*findings, vms=("a", "b"), on_unknown="start", overlap="skip"):
         names={"a": "web"},
         findings=findings,
         held=held,
-        due=DUE,
-        max_defer=timedelta(hours=4),
+        deadlines=deadlines or {},
+        deadline=DUE + timedelta(hours=4),
         on_unknown=on_unknown,
         overlap=overlap,
         zone=UTC,
@@ -101,6 +101,55 @@ def test_an_overlap_is_skipped_or_run_later_by_policy(overlap, action):
 )
 def test_an_unknown_does_what_the_policy_says(on_unknown, action):
     assert verdict(finding(level=Level.UNKNOWN), on_unknown=on_unknown).action is action
+
+
+def test_each_vm_waits_until_its_own_deadline_and_the_sentence_tells_the_first_and_the_last():
+    own = {"a": DUE + timedelta(hours=1)}
+    found = verdict(finding(holds=("a", "b")), deadlines=own)
+    assert {one.vm: one.deadline for one in found.held} == {"a": own["a"], "b": DUE + timedelta(hours=4)}
+    assert found.clears == "Clears by itself; the waits end from Wed 25 Nov 02:00 UTC to Wed 25 Nov 05:00 UTC."
+    assert found.deadline == DUE + timedelta(hours=4)
+
+
+def test_harm_that_ends_after_a_vms_own_deadline_refuses_that_vm_alone():
+    late = finding("SR_NO_SPACE", harm=Harm.PRODUCTION, eta=DUE + timedelta(hours=2), holds=("a", "b"))
+    found = verdict(late, deadlines={"a": DUE + timedelta(hours=1)})
+    assert {one.vm: one.deadline for one in found.held} == {"a": None, "b": DUE + timedelta(hours=4)}
+    assert found.clears.endswith("1 VM will not be started before, that would do harm (production).")
+
+
+def test_the_worst_harm_of_what_holds_a_vm_is_told():
+    mild, bad = finding(holds=("a", "b")), finding("SR_NO_SPACE", harm=Harm.PRODUCTION, holds=("a",))
+    found = verdict(mild, bad)
+    assert ({one.vm: one.harm for one in found.held}, found.harm) == (
+        {"a": Harm.PRODUCTION, "b": Harm.NONE},
+        Harm.PRODUCTION,
+    )
+    assert (verdict().harm, verdict(finding(level=Level.WARN, harm=Harm.PRODUCTION)).harm) == (Harm.NONE, Harm.NONE)
+
+
+def test_the_harm_of_an_unknown_fact_counts_as_none():
+    found = verdict(finding(level=Level.UNKNOWN, harm=Harm.PRODUCTION, holds=("a",)), on_unknown="defer")
+    assert (found.held[0].harm, found.harm) == (Harm.NONE, Harm.NONE)
+
+
+def test_a_run_of_nothing_waits_until_the_deadline_of_the_run():
+    found = verdict(finding("RUN_OVERLAP", kind="job"), vms=(), overlap="one_later")
+    assert (found.action, found.held, found.deadline) == (Action.DEFER, (), DUE + timedelta(hours=4))
+    assert found.clears.endswith("the wait ends at Wed 25 Nov 05:00 UTC.")
+
+
+def test_a_run_with_which_xo_would_crash_is_refused_at_once_whatever_else_holds_it():
+    crash = finding("SETTINGS_MISSING", by=ClearedBy.PERSON, kind="job")
+    found = verdict(finding("JOB_RUNNING", kind="job"), crash)
+    assert (found.action, found.sentence) == (Action.REFUSE, "SETTINGS_MISSING told.")
+    assert found.clears == "Clears when a person acts; XO would crash at the start as it is."
+    assert [one.deadline for one in found.held] == [None, None]
+
+
+@pytest.mark.parametrize("level", [Level.WARN, Level.UNKNOWN])
+def test_settings_that_are_only_odd_or_not_known_do_not_refuse(level):
+    assert verdict(finding("SETTINGS_MISSING", by=ClearedBy.PERSON, kind="job", level=level)).action is Action.START
 
 
 def test_more_than_three_held_vms_are_counted():

@@ -103,7 +103,7 @@ class Told:
 
     def __init__(self):
         self.events, self.switched, self.unreads = [], [], []
-        self.ahead, self.looks = None, 0
+        self.ahead, self.looks, self.asides = None, 0, []
 
     async def happened(self, run, event):
         assert event in (run.decided, run.ended, *run.alarms) or any(
@@ -119,6 +119,9 @@ class Told:
 
     async def clocks(self, ahead, *, at):
         self.ahead = ahead
+
+    async def stands_aside(self, reason, *, at):
+        self.asides.append((reason, at))
 
     async def looked(self):
         self.looks += 1

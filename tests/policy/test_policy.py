@@ -108,7 +108,8 @@ def test_show_names_every_option_and_where_it_is_from():
     }
     assert shown["xo.url"] == ('"https://xo.example.org"', "policy")
     assert shown["checks.chain.tolerance"] == ("2", "policy")
-    assert shown["defaults.max_defer"] == ('"4 h"', "default")
+    assert shown["defaults.max_defer"] == ('""', "default")
+    assert shown["defaults.recheck_every"] == ('"10 min"', "default")
     assert {path.split(".")[1] for path in shown if path.startswith("checks.")} == set(CHECK_OPTIONS)
     assert (written(1.5), written(True), written(None)) == ("1.5", "true", '""')
 

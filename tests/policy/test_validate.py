@@ -10,7 +10,7 @@ from guard.policy.lines import find_lines
 from guard.policy.load import load
 from guard.policy.resolve import effective
 from guard.policy.sample import descriptions, sample, show, written
-from guard.policy.schema import CHECK_OPTIONS, Defaults, ScheduleRule, XoSection, default_policy
+from guard.policy.schema import CHECK_OPTIONS, Defaults, LimitRule, ScheduleRule, WindowRule, XoSection, default_policy
 from guard.policy.validate import convert
 
 XO = '[xo]\nurl = "https://xo.example.org"\n'
@@ -104,7 +104,7 @@ def test_a_value_of_the_wrong_kind_is_told_with_its_line_and_the_right_kind(text
 def test_the_second_entry_is_counted_as_the_second():
     found = problems(f'{XO}[[schedule]]\nname = "x"\n[[schedule]]\nname = "y"\nmax_defr = "1 h"\n')
     assert found[0].startswith("guard.toml:7: schedule[2].max_defr = '1 h': unknown key, did you mean max_defer?")
-    assert "expected one of id, name, job, tag, on_unknown, overlap, max_defer, checks" in found[0]
+    assert "expected one of id, name, job, tag, on_unknown, overlap, max_defer, max_backup_age, gate, claim" in found[0]
 
 
 def test_a_mistake_whose_line_cannot_be_told_names_the_file_alone():
@@ -241,6 +241,8 @@ def test_the_sample_explains_every_option_in_lines_that_fit_a_screen():
     for kind in (XoSection, Defaults, *CHECK_OPTIONS.values()):
         assert set(descriptions(kind)) == set(kind.__struct_fields__)
     assert list(descriptions(ScheduleRule)) == ["id", "name", "job", "tag"]
+    for kind in (WindowRule, LimitRule):
+        assert set(descriptions(kind)) == set(kind.__struct_fields__)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from guard.gate.watch import Watch
 from guard.ledger.sqlite import SqliteLedger
 from guard.lifecycle.events import Alarmed, AnyEvent, RunKey
 from guard.policy.load import load
+from guard.policy.schema import Policy
 from guard.simulator.live import Live
 from tests.ledger.opening import hasty, opened
 from tests.stories.in_process import URL, InProcess
@@ -32,6 +33,7 @@ class Ear:
         self.switched_off_at: list[tuple[str, datetime]] = []
         self.unread_since: set[datetime] = set()
         self.heard = self.looks = 0
+        self.asides: list[tuple[str, datetime]] = []
         self.ahead = timedelta()
 
     async def happened(self, run, event):
@@ -48,6 +50,9 @@ class Ear:
     async def clocks(self, ahead, *, at):
         self.ahead = ahead
 
+    async def stands_aside(self, reason, *, at):
+        self.asides.append((reason, at))
+
     async def looked(self):
         self.looks += 1
 
@@ -60,9 +65,15 @@ class Guarded:
     """
 
     def __init__(
-        self, live: Live, path: Path, *, xo: Any = None, ledger_of: Callable[[SqliteLedger], Any] = hasty
+        self,
+        live: Live,
+        path: Path,
+        *,
+        xo: Any = None,
+        ledger_of: Callable[[SqliteLedger], Any] = hasty,
+        policy: Policy = POLICY,
     ) -> None:
-        self.live, self.path = live, path
+        self.live, self.path, self.policy = live, path, policy
         self.shift, self.ticks, self.first = timedelta(), 0, live.now()
         self.diary, self.ear = Diary(live), Ear()
         self.xo = xo or InProcess(live, self.clock)
@@ -78,7 +89,14 @@ class Guarded:
         """A new process on the same file."""
         self.close()
         self.ledger = self._ledger_of(opened(self.path, clock=self.clock, xo=URL))
-        self.watch = Watch(self.ledger, self.xo, self.ear, clock=self.clock, policy_of=lambda: POLICY)
+        self.watch = Watch(
+            self.ledger,
+            self.xo,
+            self.ear,
+            clock=self.clock,
+            policy_of=lambda: self.policy,
+            instance=self.ledger.instance,
+        )
 
     def close(self) -> None:
         if self.ledger is not None:

@@ -1,4 +1,4 @@
-"""XO without sockets: guard's own reading of a living world, answered in memory by the simulator's two handlers."""
+"""XO without sockets: guard's own reading and writing, answered in memory by the simulator's two handlers."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
-from guard.errors import XoAnswerError, XoError, XoTimeoutError, XoUnreachableError
-from guard.estate.xo_records import CallJob
+from guard.errors import XoAnswerError, XoError, XoNotSentError, XoTimeoutError, XoUnreachableError
 from guard.http import refused
 from guard.simulator.answers import json_response
 from guard.simulator.faults import Faults
+from guard.simulator.jobs import Run
 from guard.simulator.live import Live
 from guard.simulator.rest import RestApi, shape_rows
 from guard.simulator.rpc import RpcApi
 from guard.simulator.rpc_protocol import RpcError, Session
-from guard.xo import reads
+from guard.simulator.rpc_writes import error_of
 from guard.xo.client import XoSettings, _Reading
-from guard.xo.live import LiveXo
 from guard.xo.rpc import _typed
 from guard.xo.token import Token
+from guard.xo.writes import WritingXo, _sent
 from starlette.requests import Request
 
 URL = "http://simulated.example"
@@ -32,19 +33,23 @@ TOKEN = "simulated-token"
 _ONE_LOG = re.compile(r"id:/\^([^$]+)\$/")
 
 
-class InProcess(LiveXo):
-    """guard.gate.ports.XoReads. Where the world's XO is down, boots or refuses, guard's own errors are raised.
+class InProcess(WritingXo):
+    """guard.gate.ports.GateXo. Where the world's XO is down, boots or refuses, guard's own errors are raised.
 
     ``outage``: an error that every reading meets, None for none. ``calls``: how often each was asked for. ``clock``: the
-    reader's own, the world's unless told.
+    reader's own, the world's unless told. ``lose`` is asked before each write, by its name, what becomes of it: ``lost``
+    (done, and the answer lost), ``unsent``, ``refused``, ``hang`` (neither done nor answered), or "" for nothing.
     """
 
     def __init__(self, live: Live, clock: Callable[[], datetime] | None = None) -> None:
         super().__init__(lambda: XoSettings(url=URL), lambda: Token(TOKEN), clock=clock or live.now)
         self.live = live
         self.outage: XoError | None = None
+        self.lose: Callable[[str], str] = lambda _name: ""
         self.calls: Counter[str] = Counter()
         self.rest, self.rpc = LogsById(live.world), RpcApi(live.world, Faults())
+
+    # --- readings
 
     async def estate(self):
         self.calls["estate"] += 1
@@ -58,6 +63,60 @@ class InProcess(LiveXo):
         self.calls["logs"] += 1
         return await super().logs(since, done)
 
+    async def rolling_updates(self):
+        self.calls["rolling_updates"] += 1
+        return await super().rolling_updates()
+
+    async def schedule(self, identity):
+        self.calls["schedule"] += 1
+        return await super().schedule(identity)
+
+    async def fallbacks(self):
+        self.calls["fallbacks"] += 1
+        return await super().fallbacks()
+
+    async def runs_of(self, job_id, since):
+        self.calls["runs_of"] += 1
+        return await super().runs_of(job_id, since)
+
+    # --- writes
+
+    async def set_enabled(self, identity, enabled):
+        await self._write("set_enabled", partial(super().set_enabled, identity, enabled))
+
+    async def put_fallback(self, fallback):
+        await self._write("put_fallback", partial(super().put_fallback, fallback))
+
+    async def drop_fallback(self, job_id):
+        await self._write("drop_fallback", partial(super().drop_fallback, job_id))
+
+    async def start(self, job_id, job_type, schedule_id, vms, known):
+        return await self._write("start", partial(super().start, job_id, job_type, schedule_id, vms, known))
+
+    async def run_sequence(self, schedule_ids, known):
+        return await self._write("run_sequence", partial(super().run_sequence, schedule_ids, known))
+
+    async def _write(self, name, write):
+        self.calls[name] += 1
+        try:
+            self.check_way()
+        except XoError as error:
+            raise XoNotSentError(f"Nothing was sent to XO: {error}") from error
+        match self.lose(name):
+            case "unsent":
+                raise XoNotSentError(f"Nothing was sent to XO: {name} was lost on its way")
+            case "refused":
+                raise XoAnswerError(f"XO refuses {name}")
+            case "hang":
+                raise XoTimeoutError(f"XO did not answer {name} within 30 s")
+            case "lost":
+                await write()
+                raise XoTimeoutError(f"XO did not answer {name} within 30 s")
+            case _:
+                return await write()
+
+    # --- the way
+
     def _http(self, settings, token):
         @asynccontextmanager
         async def opened():
@@ -65,10 +124,17 @@ class InProcess(LiveXo):
 
         return opened()
 
-    async def _call_jobs(self, settings, token):
+    @asynccontextmanager
+    async def _signed_in(self, settings, token):
         calls = _Calls(self)
         await calls.call("session.signIn", {"token": TOKEN})
-        return reads.decode_list(bytes(await calls.call("job.getAll")), CallJob)
+        yield calls
+
+    async def _begun(self, rpc, http, method, params, jobs, known):
+        """Nobody waits for a run here: it has begun when the call returns."""
+        run_id = msgspec.json.decode(await _sent(rpc, method, params))
+        shown = self.live.world.jobs.get(jobs[0], {}).get("runId", "")  # of a sequence, which has no run id itself
+        return run_id or (shown if shown not in known else "")
 
     def check_way(self) -> None:
         """Raises what a client of a dead XO sees."""
@@ -109,7 +175,7 @@ def asked(path: str, params: dict[str, str] | None = None) -> Request:
 
 
 class _Calls:
-    """In place of guard.xo.rpc.Rpc."""
+    """In place of guard.xo.rpc.Rpc. A run that a call began is answered with its id, '' for a sequence's."""
 
     def __init__(self, xo: InProcess) -> None:
         self._xo, self._session = xo, Session()
@@ -118,7 +184,12 @@ class _Calls:
         self._xo.check_way()
         try:
             with self._xo.live.world.turn():
-                return msgspec.Raw(msgspec.json.encode(self._xo.rpc.call(self._session, method, params or {})))
+                result = self._xo.rpc.call(self._session, method, params or {})
+                if isinstance(result, Run):
+                    if result.error is not None:
+                        raise error_of(result.error)
+                    result = result.log.get("id", "")
+                return msgspec.Raw(msgspec.json.encode(result))
         except RpcError as error:
             raise _typed(method, error.body) from error
 

@@ -38,7 +38,7 @@ def test_every_value_is_shown_with_its_line_or_as_a_default():
     assert rows[0] == 'xo.url = "https://xo.example.org"  # g.toml:2'
     assert "xo.token_file = (not set)  # default" in rows
     assert 'defaults.on_unknown = "defer"  # g.toml:4' in rows
-    assert 'defaults.max_defer = "4 h"  # default' in rows
+    assert "defaults.max_defer = (not set)  # default" in rows
     assert "checks.chain.tolerance = 2  # g.toml:6" in rows
 
 
@@ -75,9 +75,51 @@ def test_of_two_entries_the_later_is_named_key_by_key():
 
 def test_a_schedule_no_entry_matches_has_the_values_of_all():
     rows = of("daily")
-    assert 'defaults.max_defer = "4 h"  # default' in rows
+    assert "defaults.max_defer = (not set)  # default" in rows
     assert "checks.chain.tolerance = 2  # g.toml:6" in rows
     assert not [row for row in rows if "schedule[" in row]
+
+
+ENTRIES = """[[window]]
+name = "night"
+cron = "0 22 * * *"
+duration = "8 h"
+[[window]]
+kind = "deny"
+cron = "0 0 1 * *"
+duration = "1 d"
+zone = "Europe/Paris"
+schedule = "pay*"
+[[limit]]
+slots = 2
+per = "sr"
+"""
+
+
+def test_windows_and_limits_are_shown_with_all_their_values():
+    rows = shown(TEXT + ENTRIES)
+    first = rows.index('window[1].name = "night"  # g.toml:17')
+    assert rows[first : first + 5] == [
+        'window[1].name = "night"  # g.toml:17',
+        'window[1].kind = "allow"  # default',
+        'window[1].cron = "0 22 * * *"  # g.toml:18',
+        'window[1].duration = "8 h"  # g.toml:19',
+        "window[1].zone = (not set)  # default",
+    ]
+    assert 'window[2].schedule = "pay*"  # g.toml:25' in rows
+    assert rows[-3:] == [
+        "limit[1].slots = 2  # g.toml:27",
+        'limit[1].per = "sr"  # g.toml:28',
+        'limit[1].name = "*"  # default',
+    ]
+
+
+def test_of_a_schedule_its_own_windows_are_shown_and_every_limit():
+    windows = {
+        name: {row.split(".")[0] for row in of(name, text=TEXT + ENTRIES) if row.startswith(("window", "limit"))}
+        for name in ("nightly", "payroll")
+    }
+    assert windows == {"nightly": {"window[1]", "limit[1]"}, "payroll": {"window[1]", "window[2]", "limit[1]"}}
 
 
 def test_a_hostile_value_does_not_reach_the_terminal():

@@ -9,6 +9,7 @@ import pytest
 from guard.errors import XoAnswerError, XoAuthError, XoTimeoutError, XoUnreachableError
 from guard.estate.estate import PartName
 from guard.simulator.faults import Faults, Hang, HttpStatus, RpcFailure
+from guard.simulator.live import Live
 from guard.simulator.serve import serve
 from guard.simulator.world import GIB, VmOutcome, World
 from guard.xo.client import XoSettings
@@ -25,7 +26,7 @@ class Place:
 
     def __init__(self):
         self.world = world = World(lambda: NOW)
-        pool = world.add_pool("paris")
+        self.pool = pool = world.add_pool("paris")
         world.add_host(pool, "xcp-1")
         self.vm = world.add_vm(pool, "web")
         world.add_disk(self.vm, world.add_sr(pool, "nfs", "nfs", size=1000 * GIB), size=GIB)
@@ -63,14 +64,16 @@ def with_fault(where, fault, place=None):
 # --- setup
 
 
-def test_the_setup_is_schedules_and_jobs_in_two_requests_and_xos_time():
+def test_the_setup_is_schedules_jobs_and_servers_in_three_requests_and_xos_time():
     app = Watched(Place().world)
     estate = read(app, lambda xo: xo.setup())
     assert [one.cron for one in estate.schedules] == ["0 3 * * *"]
     assert [(one.name, one.run_id) for one in estate.jobs] == [("nightly", UNSET)]
+    assert [(one.name, one.status) for one in estate.servers] == [("paris", "connected")]
     assert estate.call_jobs == ()
-    assert (estate.taken_at, set(estate.parts)) == (NOW, {PartName.SCHEDULES, PartName.JOBS, PartName.CALL_JOBS})
-    assert paths(app) == ["/rest/v0/schedules", "/rest/v0/backup-jobs", "/rest/v0/ping"]
+    parts = {PartName.SCHEDULES, PartName.JOBS, PartName.SERVERS, PartName.CALL_JOBS}
+    assert (estate.taken_at, set(estate.parts)) == (NOW, parts)
+    assert paths(app) == ["/rest/v0/schedules", "/rest/v0/backup-jobs", "/rest/v0/servers", "/rest/v0/ping"]
     assert (app.sockets, app.calls) == ([], [])
 
 
@@ -146,6 +149,56 @@ def test_without_a_new_run_the_list_alone_is_asked_for():
     assert len(paths(app)) == 1
 
 
+# --- rolling updates
+
+
+def pending(identity, **properties):
+    return {"id": identity, "status": "pending", "start": 0, "updatedAt": 0, "properties": properties}
+
+
+def test_a_rolling_update_is_told_while_it_goes_on_and_no_longer():
+    place = Place()
+    live = Live(place.world)
+    app = Watched(place.world)
+    assert read(app, lambda xo: xo.rolling_updates()) is False
+    live.start_rpu(place.pool, lasting=timedelta(hours=1))
+    assert read(app, lambda xo: xo.rolling_updates()) is True
+    live.advance(timedelta(hours=2))
+    assert read(app, lambda xo: xo.rolling_updates()) is False
+    assert app.requests[0].query == {"fields": "id,status,properties", "filter": "status:pending"}
+
+
+@pytest.mark.parametrize(
+    ("properties", "rolling"),
+    [
+        ({"name": "Rolling pool update"}, True),
+        ({"name": "Rolling pool reboot"}, True),
+        ({"name": "REST API: rolling pool update"}, True),
+        ({"name": "REST API: rolling pool reboot"}, True),
+        ({"name": "backup run"}, False),
+        ({"name": 5}, False),
+        ({}, False),
+    ],
+)
+def test_a_rolling_update_or_reboot_is_known_by_its_name(properties, rolling):
+    world = Place().world
+    world.xo_tasks["a"] = pending("a", name="Schedule sequence")
+    world.xo_tasks["b"] = pending("b", **properties)
+    assert read(Watched(world), lambda xo: xo.rolling_updates()) is rolling
+
+
+def test_a_task_without_properties_is_no_rolling_update():
+    app = Watched(Place().world, instead={"/rest/v0/tasks": '[{"id": "a", "status": "pending"}]'})
+    assert read(app, lambda xo: xo.rolling_updates()) is False
+
+
+def test_tasks_that_cannot_be_read_are_no_answer():
+    with pytest.raises(XoAnswerError, match="GET /rest/v0/tasks with 422"):
+        read(with_fault("/rest/v0/tasks", HttpStatus(422, "no")), lambda xo: xo.rolling_updates())
+    with pytest.raises(XoTimeoutError, match=r"Reading XO took longer than 0\.3 s"):
+        read(with_fault("/rest/v0/tasks", Hang()), lambda xo: xo.rolling_updates(), total_timeout_s=0.3)
+
+
 # --- the whole estate
 
 
@@ -164,7 +217,7 @@ def sequence_place():
     return place
 
 
-@pytest.mark.parametrize("where", ["/rest/v0/schedules", "/rest/v0/backup-jobs", "/rest/v0/ping"])
+@pytest.mark.parametrize("where", ["/rest/v0/schedules", "/rest/v0/backup-jobs", "/rest/v0/servers", "/rest/v0/ping"])
 def test_a_list_that_cannot_be_read_is_no_empty_one(where):
     with pytest.raises(XoAnswerError, match=f"GET {where} with 422"):
         read(with_fault(where, HttpStatus(422, "no")), lambda xo: xo.setup())

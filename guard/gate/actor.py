@@ -1,0 +1,221 @@
+"""The acting half of the gate: for a schedule with gate = enforce, one due run as far as it goes at this look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import msgspec
+
+from guard.agenda import Agenda
+from guard.decision.brakes import Brake, bypassed
+from guard.errors import XoError
+from guard.estate.estate import Estate
+from guard.estate.xo_records import Schedule
+from guard.gate.aside import Standing, other_guard, why_aside
+from guard.gate.hands import Append, Hands, Shown
+from guard.gate.look import LOOK_EVERY, Look
+from guard.gate.ports import GateXo
+from guard.lifecycle.acting import (
+    Act,
+    PlaceClaim,
+    Reconcile,
+    Release,
+    Rules,
+    Scene,
+    Start,
+    Sync,
+    fallbacks_of,
+    next_act,
+)
+from guard.lifecycle.due_run import DueRun
+from guard.lifecycle.next_step import Evaluate, Observed, Record, Wait
+from guard.mechanics.fallback import is_fallback, placed_in
+from guard.policy.resolve import Effective
+
+MOST_STEPS = 40  # of one due run at one look: a story that does not settle waits for the next look
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one look shows the actor. ``setup``: as XO has it, guard's own doings included; ``agenda``: as if without them.
+
+    ``began``: schedule id -> its latest due time that has come.
+    """
+
+    setup: Estate
+    agenda: Agenda
+    shown: Shown
+    standing: Standing
+    brakes: tuple[Brake, ...]
+    pulse: tuple[object, ...]
+    began: Mapping[str, datetime]
+
+
+class Actor:
+    """``rules_of`` gives the policy's word on a run's schedule. ``trusted``: why guard acts on nothing, '' when it may."""
+
+    def __init__(
+        self,
+        xo: GateXo,
+        append: Append,
+        *,
+        clock: Callable[[], datetime],
+        instance: str,
+        rules_of: Callable[[DueRun, Estate], Effective],
+        elsewhere: Callable[[DueRun], frozenset[str]],
+    ) -> None:
+        self._xo, self._append, self._clock, self._instance = xo, append, clock, instance
+        self._rules_of = rules_of
+        self._hands = Hands(xo, append, clock=clock, instance=instance, elsewhere=elsewhere)
+        self._pulses: dict[object, tuple[object, ...]] = {}
+
+    def enforces(self, run: DueRun, setup: Estate) -> bool:
+        """Whether guard acts on a due run: by policy, or because it began to."""
+        began = run.claim is not None or bool(run.intents)
+        return began or self._rules_of(run, setup).gate == "enforce"
+
+    async def stage(
+        self,
+        look: Look,
+        agenda: Agenda,
+        runs: Sequence[DueRun],
+        *,
+        untrusted: str,
+        confirmed: Mapping[str, str],
+        brakes: tuple[Brake, ...],
+    ) -> Stage:
+        """What the look shows; the rolling updates are asked for only when something is or shall be claimed."""
+        now = self._clock()
+        setup = look.setup
+        placed = placed_in(setup.call_jobs, setup.schedules)
+        near = [run for run in runs if run.has_claim or (run.decided is not None and run.key.due > now)]
+        rolling = bool(near) and any(self.enforces(run, setup) for run in near) and await self._xo.rolling_updates()
+        other = other_guard(placed, self._instance, now)
+        told = untrusted or (f"another guard ({other}) acts on this XO" if other else "")
+        shown = Shown(
+            look.ahead,
+            {one.id: one for one in setup.schedules},
+            placed,
+            {job.id: job.run_id for job in setup.jobs if job.run_id},
+        )
+        began: dict[str, datetime] = {}
+        for run in runs:
+            if not run.key.via and run.key.due <= now:
+                began[run.key.schedule] = max(run.key.due, began.get(run.key.schedule, run.key.due))
+        pulse = (
+            tuple(sorted(one for one in look.running)),
+            tuple((one.id, one.status) for one in setup.servers),
+            tuple((one.id, msgspec.json.encode(one)) for one in setup.jobs if not one.run_id),
+        )
+        return Stage(setup, agenda, shown, Standing(told, look.ahead, rolling, confirmed), brakes, pulse, began)
+
+    def aside(self, run: DueRun, stage: Stage) -> str:
+        """Why guard does not claim this run's schedule; '' when it may."""
+        return why_aside(run, stage.standing, stage.setup, stage.agenda, self._clock())
+
+    def decided(self, run: DueRun, stage: Stage) -> None:
+        """A run was evaluated on what the stage shows: it is looked at again when that changes."""
+        self._pulses[run.key] = stage.pulse
+
+    async def act(
+        self, run: DueRun, seen: Observed, stage: Stage, lead: timedelta
+    ) -> tuple[DueRun, Wait | Evaluate | None]:
+        """Everything there is to do for this run now. None: its story has ended, or somebody else wrote."""
+        rules = self._rules_of(run, stage.setup)
+        own = Rules(
+            claim_always=rules.claim == "always",
+            on_uncertain=rules.on_uncertain,
+            recheck_every=rules.recheck_every,
+        )
+        new_runs: tuple[tuple[str, datetime], ...] | None = None
+        soon = Wait(self._clock() + LOOK_EVERY)
+        for _ in range(MOST_STEPS):
+            scene = replace(self._scene(run, stage), new_runs=new_runs)
+            step = next_act(run, replace(seen, now=scene.now), scene, own, lead=lead, look_every=LOOK_EVERY)
+            if isinstance(step, Wait | Evaluate):
+                return run, step
+            if isinstance(step, Reconcile):
+                try:
+                    new_runs = await self._hands.new_runs(run)
+                except XoError:
+                    return run, soon
+                continue
+            new_runs = None
+            try:
+                grown = await self._take(run, step, stage)
+            except XoError:
+                return run, soon
+            if grown is None or grown is run:
+                return run, soon if grown is run else None
+            run = grown
+            if run.ended is not None:
+                self._pulses.pop(run.key, None)
+                return run, None
+        return run, soon
+
+    async def _take(self, run: DueRun, step: Act, stage: Stage) -> DueRun | None:
+        match step:
+            case Record(events=events):
+                return await self._append(run, *events)
+            case PlaceClaim():
+                return await self._hands.place(run, stage.shown)
+            case Release():
+                return await self._hands.release(run, step, stage.shown)
+            case Sync(start_at=start_at):
+                fired_by = run.claim.intent.found.id if run.claim is not None else run.key.schedule
+                before = stage.shown.placed
+                grown = await self._hands.sync(run, fired_by, start_at, stage.shown)
+                moved = stage.shown.placed != before
+                return replace(grown) if grown is run and moved else grown
+            case Start():
+                job = stage.setup.job_by_id.get(run.seen.job)
+                before_running = stage.shown.running.get(run.seen.job, "")
+                grown = await self._hands.start(run, step, job.type if job is not None else "backup", stage.shown)
+                found_running = stage.shown.running.get(run.seen.job, "") != before_running
+                return replace(grown) if grown is run and found_running else grown
+            case _:
+                raise TypeError(f"no step of the gate: {step}")
+
+    def _scene(self, run: DueRun, stage: Stage) -> Scene:
+        now = self._clock()
+        shown = stage.shown
+        fired_by = run.claim.intent.found.id if run.claim is not None else run.key.via or run.key.schedule
+        record: Schedule | None = shown.records.get(fired_by)
+        pulse = self._pulses.get(run.key)
+        latest = stage.began.get(run.key.schedule)
+        job = stage.setup.job_by_id.get(run.seen.job)
+        job_name = job.name if job is not None else run.seen.job_name
+        found = stage.setup.schedule_by_id.get(run.key.schedule)
+        bypass = found is not None and bypassed(stage.brakes, now, schedule=found, job_name=job_name) is not None
+        return Scene(
+            now=now,
+            is_read=True,
+            xo_now=now - shown.xo_ahead,
+            record=record,
+            running=shown.running.get(run.seen.job, ""),
+            fallbacks=fallbacks_of(shown.placed, run, fired_by, self._instance),
+            aside=self.aside(run, stage) if run.claim is None else "",
+            bypass=bypass,
+            rolling=stage.standing.rolling,
+            changed=pulse is not None and pulse != stage.pulse,
+            next_began=latest is not None and latest > run.key.due,
+        )
+
+
+def as_without_guard(setup: Estate, runs: Sequence[DueRun]) -> Estate:
+    """The setup as a person made it: fallbacks left out, and a schedule that guard holds shown as it was found."""
+    hidden = {job.id for job in setup.call_jobs if is_fallback(job)}
+    held = {
+        run.claim.intent.found.id: run.claim.intent.found for run in runs if run.claim is not None and run.claim.stands
+    }
+    if not hidden and not held:
+        return setup
+    schedules = tuple(
+        held[one.id] if one.id in held and one == msgspec.structs.replace(held[one.id], enabled=False) else one
+        for one in setup.schedules
+        if (one.job_id or "") not in hidden
+    )
+    calls = tuple(job for job in setup.call_jobs if job.id not in hidden)
+    return replace(setup, schedules=schedules, call_jobs=calls)

@@ -1,0 +1,96 @@
+"""Why guard must not claim a schedule although the policy says enforce: then XO starts it, and guard watches. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from guard.agenda import Agenda
+from guard.estate.estate import Estate
+from guard.lifecycle.due_run import DueRun
+from guard.mechanics.cron import CronError
+from guard.mechanics.due import due_times
+from guard.mechanics.fallback import Placed
+from guard.units import format_duration
+
+MOST_SKEW = timedelta(seconds=10)
+SHORTEST_INTERVAL = timedelta(minutes=30)
+LEFT_OVER = timedelta(hours=24)  # fallbacks of another guard this old are what a dead one left behind
+CLAIMED_JOBS = frozenset({"backup", "mirrorBackup"})
+_A_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What holds for all schedules of one look. ``untrusted``: why guard acts on nothing at all, '' when it may.
+
+    ``confirmed``: schedule id -> the cron and zone whose predicted time a real start agreed with.
+    """
+
+    untrusted: str
+    ahead: timedelta
+    rolling: bool
+    confirmed: Mapping[str, str]
+
+
+def why_aside(run: DueRun, standing: Standing, estate: Estate, agenda: Agenda, now: datetime) -> str:
+    """One sentence without its full stop; '' when guard may claim."""
+    job = estate.job_by_id.get(run.seen.job)
+    if standing.untrusted:
+        return standing.untrusted
+    if run.key.via:
+        return "it runs through a sequence, whose members guard does not claim yet"
+    if job is None or job.type not in CLAIMED_JOBS:
+        return "metadata jobs are only watched"
+    if abs(standing.ahead) > MOST_SKEW:
+        return f"the clocks of guard and XO differ by {format_duration(abs(standing.ahead).total_seconds())}"
+    if standing.rolling:
+        return "a rolling pool update goes on"
+    if interval(run, agenda) < SHORTEST_INTERVAL:
+        return f"it fires more often than every {format_duration(SHORTEST_INTERVAL.total_seconds())}"
+    if standing.confirmed.get(run.key.schedule) != firing_of(run):
+        return "no real start has confirmed yet when XO fires it"
+    return _archived(estate, agenda, now, run.key.due + timedelta(minutes=1))
+
+
+def firing_of(run: DueRun) -> str:
+    """What decides when a schedule fires, as one word to compare."""
+    return f"{run.seen.cron}|{run.seen.zone}"
+
+
+def interval(run: DueRun, agenda: Agenda) -> timedelta:
+    """The shortest time between this due time and its neighbours; a day where they are further."""
+    firing = next((one for one in agenda.firings if one.schedule.id == (run.key.via or run.key.schedule)), None)
+    if firing is None:
+        return _A_DAY
+    due = run.key.due
+    near = due_times(firing.schedule, zone=firing.zone, after=due - _A_DAY, until=due + _A_DAY)
+    return min((abs(one.at - due) for one in near if one.at != due), default=_A_DAY)
+
+
+def _archived(estate: Estate, agenda: Agenda, now: datetime, until: datetime) -> str:
+    """XO's configuration backup archives schedules as stored: a claim must not be in it."""
+    archiving = {job.id: job for job in estate.jobs if job.xo_metadata is True}
+    if any(job.run_id for job in archiving.values()):
+        return "XO's own configuration is being backed up"
+    for firing in agenda.firings:
+        ids = [firing.schedule.id, *firing.members]
+        jobs = {(estate.schedule_by_id[one].job_id or "") for one in ids if one in estate.schedule_by_id}
+        if not jobs.isdisjoint(archiving):
+            try:
+                if due_times(firing.schedule, zone=firing.zone, after=now - timedelta(minutes=1), until=until):
+                    return "XO's own configuration is backed up in these minutes"
+            except CronError:
+                continue
+    return ""
+
+
+def other_guard(placed: Iterable[Placed], instance: str, now: datetime) -> str:
+    """The id of another guard that acts on this XO and goes before this one; '' for none."""
+    others = {
+        one.fallback.instance
+        for one in placed
+        if one.fallback.instance != instance and now - one.fallback.due < LEFT_OVER
+    }
+    return min(others) if others and min(others) < instance else ""

@@ -1,0 +1,119 @@
+"""Deciding on due runs: one reading of XO and one plan for all that are due soon, or wait and are looked at again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from guard.assess import Situation, look_again, make_plan
+from guard.decision.verdict import Action, Verdict
+from guard.errors import PolicyError, XoError
+from guard.estate.estate import Estate
+from guard.gate.actor import Actor, Stage, as_without_guard
+from guard.gate.hands import Append
+from guard.gate.look import Looker
+from guard.lifecycle.due_run import DueRun
+from guard.lifecycle.events import Decided, RunKey
+from guard.mechanics.due import DueTime, next_storm
+from guard.policy.schema import Policy
+
+MINUTE = timedelta(minutes=1)
+GAP = timedelta(hours=6)  # a storm's bad minutes lie within so long
+
+
+class Predictor:
+    """``trouble``: why the last decision could not be made, '' when it could."""
+
+    def __init__(
+        self,
+        looker: Looker,
+        actor: Actor,
+        append: Append,
+        *,
+        clock: Callable[[], datetime],
+        policy_of: Callable[[], Policy],
+    ) -> None:
+        self._looker, self._actor, self._append = looker, actor, append
+        self._clock, self._policy_of = clock, policy_of
+        self.trouble = ""
+
+    async def decide(self, runs: Sequence[DueRun], stage: Stage | None) -> dict[RunKey, DueRun]:
+        """The runs with their decisions recorded. What cannot be read is tried again at the next look."""
+        asked_at = self._clock()
+        try:
+            estate = await self._looker.read_whole()
+        except (XoError, PolicyError) as error:
+            self.trouble = str(error)
+            return {}
+        self.trouble = ""
+        now = self._clock()
+        estate = as_without_guard(estate, runs)
+        situation = Situation(brakes=stage.brakes if stage is not None else ())
+        decided: list[DueRun | None] = []
+        ahead = [run for run in runs if run.key.due > asked_at]
+        past = [run for run in runs if run.key.due <= asked_at]
+        if ahead:
+            decided += await self._plan(ahead, estate, now, situation, stage)
+        if past:
+            found = await asyncio.to_thread(
+                look_again,
+                estate,
+                self._policy_of(),
+                [(due_of(run), out_of(run)) for run in past],
+                now=now,
+                situation=situation,
+            )
+            for run, one in zip(past, found, strict=True):
+                if one is not None:
+                    decided.append(await self._record(run, estate, *one, stage))
+        return {run.key: run for run in decided if run is not None}
+
+    async def _plan(
+        self, runs: Sequence[DueRun], estate: Estate, now: datetime, situation: Situation, stage: Stage | None
+    ) -> list[DueRun | None]:
+        start = min(run.key.due for run in runs) - MINUTE
+        until = max(run.seen.expected_at for run in runs) + MINUTE
+        plan = await asyncio.to_thread(
+            make_plan, estate, self._policy_of(), now=now, start=start, within=until - start, situation=situation
+        )
+        planned = {
+            (one.run.schedule.id, one.run.due.sequence_at or one.run.due.at, one.run.due.via): one for one in plan.runs
+        }
+        decided: list[DueRun | None] = []
+        for run in runs:
+            found = planned.get((run.key.schedule, run.key.due, run.key.via))
+            if found is not None and self._clock() < run.key.due:
+                decided.append(await self._record(run, estate, found.run.selection.ids, found.verdict, stage))
+        return decided
+
+    async def _record(
+        self, run: DueRun, estate: Estate, vms: tuple[str, ...], verdict: Verdict, stage: Stage | None
+    ) -> DueRun | None:
+        aside = ""
+        if stage is not None:
+            self._actor.decided(run, stage)
+            if verdict.action is not Action.START and run.claim is None and self._actor.enforces(run, stage.setup):
+                aside = self._actor.aside(run, stage)
+        decided = Decided(at=self._clock(), facts_at=estate.taken_at, vms=vms, verdict=verdict, aside=aside)
+        return await self._append(run, decided)
+
+
+def due_of(run: DueRun) -> DueTime:
+    """The due time of a story that was entered already."""
+    return DueTime(
+        schedule_id=run.key.schedule,
+        job_id=run.seen.job,
+        at=run.key.due,
+        starts=run.seen.starts,
+        cron=run.seen.cron,
+        zone=run.seen.zone,
+        via=run.key.via,
+        storm=next_storm(run.seen.cron, run.seen.zone, run.key.due, run.key.due + GAP),
+    )
+
+
+def out_of(run: DueRun) -> frozenset[str]:
+    """The VMs of a due run that were started for it, or given up."""
+    started = {vm for one in run.intents if one.run for vm in one.starting.vms or ()}
+    return frozenset(started | {one.vm for given in run.given_up for one in given.vms})

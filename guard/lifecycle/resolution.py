@@ -1,0 +1,113 @@
+"""What the last decision means now for the VMs of a due run that were not started yet. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from guard.decision.verdict import Action, Held, Verdict
+from guard.finding import Harm
+from guard.lifecycle.due_run import DueRun
+from guard.lifecycle.standby import safe_minute
+from guard.mechanics.fallback import whole_minute
+
+FALLBACK_AFTER = timedelta(minutes=3)
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What is to be done now with the VMs that were not started yet.
+
+    ``start``: these VMs, None for nothing, () for all the job takes. ``wait``: until their deadline.
+    ``give_up``: starting them would do harm. ``covered``: another run covers the whole due time.
+    """
+
+    start: tuple[str, ...] | None = None
+    wait: tuple[Held, ...] = ()
+    give_up: tuple[Held, ...] = ()
+    waits_until: datetime | None = None
+    refused: bool = False
+    covered: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        return self.start is None and self.waits_until is None and not (self.give_up or self.refused or self.covered)
+
+
+def resolve(run: DueRun, now: datetime) -> Resolution:
+    """What the last decision means at this moment for the VMs that were not started yet."""
+    if run.decided is None:
+        return Resolution() if is_started(run) else Resolution(start=())
+    if any(one.whole for one in run.given_up) or _whole_started(run):
+        return Resolution()
+    verdict = run.decided.verdict
+    if verdict.action is Action.SKIP:
+        return Resolution() if is_started(run) else Resolution(covered=True)
+    gone = {vm for intent in run.intents if intent.run for vm in intent.starting.vms or ()}
+    gone |= {one.vm for given in run.given_up for one in given.vms}
+    start = [vm for vm in verdict.start_vms if vm not in gone]
+    wait: list[Held] = []
+    give_up: list[Held] = []
+    for one in verdict.held:
+        if one.vm in gone:
+            continue
+        if one.deadline is not None and now < one.deadline:
+            wait.append(one)
+        elif one.deadline is None or one.harm is not Harm.NONE:
+            give_up.append(one)
+        else:
+            start.append(one.vm)
+    if not verdict.held and not verdict.start_vms:
+        return _whole(verdict, now, is_started=is_started(run))
+    everything = not (gone or wait or give_up)
+    return Resolution(
+        start=() if start and everything else tuple(start) or None,
+        wait=tuple(wait),
+        give_up=tuple(give_up),
+        waits_until=min((one.deadline for one in wait if one.deadline is not None), default=None),
+    )
+
+
+def _whole(verdict: Verdict, now: datetime, *, is_started: bool) -> Resolution:
+    """Of a run without VMs of its own (mirror jobs, a pattern that matches none)."""
+    if is_started:
+        return Resolution()
+    if verdict.action is Action.START:
+        return Resolution(start=())
+    until = verdict.deadline
+    if verdict.action is Action.REFUSE or until is None:
+        return Resolution(refused=True)
+    if now < until:
+        return Resolution(waits_until=until)
+    return Resolution(start=()) if verdict.harm is Harm.NONE else Resolution(refused=True)
+
+
+def standby_at(run: DueRun, now: datetime, found: Resolution) -> datetime | None:
+    """The minute at which XO's fallback shall start the whole schedule; None for not at all.
+
+    It starts all VMs: so there is one only while nothing was started, and only where every waiting VM has harm none.
+    """
+    if run.open_intent is not None or is_started(run) or run.attempts or found.is_over:
+        return None
+    claim = run.claim
+    if claim is not None and claim.stands and (now < run.key.due or found.start is not None):
+        return claim.intent.start_at if now < claim.intent.start_at else None
+    if found.waits_until is None or found.give_up:
+        return None
+    storm_only = bool(found.wait) and all(set(one.codes) == {"DST_STORM"} for one in found.wait)
+    verdict = run.decided.verdict if run.decided is not None else None
+    harmless = all(one.harm is Harm.NONE for one in found.wait) and (verdict is None or verdict.harm is Harm.NONE)
+    if not harmless and not storm_only:
+        return None
+    after = run.key.due if storm_only else found.waits_until
+    return safe_minute(run.seen.cron, run.seen.zone, whole_minute(after + FALLBACK_AFTER))
+
+
+def is_started(run: DueRun) -> bool:
+    return bool(run.attempts) or any(one.run for one in run.intents)
+
+
+def _whole_started(run: DueRun) -> bool:
+    """Whether all VMs were: guard asked for the whole, or XO started it."""
+    by_xo = any(not one.started.attempt for one in run.attempts)
+    return by_xo or any(one.run and one.starting.vms is None for one in run.intents)

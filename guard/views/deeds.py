@@ -1,0 +1,87 @@
+"""What guard itself did for a due run, in sentences and as documents: claims, starts, doubts, what it gave up."""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+from typing import Any
+
+from guard.lifecycle.events import (
+    Claimed,
+    Claiming,
+    Doubted,
+    GaveUp,
+    NotStarted,
+    Released,
+    ReleasedHow,
+    Releasing,
+    Standby,
+    Starter,
+    Starting,
+)
+from guard.units import format_time, plural
+
+Deed = Claiming | Claimed | Standby | Starting | Doubted | NotStarted | GaveUp | Releasing | Released
+
+STARTED_BY = {
+    Starter.XO: "XO started it",
+    Starter.GUARD: "guard started it",
+    Starter.FALLBACK: "XO's fallback started it",
+}
+HOW = {
+    ReleasedHow.ENABLED: "released: the schedule is enabled again",
+    ReleasedHow.BY_OTHERS: "released: somebody enabled the schedule first",
+    ReleasedHow.TOUCHED: "released, and left off",
+    ReleasedHow.GONE: "released: the schedule was deleted",
+    ReleasedHow.NEVER: "not claimed after all: XO keeps it",
+}
+
+
+def deed_sentence(event: Deed, zone: tzinfo) -> str:
+    """One deed as a person reads it."""
+    match event:
+        case Claiming():
+            fallback = format_time(event.start_at, zone)
+            return f"claims the schedule; XO's fallback starts it at {fallback} if guard is gone: {event.reason}"
+        case Claimed():
+            return "claimed: the schedule is off in XO, both fallbacks stand"
+        case Standby(start_at=start_at):
+            return f"XO's fallback moves to {format_time(start_at, zone)}"
+        case Starting():
+            who = "all VMs" if event.vms is None else plural(len(event.vms), "VM")
+            return f"attempt {event.attempt}: asks XO to start {who}"
+        case Doubted():
+            return f"attempt {event.attempt}: XO's answer was lost: {event.error}"
+        case NotStarted():
+            return f"attempt {event.attempt} came to nothing: {event.error}"
+        case GaveUp():
+            who = ", ".join(one.name for one in event.vms[:5]) or "the run"
+            more = f" and {len(event.vms) - 5} more" if len(event.vms) > 5 else ""
+            return f"{event.end.value}: {who}{more}: {event.reason}"
+        case Releasing():
+            return "gives the schedule back"
+        case Released():
+            return HOW[event.how] + (f": {event.reason}" if event.reason else "")
+
+
+def deed_document(event: Deed) -> dict[str, Any]:
+    """One deed's part of ``guard.story/1``."""
+    match event:
+        case Claiming():
+            minutes = [one.isoformat() for one in event.release_at]
+            return {"fallback_start_at": event.start_at.isoformat(), "fallback_release_at": minutes}
+        case Standby(start_at=start_at):
+            return {"fallback_start_at": start_at.isoformat()}
+        case Starting():
+            vms = None if event.vms is None else list(event.vms)
+            return {"attempt": event.attempt, "vms": vms, "reason": event.reason}
+        case Doubted():
+            return {"attempt": event.attempt, "error": event.error}
+        case NotStarted():
+            return {"attempt": event.attempt, "error": event.error, "sure": event.sure}
+        case GaveUp():
+            given = [{"id": one.vm, "name": one.name, "codes": list(one.codes)} for one in event.vms]
+            return {"vms": given, "whole": event.whole, "end": event.end.value, "reason": event.reason}
+        case Released():
+            return {"how": event.how.value, "reason": event.reason or None}
+        case _:
+            return {}
