@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from guard.assess import assess, make_plan
+from guard.assess import Situation, assess, make_plan
+from guard.decision.brakes import Brake
 from guard.decision.verdict import Action
 from guard.estate.estate import PartName
-from guard.finding import Level
+from guard.finding import Harm, Level
 from guard.policy.load import load
 from guard.policy.resolve import effective
 from guard.policy.schema import default_policy
@@ -525,3 +526,182 @@ def test_the_storm_of_a_schedule_whose_job_is_gone_is_told_by_the_rules_for_all(
 def test_a_due_time_whose_job_is_no_backup_has_no_run():
     view = make_view(make_estate())
     assert view.outlook.expect(make_due("schedule", "call-job")) is None
+
+
+# What a person and the policy say
+
+
+def brake(scope="all", until=None):
+    return Brake(kind="hold", scope=scope, until=until, reason="patch day", since=NOW, by="ann")
+
+
+def held_plan(*brakes, now=NOW, rules="", **world):
+    return make_plan(
+        make_estate(**world),
+        policy(rules),
+        now=now,
+        start=now,
+        within=timedelta(hours=24),
+        situation=Situation(brakes=brakes),
+    )
+
+
+def window(cron, hours, rest=""):
+    return f'[[window]]\ncron = "{cron}"\nduration = "{hours} h"\n{rest}\n'
+
+
+def test_a_held_run_waits_for_the_end_of_the_hold_and_is_refused_where_that_is_after_its_deadline():
+    (run,) = held_plan(brake(until=DUE + HOUR)).runs
+    assert (run.verdict.action, run.verdict.harm) == (Action.DEFER, Harm.PRODUCTION)
+    assert [(one.codes, one.harm) for one in run.verdict.held] == [(("ON_HOLD",), Harm.PRODUCTION)]
+    assert run.verdict.sentence.startswith("This run is held by ann (all)")
+    assert held_plan(brake(until=DUE + 7 * HOUR)).runs[0].verdict.action is Action.REFUSE
+    assert held_plan(brake()).runs[0].verdict.action is Action.DEFER
+
+
+def test_a_hold_that_ends_before_the_due_time_holds_nothing_then():
+    assert held_plan(brake(until=DUE)).is_whole
+
+
+def test_a_vm_on_hold_is_held_whatever_the_checks_find_and_the_rest_is_judged_without_it():
+    found = held_plan(brake("vm:a"), **crowd("a", "b", "c", ill=["a"], free=41 * GIB)).runs[0].verdict
+    assert (found.action, found.start_vms) == (Action.START_SOME, ("b", "c"))
+    assert [(one.vm, one.codes, one.harm) for one in found.held] == [("a", ("ON_HOLD",), Harm.PRODUCTION)]
+
+
+def test_two_holds_on_one_vm_are_both_told():
+    found = held_plan(brake("vm:a"), brake("pool:pool"), **crowd("a", "b", free=900 * GIB)).runs[0].verdict
+    assert {one.vm: one.codes for one in found.held} == {"a": ("ON_HOLD",), "b": ("ON_HOLD",)}
+    assert [one.scope.kind for one in found.findings if one.code == "ON_HOLD"] == ["vm", "pool"]
+
+
+def test_outside_its_window_a_run_waits_for_the_next_one_that_comes_in_time():
+    (run,) = plan(rules=window("0 2 * * *", 4)).runs
+    assert (run.verdict.action, run.verdict.held[0].codes) == (Action.DEFER, ("OUTSIDE_WINDOW",))
+    assert run.verdict.findings[0].clears.eta == DUE + 2 * HOUR
+    assert plan(rules=window("0 8 * * *", 4)).runs[0].verdict.action is Action.REFUSE
+    assert plan(rules=window("0 8 * * *", 4, 'job = "x"')).is_whole
+    assert plan(rules=window("0 22 * * *", 4)).is_whole
+
+
+def test_a_run_that_is_looked_at_after_its_due_time_is_judged_at_that_moment():
+    estate = make_estate()
+    rules = effective(
+        policy(window("0 22 * * *", 4)), schedule_id="schedule", schedule_name="schedule", job_name="job", tags=()
+    )
+    for later, action in ((1, Action.START), (2, Action.REFUSE)):
+        outlook = make_view(estate, now=DUE + later * HOUR)
+        assert assess(outlook.outlook, outlook.run, rules, UTC).action is action
+
+
+def test_a_window_ends_the_wait_before_max_defer_does():
+    world = crowd("a", "b", ill=["a"], free=900 * GIB)
+    found = plan(rules=window("0 22 * * *", 4), **world).runs[0].verdict
+    assert (found.held[0].deadline, found.deadline) == (DUE + 90 * MINUTE, DUE + 90 * MINUTE)
+
+
+def test_by_default_a_run_waits_six_hours_or_half_its_interval():
+    world = crowd("a", "b", ill=["a"], free=900 * GIB) | {"logs": []}
+    assert plan(**world).runs[0].verdict.held[0].deadline == DUE + 6 * HOUR
+    hourly_runs = plan(**world | {"schedules": [make_schedule(cron="0 * * * *")]}).runs
+    assert {one.verdict.held[0].deadline - one.run.due.at for one in hourly_runs} == {30 * MINUTE}
+
+
+def test_a_vm_whose_last_good_backup_gets_too_old_waits_less_than_the_run():
+    world = crowd("a", "b", ill=["a"], free=900 * GIB)
+    found = plan(rules='defaults.max_backup_age = "26 h"', **world).runs[0].verdict
+    assert (found.held[0].deadline, found.deadline) == (DUE + 2 * HOUR, DUE + 6 * HOUR)
+    assert "the wait ends at Wed 25 Nov 02:00 UTC" in found.clears
+
+
+def limited(slots=1, per="repository"):
+    return f'[[limit]]\nslots = {slots}\nper = "{per}"\n'
+
+
+def three(cron=("0 0 * * *",) * 3, minutes=30, ages=(1, 1, 1)):
+    """Three jobs with a VM each to one repository; ``ages``: how many nights ago each was backed up last."""
+    names = ("a", "b", "c")
+    return {
+        "jobs": [
+            make_job(one, vms={"id": f"vm-{one}"}, settings={f"{one}-s": {"exportRetention": 7}}) for one in names
+        ],
+        "vms": [make_vm(f"vm-{one}") for one in names],
+        "vbds": [],
+        "vdis": [],
+        "schedules": [make_schedule(f"{one}-s", job=one, cron=at) for one, at in zip(names, cron, strict=True)],
+        "logs": [
+            make_log(
+                make_vm_task(f"vm-{one}", make_transfer(GIB, start=LAST_NIGHT - timedelta(days=age + night))),
+                job=one,
+                schedule=f"{one}-s",
+                start=LAST_NIGHT - timedelta(days=age + night),
+                seconds=60 * minutes,
+                id=f"{one}-{night}",
+            )
+            for one, age in zip(names, ages, strict=True)
+            for night in range(5)
+        ],
+    }
+
+
+def slots(found):
+    return {one.run.schedule.id[0]: one.verdict.action for one in found.runs}
+
+
+def test_of_runs_due_in_one_minute_those_that_start_take_the_slots():
+    start, defer = Action.START, Action.DEFER
+    assert slots(plan(**three())) == {"a": start, "b": start, "c": start}
+    found = plan(rules=limited(2), **three())
+    assert [one.run.schedule.id for one in found.runs] == ["a-s", "b-s", "c-s"]
+    assert slots(found) == {"a": start, "b": start, "c": defer}
+    assert found.runs[2].verdict.findings[0].summary.startswith("Limit of 2 jobs at once on repository repo: 2 at work")
+    assert slots(plan(rules=limited(3), **three())) == {"a": start, "b": start, "c": start}
+
+
+@pytest.mark.parametrize(
+    ("ages", "first"), [((1, 1, 2), "c"), ((1, 3, 2), "b"), ((2, 2, 2), "a")]
+)  # fmt: skip
+def test_whose_vms_wait_longest_for_a_good_backup_comes_first(ages, first):
+    found = slots(plan(rules=limited(), **three(ages=ages)))
+    assert [name for name, action in found.items() if action is Action.START] == [first]
+
+
+def test_a_vm_without_any_good_backup_comes_first_and_a_run_without_vms_last():
+    world = three()
+    world["logs"] = [one for one in world["logs"] if one.job_id != "c"]
+    world["jobs"] += [make_job("m", type="mirrorBackup", vms=UNSET, settings={"m-s": {"exportRetention": 7}})]
+    world["schedules"] = [make_schedule("m-s", job="m", name="0"), *world["schedules"]]
+    found = slots(plan(rules=limited(2, "xo"), **world))
+    assert [name for name, action in found.items() if action is Action.START] == ["a", "c"]
+
+
+def test_a_run_takes_its_slot_from_later_ones_as_long_as_it_usually_takes():
+    cron = ("0 0 * * *", "20 0 * * *", "40 0 * * *")
+    start, defer = Action.START, Action.DEFER
+    assert slots(plan(rules=limited(), **three(cron))) == {"a": start, "b": defer, "c": start}
+
+
+def test_what_is_asked_for_alone_finds_the_slots_that_the_others_leave():
+    assert slots(plan(rules=limited(), only="b-s", **three())) == {"b": Action.DEFER}
+    cron = ("0 0 * * *", "20 0 * * *", "0 12 * * *")
+    later = plan(rules=limited(), start=DUE + 10 * MINUTE, hours=1, **three(cron))
+    assert slots(later) == {"b": Action.DEFER}
+
+
+def test_a_vm_on_hold_takes_no_slot_of_its_pool():
+    world = three()
+    world["jobs"][1] = make_job("b", vms={"id": {"__or": ["vm-b", "vm-a"]}}, settings={"b-s": {"exportRetention": 7}})
+    world["vms"][1] = make_vm("vm-b", pool="pool2", container="pool2")
+    rules = limited(1, "pool")
+    assert held_plan(rules=rules, **world).runs[1].verdict.action is Action.DEFER
+    assert [one.code for one in held_plan(brake("vm:vm-a"), rules=rules, **world).runs[1].verdict.findings].count(
+        "NO_SLOT"
+    ) == 0
+
+
+def test_runs_that_the_caller_counts_as_started_take_slots_too():
+    outlook = make_view(make_estate(**three()), "a-s", runs=[make_due("b-s", "b")]).outlook
+    one, other = outlook.runs
+    rules = effective(policy(limited()), schedule_id="a-s", schedule_name="a-s", job_name="a", tags=())
+    assert assess(outlook, one, rules, UTC).action is Action.START
+    assert assess(outlook, one, rules, UTC, Situation(busy=(other,))).action is Action.DEFER

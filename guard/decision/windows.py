@@ -30,7 +30,8 @@ OUTSIDE_WINDOW = Code(
 )
 
 _MINUTE = timedelta(minutes=1)
-_MOST_STEPS = 1000  # of windows that pass into one another; what lies beyond is not told apart
+_MOST_LINKS = 1500  # of windows that pass into one another: more than the minutes of a day
+_MOST_TRIES = 40  # openings of allow windows that deny windows cover
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ def opening(windows: Sequence[WindowRule], at: datetime) -> Opening:
     opens = _next_open(allow, deny, at)
     if opens is None:
         return Opening(is_open=False, opens=None, closes=None)
-    ends = [_until(allow, opens)] if allow else []
+    ends = [_until(allow, opens)] if allow else [None]
     ends += [_start(one.cron, one.zone or "utc", opens, before=False) for one in deny]
-    return Opening(is_open=opens == at, opens=opens, closes=min(ends, default=None))
+    return Opening(is_open=opens == at, opens=opens, closes=min((one for one in ends if one is not None), default=None))
 
 
 def outside_window(windows: Sequence[WindowRule], run: ExpectedRun, at: datetime) -> Finding | None:
@@ -98,8 +99,10 @@ def outside_window(windows: Sequence[WindowRule], run: ExpectedRun, at: datetime
 
 def _next_open(allow: Sequence[WindowRule], deny: Sequence[WindowRule], at: datetime) -> datetime | None:
     """The first instant from ``at`` on at which starting is allowed; None when none is in sight."""
-    for _ in range(_MOST_STEPS):
+    for _ in range(_MOST_TRIES):
         denied = _until(deny, at)
+        if denied is None:
+            return None
         if denied > at:
             at = denied
         elif not allow or any(_holds(one, at) for one in allow):
@@ -109,14 +112,17 @@ def _next_open(allow: Sequence[WindowRule], deny: Sequence[WindowRule], at: date
     return None
 
 
-def _until(windows: Sequence[WindowRule], at: datetime) -> datetime:
-    """The end of the stretch that these windows cover without a gap from ``at`` on; ``at`` itself when none holds."""
-    for _ in range(_MOST_STEPS):
+def _until(windows: Sequence[WindowRule], at: datetime) -> datetime | None:
+    """The end of the stretch that these windows cover without a gap from ``at`` on; ``at`` itself when none holds.
+
+    None: no end is in sight.
+    """
+    for _ in range(_MOST_LINKS):
         later = max((_end(one, at) for one in windows), default=at)
         if later <= at:
-            break
+            return at
         at = later
-    return at
+    return None
 
 
 def _holds(window: WindowRule, at: datetime) -> bool:

@@ -12,7 +12,7 @@ from guard.agenda import Agenda
 from guard.decision.brakes import Brake, bypassed
 from guard.errors import XoError
 from guard.estate.estate import Estate
-from guard.estate.xo_records import Schedule
+from guard.estate.xo_records import Job, Schedule
 from guard.gate.aside import Standing, other_guard, why_aside
 from guard.gate.hands import Append, Hands, Shown
 from guard.gate.look import LOOK_EVERY, Look
@@ -30,11 +30,25 @@ from guard.lifecycle.acting import (
     next_act,
 )
 from guard.lifecycle.due_run import DueRun
+from guard.lifecycle.events import RunKey
 from guard.lifecycle.next_step import Evaluate, Observed, Record, Wait
 from guard.mechanics.fallback import is_fallback, placed_in
 from guard.policy.resolve import Effective
 
 MOST_STEPS = 40  # of one due run at one look: a story that does not settle waits for the next look
+
+
+WAIT_FOR_RUNS = frozenset({"JOB_RUNNING", "RUN_OVERLAP", "NO_SLOT"})
+WAIT_FOR_POOLS = frozenset({"POOL_DISCONNECTED", "VM_UNKNOWN", "SR_DETACHED", "SR_UNKNOWN"})
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """What a narrow look shows that a waiting run may wait for: runs, connections to pools, its job's record."""
+
+    running: frozenset[str]
+    servers: tuple[tuple[str, str], ...]
+    job: Job | None
 
 
 @dataclass(frozen=True)
@@ -49,7 +63,7 @@ class Stage:
     shown: Shown
     standing: Standing
     brakes: tuple[Brake, ...]
-    pulse: tuple[object, ...]
+    running: frozenset[str]
     began: Mapping[str, datetime]
 
 
@@ -69,7 +83,7 @@ class Actor:
         self._xo, self._append, self._clock, self._instance = xo, append, clock, instance
         self._rules_of = rules_of
         self._hands = Hands(xo, append, clock=clock, instance=instance, elsewhere=elsewhere)
-        self._pulses: dict[object, tuple[object, ...]] = {}
+        self._pulses: dict[RunKey, Pulse] = {}
 
     def enforces(self, run: DueRun, setup: Estate) -> bool:
         """Whether guard acts on a due run: by policy, or because it began to."""
@@ -104,12 +118,9 @@ class Actor:
         for run in runs:
             if not run.key.via and run.key.due <= now:
                 began[run.key.schedule] = max(run.key.due, began.get(run.key.schedule, run.key.due))
-        pulse = (
-            tuple(sorted(one for one in look.running)),
-            tuple((one.id, one.status) for one in setup.servers),
-            tuple((one.id, msgspec.json.encode(one)) for one in setup.jobs if not one.run_id),
+        return Stage(
+            setup, agenda, shown, Standing(told, look.ahead, rolling, confirmed), brakes, frozenset(look.running), began
         )
-        return Stage(setup, agenda, shown, Standing(told, look.ahead, rolling, confirmed), brakes, pulse, began)
 
     def aside(self, run: DueRun, stage: Stage) -> str:
         """Why guard does not claim this run's schedule; '' when it may."""
@@ -117,7 +128,7 @@ class Actor:
 
     def decided(self, run: DueRun, stage: Stage) -> None:
         """A run was evaluated on what the stage shows: it is looked at again when that changes."""
-        self._pulses[run.key] = stage.pulse
+        self._pulses[run.key] = self._pulse(run, stage)
 
     async def act(
         self, run: DueRun, seen: Observed, stage: Stage, lead: timedelta
@@ -178,12 +189,31 @@ class Actor:
             case _:
                 raise TypeError(f"no step of the gate: {step}")
 
+    def _pulse(self, run: DueRun, stage: Stage) -> Pulse:
+        job = stage.setup.job_by_id.get(run.seen.job)
+        return Pulse(
+            running=stage.running,
+            servers=tuple((one.id, one.status) for one in stage.setup.servers),
+            job=None if job is None else msgspec.structs.replace(job, run_id=msgspec.UNSET),
+        )
+
+    def _changed(self, run: DueRun, stage: Stage) -> bool:
+        """Whether something changed that this run may wait for; after a restart of guard nobody can tell."""
+        before, now = self._pulses.get(run.key), self._pulse(run, stage)
+        if before is None or run.decided is None:
+            return False
+        codes = {one.code for one in run.decided.verdict.findings}
+        return (
+            before.job != now.job
+            or (before.running != now.running and not codes.isdisjoint(WAIT_FOR_RUNS))
+            or (before.servers != now.servers and not codes.isdisjoint(WAIT_FOR_POOLS))
+        )
+
     def _scene(self, run: DueRun, stage: Stage) -> Scene:
         now = self._clock()
         shown = stage.shown
         fired_by = run.claim.intent.found.id if run.claim is not None else run.key.via or run.key.schedule
         record: Schedule | None = shown.records.get(fired_by)
-        pulse = self._pulses.get(run.key)
         latest = stage.began.get(run.key.schedule)
         job = stage.setup.job_by_id.get(run.seen.job)
         job_name = job.name if job is not None else run.seen.job_name
@@ -199,7 +229,7 @@ class Actor:
             aside=self.aside(run, stage) if run.claim is None else "",
             bypass=bypass,
             rolling=stage.standing.rolling,
-            changed=pulse is not None and pulse != stage.pulse,
+            changed=self._changed(run, stage),
             next_began=latest is not None and latest > run.key.due,
         )
 

@@ -140,7 +140,7 @@ class Hands:
     # --- the fallback that starts
 
     async def sync(self, run: DueRun, fired_by: str, start_at: datetime | None, shown: Shown) -> DueRun | None:
-        """The new one is put and read back before the old one goes."""
+        """One that stands is moved in one call; where there is none, one is put and read back; what is too much goes."""
         wanted = None
         grown: DueRun | None = run
         shown.placed = await self._xo.fallbacks()
@@ -151,7 +151,15 @@ class Hands:
                 if grown is None:
                     return None
             if not _stands(wanted, shown.placed):
-                await self._xo.put_fallback(wanted)
+                there = [
+                    one
+                    for one in shown.placed
+                    if self._is_mine(one, run, fired_by) and one.fallback.kind is FallbackKind.START and one.armed
+                ]
+                if there:
+                    await self._xo.move_fallback(there[0].job_id, wanted.cron)
+                else:
+                    await self._xo.put_fallback(wanted)
                 shown.placed = await self._xo.fallbacks()
                 if not _stands(wanted, shown.placed):
                     return None

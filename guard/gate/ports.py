@@ -62,6 +62,12 @@ class GateXo(XoReads, Protocol):
         """Every fallback there is in XO, of any guard."""
         ...
 
+    async def move_fallback(self, job_id: str, cron: str) -> None:
+        """Another minute for a fallback that is there, in one call (``schedule.set`` of its own schedule): at no moment
+        are there two, or none.
+        """
+        ...
+
     async def drop_fallback(self, job_id: str) -> None:
         """``job.delete``, which takes its schedules too; nothing for one that is gone."""
         ...

@@ -76,6 +76,8 @@ class Watch:
         self._predictor = Predictor(self._looker, self._actor, self._append, clock=clock, policy_of=policy_of)
         self._runs_of: dict[RunKey, frozenset[str]] = {}  # the open stories' own runs, those by hand left out
         self._stood_aside = ""
+        self.lets_go = False
+        """Nothing new is claimed, and every claim is given back: what is due is started first (guard release)."""
         self._done: set[str] = set()  # runs whose end is recorded
         self._is_new = True
 
@@ -303,7 +305,9 @@ class Watch:
 
     async def _staged(self, look: Look, agenda: Agenda, runs: Sequence[DueRun]) -> Stage | None:
         """What the actor sees; None where nothing is to be acted on, or XO went away meanwhile."""
-        if not self._policy_of().may_act and not any(run.claim is not None or run.intents for run in runs):
+        if (self.lets_go or not self._policy_of().may_act) and not any(
+            run.claim is not None or run.intents for run in runs
+        ):
             return None
         untrusted = ""
         if not self._looker.is_admin:
@@ -312,6 +316,11 @@ class Watch:
             untrusted = f"xo-server {self._looker.version or 'of an unknown version'} was never tested with guard"
         told = await self._ledger.recall(BRAKES)
         brakes = msgspec.json.decode(told, type=tuple[Brake, ...]) if told else ()
+        if self.lets_go:
+            brakes = (
+                *brakes,
+                Brake(kind="bypass", scope="all", until=None, reason="guard stops", since=self._clock(), by="guard"),
+            )
         try:
             stage = await self._actor.stage(
                 look, agenda, runs, untrusted=untrusted, confirmed=await self._confirmed(), brakes=brakes

@@ -275,10 +275,12 @@ def _act(run: DueRun, scene: Scene, rules: Rules, found: Resolution, look_every:
     if scene.next_began:
         text = "The schedule's next due time came first and covers the VMs that waited."
         return Record((GaveUp(at=scene.now, vms=found.wait, whole=True, end=End.COVERED, reason=text),))
+    if scene.running and is_started(run):  # judged now, its own run would stand in the way of the rest
+        return Wait(scene.now + look_every)
     if found.covered or found.refused or found.give_up:
         return Record(_gave_up(run, scene.now, found))
     decided_ago = scene.now - run.decided.at
-    if decided_ago >= rules.recheck_every or (scene.changed and decided_ago > timedelta()):
+    if decided_ago >= rules.recheck_every or (scene.changed and decided_ago >= RETRY):
         return Evaluate()
     if found.start is not None:
         return _start(run, scene, found.start, look_every)
@@ -336,12 +338,14 @@ def _gave_up(run: DueRun, now: datetime, found: Resolution) -> tuple[AnyEvent, .
 
 def _settle(intent: Intent, run: DueRun, scene: Scene, rules: Rules, look_every: timedelta) -> Act:
     starting = intent.starting
-    if any(one.fallback.kind is FallbackKind.START and one.armed for one in scene.fallbacks):
-        # it is removed before XO is asked, so XO was not asked
+    # the fallback is removed before XO is asked: where it still stands, XO was not asked
+    unasked = any(one.fallback.kind is FallbackKind.START and one.armed for one in scene.fallbacks)
+    has_fired = any(at <= scene.now for at in run.standbys)
+    if scene.new_runs is None and (has_fired or not unasked):
+        return Reconcile()
+    if unasked and not scene.new_runs:
         told = "guard stopped before it asked XO."
         return Record((NotStarted(at=scene.now, attempt=starting.attempt, error=told),))
-    if scene.new_runs is None:
-        return Reconcile()
     if scene.new_runs:
         identity, began = scene.new_runs[0]
         by = Starter.FALLBACK if starter(run, began) is Starter.FALLBACK else Starter.GUARD

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from guard.decision.verdict import Action, Held, Verdict
 from guard.finding import Harm
 from guard.lifecycle.due_run import DueRun
+from guard.lifecycle.events import Starter
 from guard.lifecycle.standby import safe_minute
 from guard.mechanics.fallback import whole_minute
 
@@ -41,8 +42,8 @@ def resolve(run: DueRun, now: datetime) -> Resolution:
     if any(one.whole for one in run.given_up) or _whole_started(run):
         return Resolution()
     verdict = run.decided.verdict
-    if verdict.action is Action.SKIP:
-        return Resolution() if is_started(run) else Resolution(covered=True)
+    if verdict.action is Action.SKIP and not is_started(run):
+        return Resolution(covered=True)
     gone = {vm for intent in run.intents if intent.run for vm in intent.starting.vms or ()}
     gone |= {one.vm for given in run.given_up for one in given.vms}
     start = [vm for vm in verdict.start_vms if vm not in gone]
@@ -109,5 +110,5 @@ def is_started(run: DueRun) -> bool:
 
 def _whole_started(run: DueRun) -> bool:
     """Whether all VMs were: guard asked for the whole, or XO started it."""
-    by_xo = any(not one.started.attempt for one in run.attempts)
+    by_xo = any(not one.started.attempt or one.started.by is Starter.FALLBACK for one in run.attempts)
     return by_xo or any(one.run and one.starting.vms is None for one in run.intents)

@@ -97,6 +97,14 @@ class WritingXo(LiveXo):
             jobs = decoded(bytes(await rpc.call("job.getAll")), CallJob, "job.getAll")
             return placed_in(jobs, await _schedules(rpc))
 
+    async def move_fallback(self, job_id: str, cron: str) -> None:
+        """See GateXo. XO sets the schedule's timer anew at once. Raises XoAnswerError where it has no schedule."""
+        async with self._opened() as rpc:
+            own = [one.id for one in await _schedules(rpc) if one.job_id == job_id]
+            if not own:
+                raise XoAnswerError(f"XO's job {job_id} has no schedule to move")
+            await _sent(rpc, "schedule.set", {"id": own[0], "cron": cron})
+
     async def drop_fallback(self, job_id: str) -> None:
         """``job.delete {id}``, which takes its schedules too; nothing for one that is gone."""
         async with self._opened() as rpc:

@@ -67,10 +67,9 @@ def test_a_window_longer_than_the_time_between_its_openings_goes_on():
     assert told([window("0 22 * * 5,6", 30)], "2026-11-28T01:00") == (True, "28 01:00", "30 04:00")
 
 
-def test_windows_without_a_gap_end_further_away_than_anybody_waits():
-    found = opening([window("* * * * *", 1 / 60)], DUE)
-    assert found.is_open
-    assert found.closes - DUE > 12 * HOUR
+def test_windows_without_a_gap_never_close():
+    assert told([window("* * * * *", 1 / 60)], "2026-11-25T00:00") == (True, "25 00:00", None)
+    assert told([window("* 8-17 * * *", 1 / 60)], "2026-11-25T08:00") == (True, "25 08:00", "25 18:00")
 
 
 def test_a_deny_window_wins_over_an_allow_window_and_cuts_it_short():
@@ -87,8 +86,9 @@ def test_a_deny_window_alone_leaves_the_rest_open():
 
 
 def test_windows_that_never_leave_room_never_open():
-    found = opening([window("0 22 * * *", 1), deny("0 0 * * *", 24)], DUE)
-    assert (found.is_open, found.opens, found.closes, found.latest_start(60)) == (False, None, None, None)
+    for shut in (deny("0 0 * * *", 24), deny("0 21 * * *", 3)):
+        found = opening([window("0 22 * * *", 1), shut], DUE)
+        assert (found.is_open, found.opens, found.closes, found.latest_start(60)) == (False, None, None, None)
 
 
 def test_a_window_is_read_in_its_zone_and_without_one_in_utc():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from guard.estate.xo_records import BackupLog
-from guard.mechanics.history import Quantiles, Running, quantiles, read_history, sizes
+from guard.mechanics.history import Quantiles, Running, good_backups, quantiles, read_history, sizes
 
 DAY = 86_400_000
 BASE = 20_000 * DAY  # in October 2024
@@ -160,3 +160,24 @@ def test_quantiles_are_by_nearest_rank():
     assert quantiles(range(1, 11)) == Quantiles(p50=5, p90=9, samples=10)
     assert quantiles([7]) == Quantiles(p50=7, p90=7, samples=1)
     assert quantiles([]) == Quantiles()
+
+
+def sent_to(target, start, status="success"):
+    one = transfer(5, True, start, status)
+    one["data"]["id"] = target
+    return one
+
+
+def test_a_good_backup_is_one_run_however_many_targets_have_it_and_whichever_failed():
+    def at(day, minutes=0):
+        return BASE + day * DAY + minutes * 60_000
+
+    found = history(
+        run(1, vm_task("v", sent_to("r", at(1, 30)), sent_to("q", at(1, 5)))),
+        run(2, vm_task("v", sent_to("r", at(2), "failure"), sent_to("q", at(2, 5)))),
+        run(3, vm_task("v", sent_to("r", at(3), "failure"), sent_to("q", at(3), "failure"))),
+        run(4, vm_task("v", sent_to("r", at(4))), id="other", jobId="k"),
+        run(5, vm_task("w", sent_to("r", at(5)))),
+    )
+    assert good_backups(found) == {"v": (at(1, 5), at(2, 5), at(4)), "w": (at(5),)}
+    assert good_backups(history()) == {}

@@ -87,6 +87,9 @@ class InProcess(WritingXo):
     async def put_fallback(self, fallback):
         await self._write("put_fallback", partial(super().put_fallback, fallback))
 
+    async def move_fallback(self, job_id, cron):
+        await self._write("move_fallback", partial(super().move_fallback, job_id, cron))
+
     async def drop_fallback(self, job_id):
         await self._write("drop_fallback", partial(super().drop_fallback, job_id))
 

@@ -1,0 +1,199 @@
+"""A night in which guard acts, its ports under a fate, and what must be true of it whatever died when.
+
+Judged by the simulated XO's own record of starts and by its schedule table; the ledger only says what was in doubt.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from guard.errors import XoTimeoutError
+from guard.gate.ports import GateXo, XoReads
+from guard.gate.watch import CONFIRMED
+from guard.lifecycle.due_run import fold
+from guard.lifecycle.events import End, Ended, Starter
+from guard.lifecycle.ledger import Ledger
+from guard.mechanics.fallback import read_name
+from guard.policy.load import load
+from guard.simulator.live import Live
+from guard.simulator.world import GIB, World
+from tests.chaos.mortal import KilledError, Mortal, methods_of
+from tests.ledger.opening import hasty
+from tests.stories.driven import Guarded
+from tests.stories.in_process import URL, InProcess
+from tests.stories.small_world import happens
+from tests.virtual_time import run as finished
+
+START = datetime(2026, 11, 24, 21, 58, 40, tzinfo=UTC)
+END = START + timedelta(minutes=75)
+NETS = timedelta(minutes=20)
+"""After it the nets have had their time."""
+DEADLINE = timedelta(minutes=30)
+LATE = timedelta(minutes=14)
+"""How long after a deadline a start may still come: the fallback's three minutes, and guard's own tries."""
+XO_WRITES = frozenset({"set_enabled", "put_fallback", "move_fallback", "drop_fallback", "start", "run_sequence"})
+PORTS = methods_of(GateXo) | methods_of(XoReads)
+POLICY = load(
+    f"""
+[xo]
+url = "{URL}"
+zone = "utc"
+[defaults]
+gate = "enforce"
+max_defer = "30 min"
+[[schedule]]
+name = "always"
+claim = "always"
+""",
+    file="guard.toml",
+)
+
+
+def acting_world() -> Live:
+    """One schedule that guard always starts, one that waits for its chain, one in part, one refused, one left to XO."""
+    world = World(lambda: START)
+    pool = world.add_pool("paris")
+    nas = world.add_repository("nas", size=1000 * GIB, available=900 * GIB)
+
+    def planned(name, cron, vms=1, **options):
+        sr = world.add_sr(pool, f"{name} SR", "nfs", size=500 * GIB)
+        found = [world.add_vm(pool, f"{name} VM {number}") for number in range(1, vms + 1)]
+        for vm in found:
+            world.add_disk(vm, sr, 2 * GIB, usage=GIB // 4)
+        job = world.add_job(name, vms=found, remotes=[nas])
+        world.add_schedule(job, cron, name=name, **options)
+        return sr, found
+
+    planned("always", "0 22 * * *")
+    slow_sr, slow = planned("waits", "0 22 * * *")
+    part_sr, part = planned("partly", "1 22 * * *", vms=2)
+    planned("refused", "1 22 * * *", with_settings=False)
+    planned("left alone", "2 22 * * *")
+    live = Live(world)
+    for sr, vm in ((slow_sr, slow[0]), (part_sr, part[1])):
+        live.collector.switch_off(sr)
+        world.add_base_copies(world.disks_of(vm)[0], 4)
+    happens(live, START + timedelta(minutes=16), lambda: live.collector.switch_on(slow_sr))
+    return live
+
+
+class Acting(Guarded):
+    """A guard that acts under one fate; ``downtimes``: how long it is away after each death, in turn."""
+
+    def __init__(self, live, path, fate, downtimes=(timedelta(),), policy=POLICY):
+        self.fate, self.downtimes = fate, downtimes
+        xo = Mortal(InProcess(live), fate, PORTS)
+        super().__init__(
+            live, path, xo=xo, policy=policy, ledger_of=lambda one: Mortal(hasty(one), fate, methods_of(Ledger))
+        )
+
+    def live_through(self, until):
+        finished(self._confirm())
+        finished(self._live_through(until))
+        self.fate.retire()
+
+    async def _confirm(self):
+        """guard saw these schedules before this night, and real starts agreed with it."""
+        known = {
+            one["id"]: f"{one['cron']}|{one.get('timezone') or 'utc'}" for one in self.live.world.schedules.values()
+        }
+        await self.ledger._port.remember(CONFIRMED, msgspec.json.encode(known))
+        await self.ledger._port.mark(dict.fromkeys(known, self.live.now()))
+
+    async def _live_through(self, until):
+        while self.live.now() < until:
+            try:
+                await self.go(until)
+            except KilledError:
+                self.live.advance(self.downtimes[(self.fate.deaths - 1) % len(self.downtimes)])
+                until = max(until, self.live.now() + NETS)
+                self.fate.revive()
+                self.start()
+
+
+def broken(guarded, live: Live) -> list[str]:
+    """Every invariant that does not hold, as a sentence."""
+    world, found = live.world, []
+    stories = {key: fold(key, events) for key, events in guarded.stories().items()}
+    was_away = max(guarded.downtimes) >= DEADLINE
+    for schedule in world.schedules.values():
+        name = schedule["name"]
+        if not schedule["enabled"]:
+            found.append(f"schedule {name} is left disabled")
+    found += [f"fallback {job['name']} is left" for job in world.call_jobs.values() if read_name(job["name"])]
+    for schedule in [one for one in world.schedules.values() if read_name(one["name"]) is None]:
+        mine = [run for key, run in stories.items() if key.schedule == schedule["id"] and not key.via]
+        ends = [run.ended for run in mine if run.ended is not None]
+        if len(mine) != 1 or len(ends) != 1:
+            found.append(f"{schedule['name']}: {len(mine)} stories, {len(ends)} ends")
+            continue
+        (run,) = mine
+        found += _starts(world, schedule, run, ends[0], guarded_was_away=was_away)
+    return found
+
+
+def _starts(world, schedule, run, ended: Ended, *, guarded_was_away: bool) -> list[str]:
+    """One start for each VM, in time; none where it was refused; two only where the ledger says it was in doubt."""
+    name, found = schedule["name"], []
+    real = [one for one in world.starts if one.schedule_id == schedule["id"] and not _refused(world, one)]
+    taken: Counter = Counter()
+    listed = world.jobs[schedule["jobId"]]["vms"]["id"]
+    everything = [listed] if isinstance(listed, str) else listed["__or"]
+    for one in real:
+        taken.update(one.vms or everything)
+    doubts = sum(1 for one in run.intents if one.failed is not None and not one.failed.sure)
+    if (
+        run.claim is not None
+        and run.claim.held is None
+        and any(one.started.by is Starter.FALLBACK for one in run.attempts)
+    ):
+        doubts += 1  # guard died for long between the fallback's placing and the schedule's switching off: both fire
+    if any(count > 1 + doubts for count in taken.values()):
+        found.append(
+            f"{name}: started {dict(taken)} with {doubts} doubts: {[(str(s.at), s.origin, s.vms) for s in real]}"
+        )
+    deadline = run.key.due + DEADLINE + LATE
+    if name == "refused":
+        return found
+    if set(taken) != set(everything) and not (guarded_was_away and End.EXPIRED in {one.end for one in run.given_up}):
+        found.append(f"{name}: never started {set(everything) - set(taken)}, end {ended.end}")
+    if real and max(one.at for one in real) > deadline:
+        found.append(f"{name}: started late, at {max(one.at for one in real)}")
+    away = any(one.end is End.EXPIRED for one in run.given_up) and guarded_was_away
+    if ended.end in (End.MISSED, End.EXPIRED) and doubts == 0 and not away:
+        found.append(f"{name}: {ended.end}: {ended.reason}")
+    started_in_ledger = {one.started.run for one in run.attempts}
+    unknown = [one.run_id for one in real if one.run_id not in started_in_ledger]
+    if unknown:
+        found.append(f"{name}: runs {unknown} are in no attempt of {started_in_ledger}")
+    return found
+
+
+def _refused(world, start) -> bool:
+    """XO refused it: the job was running already."""
+    log = world.logs.get(start.run_id or "", {})
+    return "already running" in str(log.get("result", {}).get("message", ""))
+
+
+class LostAnswers:
+    """XO does what it is asked, and its answer to the call of that number is lost; the process lives."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.deaths, self.calls, self.names, self.is_dead = at, 0, 0, [], False
+
+    def revive(self) -> None:
+        """Nobody died."""
+
+    def retire(self) -> None:
+        self.at = -1
+
+    async def meet(self, name, call):
+        self.calls += 1
+        self.names.append(name)
+        answer = await call()
+        if self.calls == self.at:
+            self.deaths += 1
+            raise XoTimeoutError(f"XO did not answer {name} within 30 s")
+        return answer
