@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from guard.assess import Situation, assess, make_plan
+from guard.assess import Situation, assess, look_again, make_plan
 from guard.decision.brakes import Brake
 from guard.decision.verdict import Action
 from guard.estate.estate import PartName
@@ -705,3 +705,22 @@ def test_runs_that_the_caller_counts_as_started_take_slots_too():
     rules = effective(policy(limited()), schedule_id="a-s", schedule_name="a-s", job_name="a", tags=())
     assert assess(outlook, one, rules, UTC).action is Action.START
     assert assess(outlook, one, rules, UTC, Situation(busy=(other,))).action is Action.DEFER
+
+
+# Looked at again after the due time
+
+
+def again(*asked, now=NOW, rules="", **world):
+    return look_again(make_estate(**world), policy(rules), asked, now=now)
+
+
+def test_what_waits_is_judged_as_of_now_without_the_vms_that_are_out_of_it():
+    world = crowd("a", "b", "c", ill=["b"], free=900 * GIB)
+    ((vms, verdict),) = again((make_due(at=NOW - HOUR, cron="0 21 * * *"), frozenset({"a"})), **world)
+    assert (vms, verdict.start_vms, [one.vm for one in verdict.held]) == (("b", "c"), ("c",), ["b"])
+    assert verdict.deadline == NOW + 5 * HOUR
+
+
+def test_what_is_looked_at_again_and_is_gone_has_no_verdict():
+    found = again((make_due("gone"), frozenset()), (make_due(at=NOW - HOUR), frozenset()))
+    assert (found[0], found[1][1].action) == (None, Action.START)

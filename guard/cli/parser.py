@@ -10,6 +10,8 @@ from guard.errors import UsageError
 
 DEFAULT_CONFIG = "/etc/guard/guard.toml"
 DEFAULT_STATE = "/var/lib/guard"
+_SCOPES = "all, or vm, pool, sr, repository, schedule or job with an id or a name: pool:Lyon"
+_BYPASS_SCOPES = "all, or schedule or job with an id or a name: job:nightly"
 
 
 class Parser(argparse.ArgumentParser):
@@ -72,9 +74,40 @@ def build_parser() -> argparse.ArgumentParser:
     notify.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE")
 
     daemon = commands.add_parser(
-        "daemon", help="watch every schedule: predict, see what XO does, tell; writes nothing to XO"
+        "daemon",
+        help="watch every schedule: predict, see what XO does, tell; with gate = enforce, hold what would fail",
     )
     _state_options(daemon)
+
+    hold = commands.add_parser("hold", help="have guard start nothing that a scope names, until a time")
+    hold.add_argument("scope", metavar="SCOPE", help=_SCOPES)
+    hold.add_argument("--until", required=True, metavar="TIME|DURATION", help='such as "4 h", or a time (ISO 8601)')
+    _brake_options(hold)
+
+    unhold = commands.add_parser("unhold", help="end a hold")
+    unhold.add_argument("scope", metavar="SCOPE", help="as it was given to guard hold")
+    _state_options(unhold)
+
+    bypass = commands.add_parser("bypass", help="leave schedules to XO: guard gives them back and only watches")
+    bypass.add_argument("scope", metavar="SCOPE", help=_BYPASS_SCOPES)
+    bypass.add_argument(
+        "--until", metavar="TIME|DURATION", help='such as "4 h", or a time (ISO 8601); without it until guard unbypass'
+    )
+    _brake_options(bypass)
+
+    unbypass = commands.add_parser("unbypass", help="end a bypass")
+    unbypass.add_argument("scope", metavar="SCOPE", help="as it was given to guard bypass")
+    _state_options(unbypass)
+
+    release = commands.add_parser("release", help="without the daemon: give every schedule that guard holds back to XO")
+    release.add_argument(
+        "--all", action="store_true", help="also delete every fallback of this guard's that is left in XO"
+    )
+    release.add_argument("--dry-run", action="store_true", help="only tell what stands, and how each is undone")
+    release.add_argument(
+        "--stale", metavar="DURATION", help="do nothing while the daemon's last look is younger than this"
+    )
+    _state_options(release)
 
     status = commands.add_parser("status", help="what the daemon sees now")
     _state_options(status)
@@ -99,6 +132,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--plan-only", action="store_true", help="stop after the plan")
     return parser
+
+
+def _brake_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--reason", required=True, metavar="TEXT", help="why, for those who see it later")
+    _state_options(parser)
 
 
 def _state_options(parser: argparse.ArgumentParser) -> None:

@@ -23,13 +23,22 @@ def state_folder(given: str | None, env: Mapping[str, str]) -> Path:
     return folder
 
 
-def look_at_ledger(given: str | None, env: Mapping[str, str], policy: Policy) -> SqliteLedger:
-    """The daemon's ledger, read beside it. Raises LedgerError."""
-    path = state_folder(given, env) / LEDGER
+def is_missing(path: Path) -> bool:
+    """Whether there is no ledger. Raises LedgerError where that cannot be seen."""
     try:
-        there = path.exists()
+        return not path.exists()
     except OSError as error:
         raise LedgerError(f"{path}: cannot be read ({error.strerror}): only root and guard's own user may") from error
-    if not there:
+
+
+def ledger_path(given: str | None, env: Mapping[str, str]) -> Path:
+    """Where the daemon's ledger is. Raises LedgerError when there is none."""
+    path = state_folder(given, env) / LEDGER
+    if is_missing(path):
         raise LedgerError(f"{path}: there is no ledger yet; guard daemon makes it")
-    return read_ledger(path, xo=policy.xo.url, clock=clock.now)
+    return path
+
+
+def look_at_ledger(given: str | None, env: Mapping[str, str], policy: Policy) -> SqliteLedger:
+    """The daemon's ledger, read beside it. Raises LedgerError."""
+    return read_ledger(ledger_path(given, env), xo=policy.xo.url, clock=clock.now)

@@ -13,11 +13,14 @@ import msgspec
 from guard.cli import clock, source
 from guard.cli.state import look_at_ledger
 from guard.daemon.compose import zone_of
+from guard.daemon.standing import read_doings
 from guard.errors import GuardError
 from guard.gate.watch import LOOP
 from guard.ledger.sqlite import SqliteLedger
 from guard.lifecycle.due_run import DueRun, fold
 from guard.lifecycle.loop import STANDS, Loop
+from guard.policy.schema import Policy
+from guard.views.doings import Doings
 from guard.views.status import UNKNOWN, Lately, lately, nagios, standing, status_document, status_text
 from guard.views.text import clean
 
@@ -30,7 +33,7 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     try:
         policy = source.read_policy(arguments.config)
         with look_at_ledger(arguments.state, env, policy) as ledger:
-            loop, alarmed, day = asyncio.run(_read(ledger, now))
+            loop, alarmed, day, acting = asyncio.run(_read(ledger, policy, now))
     except GuardError as error:
         if not arguments.nagios:
             raise
@@ -41,17 +44,20 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
         stdout.write(line + "\n")
         return code
     if arguments.json:
-        stdout.write(msgspec.json.encode(status_document(loop, alarmed, now, day)).decode() + "\n")
+        stdout.write(msgspec.json.encode(status_document(loop, alarmed, now, day, acting)).decode() + "\n")
     else:
-        stdout.write(status_text(loop, alarmed, now, zone_of(policy), day))
+        stdout.write(status_text(loop, alarmed, now, zone_of(policy), day, acting))
     return 0
 
 
-async def _read(ledger: SqliteLedger, now: datetime) -> tuple[Loop | None, tuple[DueRun, ...], Lately]:
-    """The last look, the due runs whose alarm stands, and what came of the last day's."""
+async def _read(
+    ledger: SqliteLedger, policy: Policy, now: datetime
+) -> tuple[Loop | None, tuple[DueRun, ...], Lately, Doings]:
+    """The last look, the due runs whose alarm stands, what came of the last day's, and what guard holds."""
     told = await ledger.recall(LOOP)
     loop = msgspec.json.decode(told, type=Loop) if told else None
     recent = await ledger.between(now - FOUND_WITHIN, now + STANDS)
     known = {key: await ledger.load(key) for key in await ledger.open_runs()} | dict(recent)
     runs = [run for key, events in known.items() if (run := fold(key, events)) is not None]
-    return loop, standing(runs, now), lately(runs, now)
+    acting = await read_doings(ledger, runs, policy, now)
+    return loop, standing(runs, now), lately(runs, now), acting

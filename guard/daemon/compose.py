@@ -13,6 +13,7 @@ from pathlib import Path
 
 from guard.daemon.loop import Flags, run
 from guard.daemon.news import News
+from guard.daemon.standing import claimed, is_unsettled, open_due_runs
 from guard.daemon.systemd import Systemd
 from guard.errors import LedgerError
 from guard.gate.look import LOOK_EVERY
@@ -84,6 +85,17 @@ class Kept:
         self._pruned_at: datetime | None = None
         self._unwritten_since: datetime | None = None
 
+    async def let_go(self) -> bool:
+        """Look once more and claim nothing, give back what is claimed; whether a claim still stands. XO is not asked where
+        nothing can be left. Raises LedgerError.
+        """
+        runs = await open_due_runs(self._ledger)
+        if not any(is_unsettled(run, self._shell.clock()) for run in runs):
+            return False
+        self._watch.lets_go = True
+        await self.tick()
+        return bool(claimed(await open_due_runs(self._ledger)))
+
     async def tick(self) -> Loop:
         now = self._shell.clock()
         try:
@@ -143,6 +155,7 @@ async def run_daemon(
             reload=lambda: in_force.reload(lambda fresh: queue.use(routes_of(fresh), limits_of(fresh))),
             log=shell.log,
             look_every_s=LOOK_EVERY.total_seconds(),
+            clock=shell.clock,
         )
         await ledger.release()
 

@@ -1,5 +1,7 @@
 """The daemon's loop: look, tell systemd, send what waits, sleep at most half a minute. Signals only raise flags.
 
+It wakes at the very second the last look asked for: a claim is started and given back when its due time comes.
+
 A look may take minutes where XO is large or hangs: systemd's watchdog is told meanwhile, and a stop breaks it off. That
 is safe at any point, since the ledger is written in whole steps and a look begins from what is in it.
 """
@@ -9,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
@@ -22,12 +24,19 @@ LONGEST_LOOK_S = (
     3600.0  # every reading of XO has its time limit; beyond this the look is stuck, and the watchdog ends it
 )
 LAST_WORDS_S = 5.0
+SHORTEST_SLEEP_S = 0.05
+LET_GO_S = 30.0  # so long a stop waits at most for claims to be given back; a due time may have to come first
+LET_GO_EVERY_S = 1.0
 
 
 class Looks(Protocol):
     """What the loop drives: the watch."""
 
     async def tick(self) -> Loop: ...
+
+    async def let_go(self) -> bool:
+        """Give back what is claimed, as far as it goes now; whether something is left. Raises LedgerError."""
+        ...
 
 
 class Flags:
@@ -79,11 +88,15 @@ async def run(
     reload: Callable[[], None],
     log: Callable[[str], None],
     look_every_s: float,
+    clock: Callable[[], datetime],
 ) -> None:
-    """Until asked to stop. A ledger that cannot be written is tried again at the next look; a bad policy stays out."""
+    """Until asked to stop; then what is claimed is given back. A ledger that cannot be written is tried again at the next
+    look; a bad policy stays out.
+    """
     said = trouble = ""
     is_ready, sending = False, _Sending(send_news)
     while not flags.stop:
+        sleep_s = look_every_s
         if flags.reload:
             flags.reload = False
             systemd.reloading()
@@ -101,6 +114,8 @@ async def run(
             if loop is None:
                 break
             said, wrong = status_line(loop), loop.xo_error
+            if loop.wake is not None:
+                sleep_s = min(look_every_s, max((loop.wake - clock()).total_seconds(), SHORTEST_SLEEP_S))
         except LedgerError as error:
             said = wrong = str(error)
         sending.begin()
@@ -111,9 +126,24 @@ async def run(
             systemd.ready(said)
             is_ready = True
         systemd.alive(said)
-        await flags.wait(look_every_s)
+        await flags.wait(sleep_s)
     systemd.stopping()
+    await _let_go(watch, log)
     await sending.end()
+
+
+async def _let_go(watch: Looks, log: Callable[[str], None]) -> None:
+    """What is left after that long, XO's fallbacks give back; so do guard release and the next start."""
+    try:
+        async with asyncio.timeout(LET_GO_S):
+            while True:
+                if not await watch.let_go():
+                    return
+                await asyncio.sleep(LET_GO_EVERY_S)
+    except TimeoutError:
+        log(f"stops although not all schedules could be given back within {LET_GO_S:g} s: see guard release --dry-run")
+    except LedgerError as error:
+        log(f"stops, and whether all schedules were given back is not known: {error}")
 
 
 class _Sending:

@@ -106,7 +106,7 @@ def _things(limit: LimitRule, outlook: Outlook, job: Job, vms: Sequence[str]) ->
             named = {
                 one: pools[one].name_label if one in pools else one for one in sorted({one for one in found if one})
             }
-        case "xo":
+        case _:
             return {"xo": "XO"}
     return {one: name for one, name in named.items() if fnmatchcase(name, limit.name)}
 

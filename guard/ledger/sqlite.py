@@ -59,10 +59,17 @@ def read_ledger(path: Path, *, xo: str, clock: Callable[[], datetime]) -> Sqlite
 
     def prepare(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA query_only = ON")
-        if version(connection) < len(MIGRATIONS):
-            raise LedgerError(f"the ledger {path} is of an older guard: restart the daemon, it brings it up to date")
+        _up_to_date(path, connection)
 
     return _opened(path, xo.rstrip("/"), clock, prepare, None)
+
+
+def open_beside(path: Path, *, xo: str, clock: Callable[[], datetime]) -> SqliteLedger:
+    """The same to write a little into beside a running daemon: nothing is made or checked as a whole, no lease is taken.
+
+    It has no ballast: on a full disk its writes fail. Raises LedgerError.
+    """
+    return _opened(path, xo.rstrip("/"), clock, lambda connection: _up_to_date(path, connection), None)
 
 
 class SqliteLedger:
@@ -171,6 +178,20 @@ class SqliteLedger:
             lambda connection: connection.execute("INSERT OR REPLACE INTO document VALUES (?, ?, ?)", row)
         )
 
+    async def change(self, name: str, work: Callable[[bytes | None], bytes]) -> None:
+        """``remember`` what ``work`` makes of the document as it is (None: there is none), in one transaction.
+
+        No other process writes in between. ``work`` may be called twice; nothing is written when it raises.
+        """
+        at = to_ms(self._clock())
+
+        def replace(connection: sqlite3.Connection) -> None:
+            row = connection.execute("SELECT value FROM document WHERE name = ?", (name,)).fetchone()
+            value = work(row[0] if row is not None else None)
+            connection.execute("INSERT OR REPLACE INTO document VALUES (?, ?, ?)", (name, value, at))
+
+        self._store.write(replace)
+
     async def recall(self, name: str) -> bytes | None:
         """See Ledger."""
         rows = self._store.rows("SELECT value FROM document WHERE name = ?", name)
@@ -240,6 +261,11 @@ def _opened(
     except SQLITE_ERRORS as error:
         raise explained(path, error) from error
     return SqliteLedger(Store(path, connection, ballast), identity, clock)
+
+
+def _up_to_date(path: Path, connection: sqlite3.Connection) -> None:
+    if version(connection) < len(MIGRATIONS):
+        raise LedgerError(f"the ledger {path} is of an older guard: restart the daemon, it brings it up to date")
 
 
 def _connected(

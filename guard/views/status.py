@@ -12,6 +12,7 @@ from guard.lifecycle.events import Alarmed, End
 from guard.lifecycle.loop import STANDS, Loop, SwitchedOff
 from guard.outcomes.alarms import SCHEDULE_DISABLED
 from guard.units import format_bytes, format_duration, format_time, plural
+from guard.views.doings import NOTHING, Doings, doings_document, doings_lines
 from guard.views.text import clean, wrap
 
 STALE = timedelta(minutes=5)  # the loop looks every half minute; a reading of a large XO may take two
@@ -105,10 +106,11 @@ def status_text(
     now: datetime,
     zone: tzinfo,
     day: Lately = NOTHING_LATELY,
+    acting: Doings = NOTHING,
 ) -> str:
-    """Running with progress, next due, alarms, the last day, age of the last look."""
+    """Running with progress, next due, what guard holds, alarms, the last day, age of the last look."""
     if loop is None:
-        return "The daemon has not looked at XO yet.\n"
+        return "\n".join(["The daemon has not looked at XO yet.", *doings_lines(acting, zone)]) + "\n"
     age = format_duration(max(0.0, (now - loop.at).total_seconds()))
     lines: list[str] = []
     if loop.at - now > FUTURE:
@@ -136,6 +138,7 @@ def status_text(
         lines.append(f"Next due: {format_time(loop.next_due, zone)}.")
     else:
         lines.append("What is due is unknown." if loop.xo_error else "Nothing is due within two days.")
+    lines += doings_lines(acting, zone)
     for alarm in _alarms(loop, alarmed):
         more = f" ({alarm.earlier} earlier ones of this schedule stand too)" if alarm.earlier else ""
         lines += wrap(f"Alarm {alarm.code}: {alarm.text}{more}", "  ", first="")
@@ -148,7 +151,11 @@ def status_text(
 
 
 def status_document(
-    loop: Loop | None, alarmed: tuple[DueRun, ...], now: datetime, day: Lately = NOTHING_LATELY
+    loop: Loop | None,
+    alarmed: tuple[DueRun, ...],
+    now: datetime,
+    day: Lately = NOTHING_LATELY,
+    acting: Doings = NOTHING,
 ) -> dict[str, Any]:
     """The document ``guard.status/1``. ``running`` is null while XO cannot be read."""
     blind = loop is None or bool(loop.xo_error)
@@ -172,6 +179,7 @@ def status_document(
             }
             for one in (loop.running if loop is not None else ())
         ],
+        **doings_document(acting),
         "alarms": [
             {
                 "schedule": one.schedule,

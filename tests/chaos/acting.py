@@ -5,6 +5,7 @@ Judged by the simulated XO's own record of starts and by its schedule table; the
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -51,9 +52,17 @@ claim = "always"
 )
 
 
-def acting_world() -> Live:
-    """One schedule that guard always starts, one that waits for its chain, one in part, one refused, one left to XO."""
+def acting_world(seed: int = 0) -> Live:
+    """One schedule that guard always starts, one that waits for its chain, one in part, one refused, one left to XO.
+
+    ``seed`` moves their minutes, and how long the waiting one has to wait, which may be beyond its deadline.
+    """
+    chance = random.Random(seed)
     world = World(lambda: START)
+
+    def cron(usual: int) -> str:
+        return f"{usual if not seed else chance.randrange(6)} 22 * * *"
+
     pool = world.add_pool("paris")
     nas = world.add_repository("nas", size=1000 * GIB, available=900 * GIB)
 
@@ -66,16 +75,17 @@ def acting_world() -> Live:
         world.add_schedule(job, cron, name=name, **options)
         return sr, found
 
-    planned("always", "0 22 * * *")
-    slow_sr, slow = planned("waits", "0 22 * * *")
-    part_sr, part = planned("partly", "1 22 * * *", vms=2)
-    planned("refused", "1 22 * * *", with_settings=False)
-    planned("left alone", "2 22 * * *")
+    planned("always", cron(0))
+    slow_sr, slow = planned("waits", cron(0))
+    part_sr, part = planned("partly", cron(1), vms=2)
+    planned("refused", cron(1), with_settings=False)
+    planned("left alone", cron(2))
     live = Live(world)
     for sr, vm in ((slow_sr, slow[0]), (part_sr, part[1])):
         live.collector.switch_off(sr)
         world.add_base_copies(world.disks_of(vm)[0], 4)
-    happens(live, START + timedelta(minutes=16), lambda: live.collector.switch_on(slow_sr))
+    clears = timedelta(minutes=16 if not seed else chance.randrange(4, 50))
+    happens(live, START + clears, lambda: live.collector.switch_on(slow_sr))
     return live
 
 
@@ -197,3 +207,31 @@ class LostAnswers:
             self.deaths += 1
             raise XoTimeoutError(f"XO did not answer {name} within 30 s")
         return answer
+
+
+class XoFails:
+    """XO goes away at the call of that number: it restarts without doing it, or it hangs for a while."""
+
+    def __init__(self, at: int, live: Live, *, hangs: bool) -> None:
+        self.at, self.live, self.hangs = at, live, hangs
+        self.deaths, self.calls, self.names, self.is_dead = 0, 0, [], False
+
+    def revive(self) -> None:
+        """Nobody died."""
+
+    def retire(self) -> None:
+        self.at = -1
+
+    async def meet(self, name, call):
+        self.calls += 1
+        self.names.append(name)
+        if self.calls == self.at:
+            self.deaths += 1
+            if self.hangs:
+                answer = await call()  # XO did it, and answers nobody from now on
+                del answer
+                self.live.stop_xo("hangs")
+                happens(self.live, self.live.now() + timedelta(minutes=4), self.live.start_xo)
+                raise XoTimeoutError(f"XO did not answer {name} within 30 s")
+            self.live.restart_xo(timedelta(seconds=45))
+        return await call()

@@ -101,10 +101,14 @@ def test_a_window_that_never_opens_shortens_nothing():
     assert run_deadline(run(), rules(shut), None) == DUE + 6 * HOUR
 
 
-def deadline_of(*hours_ago, age=None, reasons=(finding(),)):
+def deadline_of(*hours_ago, age=None, reasons=None):
     backups = {"v": tuple(ms(DUE - one * HOUR) for one in hours_ago)} if hours_ago else {}
     found = vm_deadlines(
-        {"v": reasons}, due=DUE, deadline=DUE + 6 * HOUR, backups=backups, max_backup_age=age and age * HOUR
+        {"v": reasons or (finding(),)},
+        due=DUE,
+        deadline=DUE + 6 * HOUR,
+        backups=backups,
+        max_backup_age=age and age * HOUR,
     )
     return (found["v"] - DUE) / HOUR
 

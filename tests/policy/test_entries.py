@@ -82,7 +82,7 @@ def test_versions_are_taken_in_full_only():
     [
         ('accept_versions = "5.1.0"\n', "p:3: xo.accept_versions = '5.1.0': expected `array`, got `str`"),
         ("accept_versions = [5]\n", "xo.accept_versions = [5]: expected `str`, got `int`"),
-        ('[defaults]\ngate = "enforced"\n', "p:4: defaults.gate = 'enforced': expected one of observe, enforce, did you mean enforce?"),
+        ('[defaults]\ngate = "enforced"\n', "defaults.gate = 'enforced': expected one of observe, enforce, did you mean enforce?"),
         ('[defaults]\nclaim = "never"\n', "defaults.claim = 'never': expected one of when_needed, always"),
         ('[defaults]\non_uncertain = "wait"\n', "defaults.on_uncertain = 'wait': expected one of start, skip"),
         ('[defaults]\nrecheck_every = "59 s"\n', "p:4: defaults.recheck_every = '59 s': expected at least \"1 min\""),
@@ -92,7 +92,7 @@ def test_versions_are_taken_in_full_only():
         ('[[schedule]]\nname = "x"\nmax_backup_age = "0 s"\n', "p:5: schedule[1].max_backup_age = '0 s': expected more than"),
         ("[window]\n", "p:3: window = {}: expected an array of tables, written [[window]]"),
         ("[limit]\n", "p:3: limit = {}: expected an array of tables, written [[limit]]"),
-        ('[[window]]\nduration = "1 h"\n', "p:3: window[1].cron = '': expected five fields of standard cron, such as \"0 22 * * 1-5\""),
+        ('[[window]]\nduration = "1 h"\n', "p:3: window[1].cron = '': expected five fields of standard cron, such as"),
         ('[[window]]\ncron = "0 22 * * *"\n', "p:3: window[1].duration = '': is required; expected more than 0 s, such as \"8 h\""),
         (WINDOW.replace("8 h", "0 s"), "p:5: window[1].duration = '0 s': is required; expected more than 0 s"),
         (WINDOW.replace('"8 h"', "8"), "p:5: window[1].duration = 8: expected a duration such as"),
@@ -124,9 +124,9 @@ def test_an_entry_that_is_no_table_is_told(key):
 @pytest.mark.parametrize(
     "cron",
     [
-        "@daily", "0 22 * *", "0 22 * * * *", "0 22 * * * 0 2026", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 0 *", "* * * 13 *",
-        "* * * * 8", "0 0 31 2 *", "h * * * *", "R * * * *", "? * * * *", "* * L * *", "* * * * 5#2", "*/0 * * * *", "5-1-2 * * * *",
-        "nonsense", "0 22 * * mos", "0 22 * * 1,", "",
+        "@daily", "0 22 * *", "0 22 * * * *", "0 22 * * * 0 2026", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 0 *",
+        "* * * 13 *", "* * * * 8", "0 0 31 2 *", "h * * * *", "R * * * *", "? * * * *", "* * L * *", "* * * * 5#2", "*/0 * * * *",
+        "5-1-2 * * * *", "nonsense", "0 22 * * mos", "0 22 * * 1,", "",
     ],
 )  # fmt: skip
 def test_what_is_no_standard_cron_expression_is_refused(cron):

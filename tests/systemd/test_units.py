@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 from guard.cli.parser import build_parser
+from guard.daemon.loop import LAST_WORDS_S, LET_GO_S
+from guard.daemon.release import LONGEST_S
 from guard.gate.watch import LOOK_EVERY
 from guard.notify.queue import BUDGET_S
 from guard.policy.schema import default_policy
 from guard.units import parse_duration
+from guard.views.status import STALE
 from guard.xo.token import CREDENTIAL
 
 ROOT = Path(__file__).parents[2]
@@ -23,11 +26,12 @@ FOLDER = ROOT / "systemd"
 UNITS = sorted(FOLDER.iterdir())
 SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
 DAEMONS = ["guard.service", "guard@.service"]
+RELEASES = ["guard-release.service", "guard-release@.service"]
 COMMAND = "/usr/local/bin/guard"
 MOST_EXPOSED = 20  # tenths: an exposure of 2.0
 READINGS = 4  # of XO in one look at most: the history at the start, the schedules, the logs, a prediction
 PLAIN = re.compile(
-    r"Type|NotifyAccess|Exec\w+|Restart|RestartSec|SuccessExitStatus|Timeout\w+|WatchdogSec|StateDirectory|LoadCredential"
+    r"Type|NotifyAccess|Exec\w+|Restart|RestartSec|SuccessExitStatus|Timeout\w+|WatchdogSec|StateDirectory|LoadCredential|User"
 )
 
 
@@ -108,23 +112,27 @@ def test_every_hardening_line_has_its_reason_above_it(unit):
 
 def test_all_services_are_hardened_alike():
     alike = [[line[:3] for line in hardening(unit.name) if line[1] != "StateDirectoryMode"] for unit in SERVICES]
-    assert len(alike) == 3
-    assert alike[0] == alike[1] == alike[2]
+    assert len(alike) == 5
+    assert [one for one in alike if one != alike[0]] == []
 
 
-def test_the_template_is_the_service_with_the_instance_in_its_paths():
+@pytest.mark.parametrize(
+    "name", ["guard.service", "guard-release.service", "guard-release.timer"], ids=lambda name: name
+)
+def test_the_template_is_the_unit_with_the_instance_in_its_paths(name):
     changed = {
         "Guard of the backup schedules of Xen Orchestra": "Guard of the backup schedules of Xen Orchestra (%i)",
         "/etc/guard/guard.toml": "/etc/guard/%i.toml",
         "/etc/guard/xo-token": "/etc/guard/%i-token",
     }
     expected = []
-    for section, key, value, _ in parse(FOLDER / "guard.service"):
+    for section, key, value, _ in parse(FOLDER / name):
         told = "guard-%i" if key == "StateDirectory" else value
         for single, instance in changed.items():
             told = told.replace(single, instance)
+        told = f"{told} (%i)" if key == "Description" and "(%i)" not in told else told
         expected.append((section, key, told))
-    assert [line[:3] for line in parse(FOLDER / "guard@.service")] == expected
+    assert [line[:3] for line in parse(FOLDER / name.replace(".", "@."))] == expected
 
 
 @pytest.mark.parametrize("unit", SERVICES, ids=named)
@@ -133,7 +141,7 @@ def test_every_command_of_a_service_is_one_that_guard_knows(unit):
     checked = commands[0].split()
     assert checked[1:3] == ["config", "check"]
     for command in commands:
-        program, *arguments = command.split()
+        program, *arguments = command.removeprefix("-").split()
         if program == COMMAND:
             assert build_parser().parse_args(arguments).config == checked[-1]
         else:
@@ -166,13 +174,13 @@ def test_the_time_limits_fit_the_loop(name):
     assert seconds(name, "WatchdogSec") <= timedelta(minutes=5).total_seconds()  # guard status calls older looks stale
 
 
-@pytest.mark.parametrize("name", DAEMONS)
+@pytest.mark.parametrize("name", [*DAEMONS, *RELEASES])
 def test_the_ledger_is_in_a_folder_that_only_the_service_may_enter(name):
     assert len(values(name, "StateDirectory")) == 1
     assert values(name, "StateDirectoryMode") == ["0700"]
 
 
-@pytest.mark.parametrize("name", DAEMONS)
+@pytest.mark.parametrize("name", [*DAEMONS, *RELEASES])
 def test_every_secret_that_guard_can_read_as_a_credential_has_its_line(name):
     text = (FOLDER / name).read_text(encoding="utf-8")
     given = {line.split(":")[0] for line in re.findall(r"^LoadCredential=(.*)", text, re.MULTILINE)}
@@ -186,6 +194,37 @@ def test_the_timer_plans_every_evening_and_makes_up_for_a_machine_that_was_off()
     assert values("guard-plan.timer", "OnCalendar") == ["*-*-* 17:00"]
     assert values("guard-plan.timer", "Persistent") == ["yes"]
     assert values("guard-plan.service", "SuccessExitStatus") == ["2"]
+
+
+@pytest.mark.parametrize("name", DAEMONS)
+def test_a_killed_daemons_claims_are_given_back_at_once_whatever_came_before_and_cannot_fail_the_stop(name):
+    (command,) = values(name, "ExecStopPost")
+    assert command.startswith(f"-{COMMAND} release ")
+    given = build_parser().parse_args(command.split()[1:])
+    assert (parse_duration(given.stale).total_seconds(), given.dry_run, given.all) == (0, False, False)
+    assert seconds(name, "TimeoutStopSec") > LET_GO_S + LAST_WORDS_S
+
+
+@pytest.mark.parametrize("name", RELEASES)
+def test_the_release_waits_until_no_living_daemon_can_be_meant_and_works_on_the_daemons_ledger_as_its_user(name):
+    (command,) = values(name, "ExecStart")
+    given = build_parser().parse_args(command.split()[1:])
+    daemon = name.replace("-release", "")
+    assert (given.dry_run, given.all) == (False, False)
+    assert parse_duration(given.stale) >= 2 * STALE
+    assert parse_duration(given.stale).total_seconds() > seconds(daemon, "WatchdogSec")
+    assert values(name, "Type") == ["oneshot"]
+    assert values(name, "User") == ["guard"]
+    assert seconds(name, "TimeoutStartSec") > LONGEST_S
+    for key in ("StateDirectory", "LoadCredential", "DynamicUser", "ExecStartPre"):
+        assert values(name, key) == values(daemon, key)
+
+
+@pytest.mark.parametrize("name", ["guard-release.timer", "guard-release@.timer"])
+def test_the_release_is_asked_for_every_five_minutes_and_after_a_pause_of_the_machine(name):
+    assert values(name, "OnCalendar") == ["*-*-* *:00/5"]
+    assert values(name, "Persistent") == ["yes"]
+    assert values(name, "WantedBy") == ["timers.target"]
 
 
 def seconds(name, key):

@@ -1,0 +1,67 @@
+"""What the ledger says that guard holds in XO at this moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from guard.decision.brakes import Brake
+from guard.gate.watch import BRAKES
+from guard.ledger.sqlite import SqliteLedger
+from guard.lifecycle.acting import is_ours
+from guard.lifecycle.due_run import DueRun, fold
+from guard.lifecycle.ledger import Ledger
+from guard.lifecycle.resolution import resolve, standby_at
+from guard.policy.resolve import effective
+from guard.policy.schema import Policy
+from guard.views.doings import Doings, doings
+
+_SERVED = timedelta(minutes=1)  # after its minute a fallback starts nothing any more
+
+
+async def open_due_runs(ledger: Ledger) -> list[DueRun]:
+    """Every due run whose story goes on. Raises LedgerError."""
+    found = [fold(key, await ledger.load(key)) for key in await ledger.open_runs()]
+    return [run for run in found if run is not None]
+
+
+def claimed(runs: Iterable[DueRun]) -> list[DueRun]:
+    """Those whose schedule guard may have off."""
+    return [run for run in runs if run.has_claim]
+
+
+def is_unsettled(run: DueRun, now: datetime) -> bool:
+    """Whether a guard that went away may have left something that must go: a claim, or a fallback nobody wants any more.
+
+    The ledger does not tell when a fallback was removed, so this is true until its minute has passed.
+    """
+    if run.has_claim:
+        return True
+    if run.claim is None or not run.standbys or now > run.standbys[-1] + _SERVED:
+        return False
+    return not is_ours(run) or standby_at(run, now, resolve(run, now)) is None
+
+
+async def read_doings(ledger: SqliteLedger, runs: Sequence[DueRun], policy: Policy, now: datetime) -> Doings:
+    """What of ``runs`` guard holds, with the brakes. Raises LedgerError."""
+    told = await ledger.recall(BRAKES)
+    return doings(
+        runs,
+        now,
+        brakes=msgspec.json.decode(told, type=tuple[Brake, ...]) if told else (),
+        instance=ledger.instance,
+        recheck_of=lambda run: _recheck(run, policy),
+    )
+
+
+def _recheck(run: DueRun, policy: Policy) -> timedelta:
+    """How often a run that waits is judged anew, by all that the policy says of its schedule but for tags."""
+    return effective(
+        policy,
+        schedule_id=run.key.schedule,
+        schedule_name=run.seen.schedule_name,
+        job_name=run.seen.job_name,
+        tags=frozenset(),
+    ).recheck_every
