@@ -130,7 +130,7 @@ def assess(
         held=held,
         deadlines=vm_deadlines(
             waiting,
-            due=since.at,
+            due=since.storm.last if since.storm is not None else since.at,
             deadline=deadline,
             backups=outlook.good_backups if waiting else {},
             max_backup_age=policy.max_backup_age,
@@ -215,7 +215,8 @@ def look_again(
     """What would become of due runs if they were started now: for each the VMs in question and the verdict.
 
     ``asked``: due times that have passed, each with the ids of the VMs that are out of it already. Deadlines count from
-    the due time. None where the schedule or its job is gone.
+    the due time. Whoever starts takes a slot, the one whose VMs wait longest for a good backup first. None where the
+    schedule or its job is gone.
     """
     outlook = Outlook(estate, now)
     ahead = make_agenda(
@@ -228,18 +229,21 @@ def look_again(
     runs = [outlook.expect(_as_of(due, now)) for due, _ in asked]
     coming = [run for run in map(outlook.expect, ahead.dues) if run is not None]
     outlook.runs = [*coming, *(run for run in runs if run is not None)]
-    found: list[tuple[tuple[str, ...], Verdict] | None] = []
-    for run, (due, out) in zip(runs, asked, strict=True):
-        if run is None:
-            found.append(None)
-            continue
+    told = {id(run): one for run, one in zip(runs, asked, strict=True) if run is not None}
+    found: dict[int, tuple[tuple[str, ...], Verdict]] = {}
+    going: list[ExpectedRun] = []
+    for run in _longest_waiting_first(outlook, (run for run in runs if run is not None)):
+        due, out = told[id(run)]
         rest = tuple(vm for vm in run.selection.ids if vm not in out)
         unknown = tuple(vm for vm in run.selection.unknown if vm not in out)
-        selection = msgspec.structs.replace(run.selection, ids=rest, unknown=unknown)
+        left = replace(run, selection=msgspec.structs.replace(run.selection, ids=rest, unknown=unknown))
+        busy = replace(situation, busy=(*situation.busy, *going))
         rules = rules_of(policy, estate, run.schedule)
-        left = replace(run, selection=selection)
-        found.append((rest, assess(outlook, left, rules, zone_or_utc(due.zone), situation, due=due)))
-    return tuple(found)
+        verdict = assess(outlook, left, rules, zone_or_utc(due.zone), busy, due=due)
+        if verdict.action in (Action.START, Action.START_SOME):
+            going.append(left)
+        found[id(run)] = rest, verdict
+    return tuple(None if run is None else found[id(run)] for run in runs)
 
 
 def _as_of(due: DueTime, now: datetime) -> DueTime:

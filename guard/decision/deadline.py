@@ -49,6 +49,8 @@ def run_deadline(run: ExpectedRun, policy: Effective, interval: timedelta | None
     """
     usual = LONGEST_WAIT if interval is None else min(LONGEST_WAIT, interval / 2)
     last = run.due.at + (usual if policy.max_defer is None else policy.max_defer)
+    if run.due.storm is not None:  # its honest start comes after the gap of the clocks
+        last = max(last, run.due.storm.last + SHORTEST_BY_AGE)
     if not policy.windows:
         return last
     latest = opening(policy.windows, run.due.at).latest_start(run.seconds.p90)

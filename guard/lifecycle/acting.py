@@ -142,10 +142,13 @@ def is_ours(run: DueRun) -> bool:
     """Whether guard answers for this due time's start: it was claimed until the due time, or XO did not fire."""
     if XO_DID_NOT_FIRE.id in run.alarm_codes:
         return True
-    if run.claim is None or run.claim.intent is None:
+    if run.claim is None:
         return False
     released = run.claim.released
-    return released is None or (released.at >= run.key.due and released.how is not ReleasedHow.NEVER)
+    if released is None:
+        return True
+    # where somebody else enabled it, XO may have fired
+    return released.at >= run.key.due and released.how not in (ReleasedHow.NEVER, ReleasedHow.BY_OTHERS)
 
 
 def wants_claim(run: DueRun, rules: Rules) -> bool:

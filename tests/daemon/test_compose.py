@@ -13,13 +13,13 @@ from guard.daemon.news import News
 from guard.errors import LedgerError, PolicyError
 from guard.gate.watch import LOOP
 from guard.ledger.sqlite import read_ledger
-from guard.lifecycle.events import RunKey
+from guard.lifecycle.events import Released, ReleasedHow, RunKey
 from guard.lifecycle.loop import Loop
 from guard.policy.load import load
 from guard.simulator.serve import running
 from tests.builders import DUE
 from tests.ledger.opening import INSTANCE, opened
-from tests.lifecycle.stories import after, ended, seen
+from tests.lifecycle.stories import KEY, after, claiming, decided, ended, released, seen
 from tests.xo.test_client import NOW, small_world
 
 TEXT = '[xo]\nurl = "https://xo.example"\n'
@@ -201,6 +201,71 @@ def test_a_second_daemon_on_the_same_folder_is_refused_until_the_first_has_ended
 def test_a_folder_that_is_none_is_refused(tmp_path):
     with pytest.raises(LedgerError, match="the state folder cannot be used"), only_one(tmp_path / "none"):
         pass
+
+
+# --- letting go
+
+
+class Holding(Quiet):
+    """A watch that gives back what is claimed at its n-th tick."""
+
+    lets_go = False
+
+    def __init__(self, ledger, ticks):
+        super().__init__(Loop(at=DUE))
+        self.ledger, self.ticks, self.let_go_at = ledger, ticks, []
+
+    async def tick(self):
+        self.let_go_at.append(self.lets_go)
+        self.ticks -= 1
+        if self.ticks == 0:
+            await self.ledger.append(KEY, 3, Released(at=after(-40), how=ReleasedHow.ENABLED))
+        return self.loop
+
+
+async def let_go(kept):
+    found = []
+    while not found or found[-1]:
+        found.append(await kept.let_go())
+    return found
+
+
+def kept_with(ledger, watch, now=after(-45)):
+    return Kept(watch, ledger, watch, News(watch.tell, lambda: UTC), shell(lambda: now))
+
+
+def test_letting_go_looks_until_no_claim_stands(tmp_path):
+    with opened(tmp_path / LEDGER, clock=lambda: DUE) as ledger:
+        asyncio.run(ledger.append(KEY, 0, seen(), decided(), claiming()))
+        watch = Holding(ledger, ticks=3)
+        assert asyncio.run(let_go(kept_with(ledger, watch))) == [True, True, False]
+        assert watch.let_go_at == [True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("events", "now"),
+    [
+        ((), after(-45)),
+        ((seen(), decided()), after(-45)),
+        ((seen(), decided(), claiming(), released(after(-40))), after(600)),
+    ],
+    ids=["no due run", "none claimed", "given back long ago"],
+)
+def test_letting_go_asks_xo_nothing_where_nothing_can_be_left(tmp_path, events, now):
+    with opened(tmp_path / LEDGER, clock=lambda: DUE) as ledger:
+        if events:
+            asyncio.run(ledger.append(KEY, 0, *events))
+        watch = Holding(ledger, ticks=1)
+        assert asyncio.run(kept_with(ledger, watch, now).let_go()) is False
+        assert watch.let_go_at == []
+
+
+def test_letting_go_looks_once_more_while_the_fallback_of_a_claim_given_back_may_be_left(tmp_path):
+    with opened(tmp_path / LEDGER, clock=lambda: DUE) as ledger:
+        asyncio.run(ledger.append(KEY, 0, seen(), decided(), claiming(), released(after(-40))))
+        watch = Holding(ledger, ticks=0)
+        assert asyncio.run(kept_with(ledger, watch, after(-30)).let_go()) is False
+        assert watch.let_go_at == [True]
 
 
 # --- a whole daemon

@@ -7,7 +7,7 @@ import os
 import signal
 
 import pytest
-from guard.daemon.loop import LAST_WORDS_S, LONGEST_LOOK_S, Flags, run, status_line
+from guard.daemon.loop import LAST_WORDS_S, LET_GO_S, LONGEST_LOOK_S, SHORTEST_SLEEP_S, Flags, run, status_line
 from guard.errors import LedgerError, PolicyError
 from guard.lifecycle.loop import Loop, Progress
 from tests.builders import DUE
@@ -45,6 +45,7 @@ class Scene:
         self.looks, self.told, self.logged, self.at, self.reloads = list(looks), [], [], [], []
         self.flags = Flags()
         self.sent, self.send_takes, self.bad_policy = [], 0.0, None
+        self.claims, self.let_go_at = 0, []  # how many more times something stands when it lets go; an error to raise
 
     def now(self):
         return asyncio.get_running_loop().time()
@@ -62,6 +63,13 @@ class Scene:
             await asyncio.sleep(look)
             return IDLE
         return look
+
+    async def let_go(self):
+        self.let_go_at.append(self.now())
+        if isinstance(self.claims, Exception):
+            raise self.claims
+        self.claims -= 1
+        return self.claims >= 0
 
     async def send(self):
         self.sent.append(self.now())
@@ -82,6 +90,7 @@ class Scene:
             reload=self.reload,
             log=self.logged.append,
             look_every_s=30.0,
+            clock=lambda: after(self.now()),
         )
         return self.now()
 
@@ -96,6 +105,51 @@ def test_it_looks_every_half_minute_tells_systemd_and_sends_what_waits():
     assert scene.told == [("ready", SAID), *[("alive", SAID)] * 3, ("stopping",)]
     assert scene.sent == [0, "done", 30, "done", 60, "done"]
     assert scene.logged == []
+
+
+@pytest.mark.parametrize(
+    ("wake", "at"),
+    [(after(12.5), 12.5), (after(90), 30), (after(-60), SHORTEST_SLEEP_S), (DUE, SHORTEST_SLEEP_S), (None, 30)],
+    ids=["sooner", "later", "long past", "just now", "never"],
+)
+def test_it_wakes_at_the_very_second_the_last_look_asked_for_and_never_later_than_half_a_minute(wake, at):
+    scene = Scene(Loop(at=DUE, wake=wake), IDLE)
+    scene.play()
+    assert scene.at[1] == at
+
+
+def test_a_failed_look_is_tried_again_after_half_a_minute_whatever_the_one_before_asked_for():
+    scene = Scene(Loop(at=DUE, wake=after(1)), LedgerError("the disk is full"), IDLE)
+    scene.play()
+    assert scene.at == [0, 1, 31]
+
+
+def test_a_stop_gives_back_what_is_claimed_before_it_ends():
+    scene = Scene(IDLE)
+    scene.claims = 3
+    assert scene.play() == 3
+    assert scene.let_go_at == [0, 1, 2, 3]
+    assert (scene.told[-1], scene.logged) == (("stopping",), [])
+
+
+def test_a_stop_with_nothing_claimed_takes_no_time():
+    scene = Scene(IDLE)
+    assert (scene.play(), scene.let_go_at) == (0, [0])
+
+
+def test_a_stop_does_not_wait_for_ever_for_a_claim_and_tells_where_to_look():
+    scene = Scene(IDLE)
+    scene.claims = 10**6
+    assert scene.play() == LET_GO_S
+    (said,) = scene.logged
+    assert "guard release --dry-run" in said
+
+
+def test_a_stop_whose_ledger_fails_ends_all_the_same_and_says_so():
+    scene = Scene(IDLE)
+    scene.claims = LedgerError("the disk is full")
+    assert scene.play() == 0
+    assert scene.logged == ["stops, and whether all schedules were given back is not known: the disk is full"]
 
 
 def test_what_goes_wrong_is_logged_once_and_so_is_its_end():

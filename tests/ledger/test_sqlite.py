@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 from guard.errors import ConflictError, LedgerError
-from guard.ledger.sqlite import open_ledger, read_ledger
+from guard.ledger.sqlite import open_beside, open_ledger, read_ledger
 from guard.lifecycle.events import RunKey
 from tests.contract.ledger_suite import (
     DUE,
@@ -304,3 +304,80 @@ async def test_a_write_that_fails_after_sqlite_undid_it_keeps_the_first_error(an
 def test_the_same_url_with_a_slash_at_its_end_is_the_same_xo(path):
     open_ledger(path, xo=f"{XO}/", clock=Clock(), instance=b"1").close()
     open_ledger(path, xo=XO, clock=Clock(), instance=b"2").close()
+
+
+# --- one document changed, beside a daemon
+
+
+@awaited
+async def test_a_document_is_changed_in_one_step_from_nothing_and_from_what_it_was(another):
+    ledger, seen_before = another(), []
+
+    def work(before):
+        seen_before.append(before)
+        return (before or b"") + b"x"
+
+    await ledger.change("brakes", work)
+    await ledger.change("brakes", work)
+    assert seen_before == [None, b"x"]
+    assert await ledger.recall("brakes") == b"xx"
+
+
+@awaited
+async def test_a_change_that_raises_writes_nothing(another):
+    ledger = another()
+    await ledger.remember("brakes", b"before")
+
+    def refuse(before):
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await ledger.change("brakes", refuse)
+    await ledger.change("other", lambda _: b"goes on")
+    assert await ledger.recall("brakes") == b"before"
+
+
+@awaited
+async def test_no_other_process_writes_while_a_document_is_changed(another, path):
+    ledger = another()
+    with raw(path) as other:
+        other.execute("PRAGMA busy_timeout = 0")
+
+        def work(before):
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("INSERT INTO document VALUES ('brakes', 'theirs', 1)")
+            return b"ours"
+
+        await ledger.change("brakes", work)
+    assert await ledger.recall("brakes") == b"ours"
+
+
+@awaited
+async def test_beside_a_daemon_a_document_is_changed_without_its_lease_and_the_daemon_sees_it_and_goes_on(
+    another, path
+):
+    daemon = another()
+    await daemon.lease("daemon", NOW + timedelta(minutes=5))
+    with open_beside(path, xo=XO, clock=Clock()) as beside:
+        assert (beside.instance, beside.ballast_held) == (daemon.instance, False)
+        await beside.change("brakes", lambda _: b"[]")
+    assert await daemon.recall("brakes") == b"[]"
+    await daemon.append(KEY, 0, seen())
+
+
+def test_beside_a_daemon_no_ledger_is_ever_made(path):
+    with pytest.raises(LedgerError, match="there is no ledger"):
+        open_beside(path, xo=XO, clock=Clock())
+    assert not path.exists()
+
+
+def test_beside_a_daemon_the_ledger_of_an_older_guard_or_another_xo_is_refused(another, path):
+    another()
+    with pytest.raises(LedgerError, match="belongs to the XO at"):
+        open_beside(path, xo="https://other.example", clock=Clock())
+    with raw(path) as connection:
+        found = connection.execute("PRAGMA user_version").fetchone()[0]
+        connection.execute(f"PRAGMA user_version = {found - 1}")
+    if found > 1:
+        with pytest.raises(LedgerError, match="is of an older guard"):
+            open_beside(path, xo=XO, clock=Clock())

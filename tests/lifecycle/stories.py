@@ -7,9 +7,22 @@ from datetime import timedelta
 from guard.decision.verdict import Action, Held, Verdict
 from guard.finding import Certainty, ClearedBy, Clears, Fact, Finding, Harm, Level, Scope, ScopeKind
 from guard.lifecycle.due_run import fold
-from guard.lifecycle.events import Alarmed, AttemptEnded, Decided, End, Ended, RunKey, Seen, Started
+from guard.lifecycle.events import (
+    Alarmed,
+    AttemptEnded,
+    Claimed,
+    Claiming,
+    Decided,
+    End,
+    Ended,
+    Released,
+    ReleasedHow,
+    RunKey,
+    Seen,
+    Started,
+)
 from guard.outcomes.outcome import outcome
-from tests.builders import DUE, make_log, make_transfer, make_vm_task
+from tests.builders import DUE, make_log, make_schedule, make_transfer, make_vm_task
 from tests.outcomes.tables import failed_vm, said
 
 KEY = RunKey("schedule", DUE)
@@ -78,6 +91,26 @@ def decided(*findings, due=DUE, facts_age=2, **of_verdict):
     return Decided(
         at=at, facts_at=at - timedelta(seconds=facts_age), vms=("vm",), verdict=verdict(*findings, **of_verdict)
     )
+
+
+def claiming(at=None, **changes):
+    """The schedule is taken half a minute before it is due; XO's fallback starts it three minutes after."""
+    given = {
+        "at": at or after(-50),
+        "found": make_schedule(name="every night", cron="0 0 * * *", enabled=True),
+        "start_at": after(minutes=3),
+        "release_at": (after(minutes=5), after(minutes=8), after(minutes=12)),
+        "reason": "web waits.",
+    }
+    return Claiming(**(given | changes))
+
+
+def claimed(at=None):
+    return Claimed(at=at or after(-49), held=make_schedule(name="every night", cron="0 0 * * *", enabled=False))
+
+
+def released(at=None, how=ReleasedHow.ENABLED):
+    return Released(at=at or after(4), how=how)
 
 
 def started(run=RUN, seconds=0, *, due=DUE):

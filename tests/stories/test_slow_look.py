@@ -27,6 +27,9 @@ class Slow:
         self.ended.append("whole")
         return Loop(at=START)
 
+    async def let_go(self):
+        return False
+
 
 class Ear:
     """What systemd hears, and when."""
@@ -56,6 +59,7 @@ def serve(watch, stop_after_s):
             reload=lambda: None,
             log=lambda text: None,
             look_every_s=EVERY_S,
+            clock=lambda: START,
         )
         return asyncio.get_running_loop().time()
 

@@ -46,6 +46,11 @@ def test_before_the_first_look_there_is_nothing_to_tell():
         "xo_error": None,
         "next_due": None,
         "running": None,
+        "claims": [],
+        "fallbacks": [],
+        "deferrals": [],
+        "brakes": [],
+        "changed": [],
         "alarms": [],
         "unwatched": [],
         "last_day": {"over": 0, "bad": 0},
@@ -125,6 +130,11 @@ def test_the_document_has_every_figure():
                 "sent_bytes": 3 * GIB,
             }
         ],
+        "claims": [],
+        "fallbacks": [],
+        "deferrals": [],
+        "brakes": [],
+        "changed": [],
         "alarms": [
             {
                 "schedule": "schedule",

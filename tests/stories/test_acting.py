@@ -1,0 +1,264 @@
+"""Nights in which guard acts: what others do meanwhile is theirs, and whatever is away comes back to one start."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from guard.decision.brakes import Brake
+from guard.lifecycle.events import End, ReleasedHow, Starter
+from guard.outcomes.alarms import SCHEDULE_LEFT_OFF
+from guard.simulator.live import Live
+from guard.simulator.world import GIB, World
+from tests.stories.acting import Enforcing, left_behind, starts_of
+from tests.stories.small_world import EVENING, happens, small_world
+
+DUE = datetime(2026, 11, 24, 2, tzinfo=UTC)
+FORENOON = datetime(2026, 11, 24, 9, tzinfo=UTC)
+
+
+def one_job(start=EVENING, cron="0 2 * * *", zone=None, **more):
+    """A world with one VM and one schedule."""
+    world = World(lambda: start)
+    pool = world.add_pool("paris")
+    sr = world.add_sr(pool, "NFS", "nfs", size=500 * GIB)
+    nas = world.add_repository("nas", size=1000 * GIB, available=900 * GIB)
+    vm = world.add_vm(pool, "vm")
+    world.add_disk(vm, sr, 4 * GIB, usage=1 * GIB)
+    job = world.add_job("nightly", vms=[vm], remotes=[nas])
+    schedule = world.add_schedule(job, cron, timezone=zone, name="nightly", **more)
+    return Live(world), schedule
+
+
+def with_chain(live):
+    """The only VM's chain needs to coalesce, and nothing does."""
+    (vm,) = live.world.objects["VM"].values()
+    (disk,) = live.world.disks_of(vm)
+    sr = live.world.sr_of(disk)
+    live.collector.switch_off(sr)
+    live.world.add_base_copies(disk, 4)
+    return sr
+
+
+def test_a_healthy_week_in_enforce_writes_nothing_to_xo(tmp_path):
+    live = small_world(long_minutes=20)
+    guarded = Enforcing(live, tmp_path / "ledger", trusted=False)
+    guarded.run(EVENING + timedelta(days=7))
+    ends = {run.end for run in (events[-1] for events in guarded.stories().values()) if hasattr(run, "end")}
+    assert live.world.writes == []
+    assert ends == {End.LEFT_TO_XO}
+
+
+def test_a_schedule_whose_firing_was_never_confirmed_is_left_to_xo(tmp_path):
+    live, schedule = one_job()
+    guarded = Enforcing(live, tmp_path / "ledger", claim="always", trusted=False)
+    guarded.run(FORENOON)
+    assert live.world.writes == []
+    guarded.run(FORENOON + timedelta(days=1))
+    assert guarded.run_of(schedule).ended.end is End.RAN
+    assert [one.origin for one in starts_of(live, schedule)] == ["cron", "rpc"]
+
+
+def test_a_run_guard_starts_itself_begins_within_the_second(tmp_path):
+    live, schedule = one_job()
+    Enforcing(live, tmp_path / "ledger", claim="always").run(FORENOON)
+    (start,) = starts_of(live, schedule)
+    assert timedelta() <= start.at - DUE < timedelta(seconds=1)
+    assert left_behind(live) == []
+
+
+def test_a_schedule_that_a_person_changes_while_it_is_claimed_stays_as_the_person_left_it(tmp_path):
+    live, schedule = one_job()
+    guarded = Enforcing(live, tmp_path / "ledger", claim="always")
+    happens(live, DUE - timedelta(seconds=20), lambda: live.set_schedule({"id": schedule["id"], "name": "mine"}))
+    guarded.must_look.append(DUE - timedelta(seconds=19))
+    guarded.run(FORENOON)
+    run = guarded.run_of(schedule)
+    assert run.claim.released.how is ReleasedHow.TOUCHED
+    assert (schedule["enabled"], schedule["name"]) == (False, "mine")
+    assert SCHEDULE_LEFT_OFF.id in {code for _, code in guarded.ear.alarms}
+    assert len(starts_of(live, schedule)) == 1
+
+
+def test_a_stale_form_that_enables_a_claimed_schedule_ends_the_claim(tmp_path):
+    live, schedule = one_job()
+    guarded = Enforcing(live, tmp_path / "ledger", claim="always")
+    happens(live, DUE - timedelta(seconds=20), lambda: live.set_schedule({"id": schedule["id"], "enabled": True}))
+    guarded.must_look.append(DUE - timedelta(seconds=19))
+    guarded.run(FORENOON)
+    assert guarded.run_of(schedule).claim.released.how is ReleasedHow.BY_OTHERS
+    assert [one.origin for one in starts_of(live, schedule)] == ["cron"]
+    assert left_behind(live) == []
+
+
+def test_a_stale_form_saved_behind_guards_back_leads_to_one_start(tmp_path):
+    live, schedule = one_job()
+    guarded = Enforcing(live, tmp_path / "ledger", claim="always")
+    happens(live, DUE - timedelta(seconds=2), lambda: live.set_schedule({"id": schedule["id"], "enabled": True}))
+    guarded.run(FORENOON)
+    assert len(starts_of(live, schedule)) == 1
+    assert left_behind(live) == []
+
+
+def test_nothing_is_claimed_during_a_rolling_pool_update(tmp_path):
+    live, schedule = one_job()
+    (pool,) = live.world.objects["pool"].values()
+    happens(live, DUE - timedelta(minutes=30), lambda: live.start_rpu(pool, timedelta(hours=3)))
+    guarded = Enforcing(live, tmp_path / "ledger", claim="always")
+    guarded.run(FORENOON)
+    assert live.world.writes == []
+    assert schedule["enabled"]
+
+
+def test_when_guard_is_gone_for_good_xo_starts_what_was_claimed_and_enables_it(tmp_path):
+    live, schedule = one_job()
+    guarded = Enforcing(live, tmp_path / "ledger", claim="always")
+    guarded.run(DUE - timedelta(seconds=30))
+    assert not schedule["enabled"]
+    guarded.close()
+    live.advance(FORENOON)
+    (start,) = starts_of(live, schedule)
+    assert start.at - DUE < timedelta(minutes=4)
+    assert schedule["enabled"]
+
+
+def test_when_guard_is_gone_for_good_xo_starts_what_was_deferred(tmp_path):
+    live, schedule = one_job()
+    with_chain(live)
+    guarded = Enforcing(live, tmp_path / "ledger")
+    guarded.run(DUE + timedelta(minutes=5))
+    assert schedule["enabled"]
+    guarded.close()
+    live.advance(FORENOON)
+    (start,) = starts_of(live, schedule)
+    assert start.at - DUE == timedelta(minutes=63, milliseconds=5)
+
+
+def test_a_deferred_run_starts_when_its_chain_has_coalesced(tmp_path):
+    live, schedule = one_job()
+    sr = with_chain(live)
+    happens(live, DUE + timedelta(minutes=12), lambda: live.collector.switch_on(sr))
+    guarded = Enforcing(live, tmp_path / "ledger")
+    guarded.run(FORENOON)
+    run = guarded.run_of(schedule)
+    assert (run.ended.end, run.attempts[0].ended.outcome.status) == (End.RAN, "success")
+    assert left_behind(live) == []
+
+
+def test_a_guard_that_was_frozen_over_two_due_times_wakes_to_what_xo_did(tmp_path):
+    live, schedule = one_job(cron="0 2,3 * * *")
+    guarded = Enforcing(live, tmp_path / "ledger", claim="always")
+    guarded.run(DUE - timedelta(seconds=30))
+    live.advance(timedelta(minutes=80))
+    guarded.run(FORENOON)
+    by = {key.due: events for key, events in guarded.stories().items()}
+    assert len(by) == 2
+    assert [one.origin for one in starts_of(live, schedule)] == ["sequence", "cron"]
+    assert left_behind(live) == []
+
+
+def test_the_fallback_is_told_as_what_started_it(tmp_path):
+    live, schedule = one_job()
+    guarded = Enforcing(live, tmp_path / "ledger", claim="always")
+    guarded.run(DUE - timedelta(seconds=30))
+    live.advance(timedelta(minutes=20))
+    guarded.run(FORENOON)
+    run = guarded.run_of(schedule)
+    assert (run.ended.end, run.attempts[0].started.by) == (End.LEFT_TO_XO, Starter.FALLBACK)
+
+
+def test_an_xo_that_is_away_at_the_due_time_is_asked_when_it_is_back(tmp_path):
+    live, schedule = one_job()
+    happens(live, DUE - timedelta(seconds=10), live.stop_xo)
+    happens(live, DUE + timedelta(minutes=9), live.start_xo)
+    guarded = Enforcing(live, tmp_path / "ledger", claim="always")
+    guarded.run(FORENOON)
+    assert len(starts_of(live, schedule)) == 1
+    assert guarded.run_of(schedule).ended.end is End.RAN
+    assert left_behind(live) == []
+
+
+def test_a_schedule_that_xo_did_not_fire_is_armed_anew_and_started(tmp_path):
+    live, schedule = one_job()
+    happens(live, DUE - timedelta(minutes=5), lambda: live.scheduler.disarm(schedule["id"]))
+    guarded = Enforcing(live, tmp_path / "ledger")
+    guarded.run(FORENOON)
+    (start,) = starts_of(live, schedule)
+    assert timedelta(seconds=60) < start.at - DUE < timedelta(minutes=3)
+    assert live.scheduler.armed(schedule["id"])
+    assert guarded.run_of(schedule).ended.end is End.RAN
+
+
+def test_a_guard_with_a_lower_id_goes_first_and_the_other_only_watches(tmp_path):
+    live, schedule = one_job()
+    guarded = Enforcing(live, tmp_path / "ledger", claim="always")
+    name = f"guard[0000000000000000]: start other {DUE:%Y-%m-%dT%H:%M:%SZ}"
+    job = live.world.add_call_job(name, "schedule.runSequence", [{"schedules": ["other"]}])
+    live.world.add_schedule(job, "3 2 24 10 *", name=name)
+    guarded.run(FORENOON)
+    assert [one.origin for one in starts_of(live, schedule)] == ["cron"]
+    assert live.world.writes == []
+    assert len(guarded.ear.asides) == 1
+
+
+def test_an_xo_server_that_was_never_tested_is_only_watched_and_that_is_told_once(tmp_path):
+    live, schedule = one_job()
+    live.world.version = "5.300.0"
+    guarded = Enforcing(live, tmp_path / "ledger", claim="always")
+    guarded.run(FORENOON)
+    assert live.world.writes == []
+    assert ["5.300.0" in reason for reason, _ in guarded.ear.asides] == [True]
+    assert [one.origin for one in starts_of(live, schedule)] == ["cron"]
+
+
+@pytest.mark.parametrize(("kind", "end", "starts"), [("hold", End.REFUSED, 0), ("bypass", End.LEFT_TO_XO, 1)])
+def test_a_hold_keeps_a_run_from_starting_and_a_bypass_leaves_it_to_xo(tmp_path, kind, end, starts):
+    live, schedule = one_job()
+    guarded = Enforcing(live, tmp_path / "ledger", claim="always")
+    until = DUE + timedelta(days=1)
+    guarded.brake(Brake(kind=kind, scope="all", until=until, reason="restore", since=EVENING, by="anna"))
+    guarded.run(FORENOON)
+    assert guarded.run_of(schedule).ended.end is end
+    assert len(starts_of(live, schedule)) == starts
+    assert left_behind(live) == []
+
+
+def test_a_schedule_that_would_storm_is_claimed_over_the_gap_and_started_once(tmp_path):
+    start = datetime(2027, 3, 27, 23, 30, tzinfo=UTC)
+    live, schedule = one_job(start, cron="0,30 2 * * *", zone="Europe/Paris")
+    guarded = Enforcing(live, tmp_path / "ledger")
+    guarded.run(datetime(2027, 3, 28, 8, tzinfo=UTC))
+    assert live.down == ""
+    assert len(starts_of(live, schedule)) == 1
+    assert left_behind(live) == []
+
+
+def test_nothing_is_claimed_while_xo_backs_up_its_own_configuration(tmp_path):
+    live, schedule = one_job()
+    nas = next(iter(live.world.repositories.values()))
+    archive = live.world.add_job("config", type="metadataBackup", remotes=[nas], xoMetadata=True)
+    live.world.add_schedule(archive, "0 2 * * *", name="config")
+    guarded = Enforcing(live, tmp_path / "ledger", claim="always")
+    guarded.run(FORENOON)
+    assert live.world.writes == []
+    assert [one.origin for one in starts_of(live, schedule)] == ["cron"]
+
+
+def test_a_ledger_from_yesterday_starts_nothing_twice(tmp_path):
+    live, schedule = one_job()
+    guarded = Enforcing(live, tmp_path / "ledger", claim="always")
+    guarded.run(DUE - timedelta(minutes=30))
+    guarded.ledger.close()
+    guarded.ledger = None
+    kept = {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()}
+    guarded.start()
+    guarded.run(DUE + timedelta(minutes=30))
+    guarded.close()
+    for file in tmp_path.iterdir():
+        file.unlink()
+    for name, content in kept.items():
+        (tmp_path / name).write_bytes(content)
+    guarded.start()
+    guarded.run(FORENOON)
+    assert len(starts_of(live, schedule)) == 1
+    assert left_behind(live) == []
