@@ -16,13 +16,25 @@ from guard.cli import daemon as daemon_command
 from guard.cli.main import main
 from guard.cli.state import state_folder
 from guard.daemon.compose import LEDGER
+from guard.decision.verdict import Action
 from guard.gate.watch import LOOP
 from guard.lifecycle.events import End, RunKey
 from guard.lifecycle.loop import Loop
 from msgspec.structs import replace
 from tests.builders import DUE
-from tests.ledger.opening import XO, opened
-from tests.lifecycle.stories import after, alarmed, attempt_ended, decided, ended, seen, started
+from tests.ledger.opening import INSTANCE, XO, opened
+from tests.lifecycle.stories import (
+    after,
+    alarmed,
+    attempt_ended,
+    claimed,
+    claiming,
+    decided,
+    ended,
+    held,
+    seen,
+    started,
+)
 
 NOW = after(hours=8)
 POLICY = f'[xo]\nurl = "{XO}"\ntoken_file = "/nowhere/token"\n'
@@ -111,6 +123,18 @@ def test_the_times_of_a_status_are_in_the_policys_zone(place):
     place.policy.write_text(POLICY + 'zone = "Europe/Paris"\n')
     place.put(loop=LOOKED)
     assert "Next due: Thu 26 Nov 01:00 CET." in place.told("status")
+
+
+def test_status_tells_what_guard_holds_and_when_a_waiting_run_is_judged_anew_by_the_policy(place):
+    place.policy.write_text(POLICY + '[defaults]\ngate = "enforce"\nrecheck_every = "20 min"\n')
+    wait = decided(action=Action.DEFER, held=(replace(held(), deadline=after(hours=12)),))
+    place.put(seen(), wait, claiming(), claimed(), loop=LOOKED)
+    said = " ".join(place.told("status").split())
+    assert "Claimed: nightly / schedule, due Wed 25 Nov 00:00 UTC: the schedule is off in XO" in said
+    assert "for CHAIN_UNHEALTHY, until Wed 25 Nov 12:00 UTC at most, judged anew at Wed 25 Nov 00:19 UTC." in said
+    document = json.loads(place.told("status", "--json"))
+    assert (len(document["claims"]), len(document["deferrals"])) == (1, 1)
+    assert all(one["name"].startswith(f"guard[{INSTANCE.hex()}]: ") for one in document["fallbacks"])
 
 
 @pytest.mark.parametrize(

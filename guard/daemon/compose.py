@@ -86,15 +86,15 @@ class Kept:
         self._unwritten_since: datetime | None = None
 
     async def let_go(self) -> bool:
-        """Look once more and claim nothing, give back what is claimed; whether a claim still stands. XO is not asked where
-        nothing can be left. Raises LedgerError.
+        """Look once more and claim nothing, give back what is claimed; whether something may still be left. XO is not asked
+        where nothing can be. Raises LedgerError.
         """
         runs = await open_due_runs(self._ledger)
         if not any(is_unsettled(run, self._shell.clock()) for run in runs):
             return False
         self._watch.lets_go = True
-        await self.tick()
-        return bool(claimed(await open_due_runs(self._ledger)))
+        loop = await self.tick()
+        return bool(loop.xo_error or claimed(await open_due_runs(self._ledger)))
 
     async def tick(self) -> Loop:
         now = self._shell.clock()

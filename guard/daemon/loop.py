@@ -129,6 +129,7 @@ async def run(
         await flags.wait(sleep_s)
     systemd.stopping()
     await _let_go(watch, log)
+    sending.begin()  # what letting go had to tell, such as a schedule that stays off
     await sending.end()
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from guard.daemon.compose import LEDGER, Shell, limits_of, only_one, zone_of
@@ -77,11 +77,14 @@ async def release(
         before = await open_due_runs(ledger)
         errors: list[str] = []
         if any(is_unsettled(run, shell.clock()) for run in before):
-            with suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(LONGEST_S):
                     await _let_go(watch, ledger, shell, holder, errors)
+            except TimeoutError:
+                errors.append(f"within {LONGEST_S:g} s not everything could be given back")
         now = [(run, await _again(ledger, run.key) or run) for run in claimed(before)]
-        left, dropped = await _swept(xo, ledger.instance, errors, drop_all=drop_all)
+        held = {_named(run) for run in claimed(await open_due_runs(ledger))}
+        left, dropped = await _swept(xo, ledger.instance, errors, held if drop_all else None)
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_S):  # what is not sent by then waits for the daemon
                 await queue.pump(shell.clock())
@@ -101,22 +104,28 @@ async def _let_go(watch: Watch, ledger: SqliteLedger, shell: Shell, holder: str,
 
 
 async def _swept(
-    xo: WritingXo, instance: str, errors: list[str], *, drop_all: bool
+    xo: WritingXo, instance: str, errors: list[str], held: Collection[tuple[str, datetime]] | None
 ) -> tuple[tuple[Placed, ...], tuple[Placed, ...]]:
-    """(left, dropped); what could not be done goes into ``errors``."""
+    """(left, dropped); what could not be done goes into ``errors``. ``held``: None, nothing is to be dropped.
+
+    The fallbacks of what is still ``held`` stay: they are what switches such a schedule on again.
+    """
     dropped: list[Placed] = []
     left: tuple[Placed, ...] = ()
     try:
         left = _own(await xo.fallbacks(), instance)
-        for one in left if drop_all else ():
-            await xo.drop_fallback(one.job_id)
-            dropped.append(one)
-        if dropped:
-            left = _own(await xo.fallbacks(), instance)
+        for one in left:
+            if held is not None and (one.fallback.schedule, one.fallback.due) not in held:
+                await xo.drop_fallback(one.job_id)
+                dropped.append(one)
     except XoError as error:
         errors.append(str(error))
-    gone = [one for one in dropped if one not in left]
-    return tuple(one for one in left if one not in gone), tuple(gone)
+    return tuple(one for one in left if one not in dropped), tuple(dropped)
+
+
+def _named(run: DueRun) -> tuple[str, datetime]:
+    """As its fallbacks name a claimed run: the schedule that fires it, and its due time."""
+    return run.claim.intent.found.id if run.claim is not None else run.key.schedule, run.key.due.astimezone(UTC)
 
 
 def _own(placed: Sequence[Placed], instance: str) -> tuple[Placed, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import msgspec
@@ -55,7 +55,8 @@ class Pulse:
 class Stage:
     """What one look shows the actor. ``setup``: as XO has it, guard's own doings included; ``agenda``: as if without them.
 
-    ``began``: schedule id -> its latest due time that has come.
+    ``began``: schedule id -> its latest due time that has come. ``views``: what each run's own steps showed since; apart,
+    because a reading made for one run may be older than what another has just changed.
     """
 
     setup: Estate
@@ -65,6 +66,14 @@ class Stage:
     brakes: tuple[Brake, ...]
     running: frozenset[str]
     began: Mapping[str, datetime]
+    views: dict[RunKey, Shown] = field(default_factory=dict)
+
+    def view_of(self, run: DueRun) -> Shown:
+        """What XO showed last, as far as this run's own steps know."""
+        if run.key not in self.views:
+            seen = self.shown
+            self.views[run.key] = replace(seen, records=dict(seen.records), running=dict(seen.running))
+        return self.views[run.key]
 
 
 class Actor:
@@ -167,24 +176,25 @@ class Actor:
         return run, soon
 
     async def _take(self, run: DueRun, step: Act, stage: Stage) -> DueRun | None:
+        shown = stage.view_of(run)
         match step:
             case Record(events=events):
                 return await self._append(run, *events)
             case PlaceClaim():
-                return await self._hands.place(run, stage.shown)
+                return await self._hands.place(run, shown)
             case Release():
-                return await self._hands.release(run, step, stage.shown)
+                return await self._hands.release(run, step, shown)
             case Sync(start_at=start_at):
                 fired_by = run.claim.intent.found.id if run.claim is not None else run.key.schedule
-                before = stage.shown.placed
-                grown = await self._hands.sync(run, fired_by, start_at, stage.shown)
-                moved = stage.shown.placed != before
+                before = shown.placed
+                grown = await self._hands.sync(run, fired_by, start_at, shown)
+                moved = shown.placed != before
                 return replace(grown) if grown is run and moved else grown
             case Start():
                 job = stage.setup.job_by_id.get(run.seen.job)
-                before_running = stage.shown.running.get(run.seen.job, "")
-                grown = await self._hands.start(run, step, job.type if job is not None else "backup", stage.shown)
-                found_running = stage.shown.running.get(run.seen.job, "") != before_running
+                before_running = shown.running.get(run.seen.job, "")
+                grown = await self._hands.start(run, step, job.type if job is not None else "backup", shown)
+                found_running = shown.running.get(run.seen.job, "") != before_running
                 return replace(grown) if grown is run and found_running else grown
             case _:
                 raise TypeError(f"no step of the gate: {step}")
@@ -211,7 +221,7 @@ class Actor:
 
     def _scene(self, run: DueRun, stage: Stage) -> Scene:
         now = self._clock()
-        shown = stage.shown
+        shown = stage.view_of(run)
         fired_by = run.claim.intent.found.id if run.claim is not None else run.key.via or run.key.schedule
         record: Schedule | None = shown.records.get(fired_by)
         latest = stage.began.get(run.key.schedule)

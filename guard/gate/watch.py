@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -34,6 +35,7 @@ from guard.mechanics.versions import is_tested
 from guard.policy.resolve import Effective, effective
 from guard.policy.schema import Policy
 
+AT_ONCE = 16  # due runs that talk to XO at the same time
 ROUNDS = 3  # what is decided in one look is acted on in the same one
 ON_TIME = timedelta(seconds=60)
 CACHED = timedelta(seconds=10)  # so old may XO's list of logs be
@@ -240,6 +242,20 @@ class Watch:
             if not again:
                 break
         return wakes
+
+    async def _in_turn(
+        self,
+        slots: asyncio.Semaphore,
+        run: DueRun,
+        near: Sequence[DueRun],
+        look: Look | None,
+        setup: Estate | None,
+        stage: Stage | None,
+    ) -> tuple[DueRun, Sequence[DueRun], Wait | Evaluate | None]:
+        """Two hundred runs of one minute wait for XO's answers together, not one after another."""
+        async with slots:
+            advanced, step = await self._advance(run, near, look, setup, stage)
+        return advanced, near, step
 
     async def _advance(
         self, run: DueRun, open_runs: Sequence[DueRun], look: Look | None, setup: Estate | None, stage: Stage | None

@@ -230,8 +230,8 @@ async def let_go(kept):
     return found
 
 
-def kept_with(ledger, watch, now=after(-45)):
-    return Kept(watch, ledger, watch, News(watch.tell, lambda: UTC), shell(lambda: now))
+def kept_with(ledger, watch, now=None):
+    return Kept(watch, ledger, watch, News(watch.tell, lambda: UTC), shell(lambda: now or after(-45)))
 
 
 def test_letting_go_looks_until_no_claim_stands(tmp_path):
@@ -266,6 +266,14 @@ def test_letting_go_looks_once_more_while_the_fallback_of_a_claim_given_back_may
         watch = Holding(ledger, ticks=0)
         assert asyncio.run(kept_with(ledger, watch, after(-30)).let_go()) is False
         assert watch.let_go_at == [True]
+
+
+def test_letting_go_goes_on_while_xo_cannot_be_read(tmp_path):
+    with opened(tmp_path / LEDGER, clock=lambda: DUE) as ledger:
+        asyncio.run(ledger.append(KEY, 0, seen(), decided(), claiming(), released(after(-40))))
+        watch = Holding(ledger, ticks=0)
+        watch.loop = Loop(at=DUE, xo_error="No XO answers")
+        assert asyncio.run(kept_with(ledger, watch, after(-30)).let_go()) is True
 
 
 # --- a whole daemon

@@ -103,7 +103,7 @@ def test_it_looks_every_half_minute_tells_systemd_and_sends_what_waits():
     assert scene.play() == 60
     assert scene.at == [0, 30, 60]
     assert scene.told == [("ready", SAID), *[("alive", SAID)] * 3, ("stopping",)]
-    assert scene.sent == [0, "done", 30, "done", 60, "done"]
+    assert scene.sent == [0, "done", 30, "done", 60, 60, "done", "done"]
     assert scene.logged == []
 
 
@@ -129,6 +129,7 @@ def test_a_stop_gives_back_what_is_claimed_before_it_ends():
     scene.claims = 3
     assert scene.play() == 3
     assert scene.let_go_at == [0, 1, 2, 3]
+    assert scene.sent == [0, "done", 3, "done"]
     assert (scene.told[-1], scene.logged) == (("stopping",), [])
 
 

@@ -1037,15 +1037,15 @@ def test_a_token_from_which_xo_hides_things_is_in_the_loop(night):
             read = await super().estate()
             return dataclasses.replace(read, xo=msgspec.structs.replace(read.xo, admin=False))
 
-    night.watch._xo = Filtered(night, timedelta())
+    night.watch._looker._xo = Filtered(night, timedelta())
     assert night.tick().unwatched == ("what XO hides from the token's user, who is no administrator",)
 
 
 def test_why_a_prediction_could_not_be_made_is_left_for_the_status(night):
     night.tick()
-    night.watch._xo = NoEstate(night.xo)
+    night.watch._looker._xo = NoEstate(night.xo)
     assert night.go(after(-20)).unwatched == ("no prediction could be made: No XO answers",)
-    night.watch._xo = night.xo
+    night.watch._looker._xo = night.xo
     assert night.tick(after(-10)).unwatched == ()
 
 

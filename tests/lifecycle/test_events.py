@@ -10,7 +10,24 @@ import msgspec
 import pytest
 from guard.decision.verdict import Action
 from guard.lifecycle.due_run import fold
-from guard.lifecycle.events import AnyEvent, End, RunKey
+from guard.lifecycle.events import (
+    AnyEvent,
+    Claimed,
+    Claiming,
+    Doubted,
+    End,
+    GaveUp,
+    NotStarted,
+    Released,
+    ReleasedHow,
+    Releasing,
+    RunKey,
+    Standby,
+    Started,
+    Starter,
+    Starting,
+)
+from tests.builders import make_schedule
 from tests.lifecycle.stories import (
     DUE,
     after,
@@ -25,6 +42,20 @@ from tests.lifecycle.stories import (
     started,
 )
 
+FOUND = make_schedule(cron="0 0 * * *")
+ACTED = [
+    Claiming(at=after(-50), found=FOUND, start_at=after(180), release_at=(after(300), after(480)), reason="web waits."),
+    Claimed(at=after(-49), held=msgspec.structs.replace(FOUND, enabled=False)),
+    Standby(at=after(0), start_at=after(3780)),
+    Starting(at=after(1), attempt=1, vms=("vm",), known=("1795478400000",), reason="1 of 2 VMs held."),
+    Doubted(at=after(31), attempt=1, error="XO did not answer backupNg.runJob within 30 s"),
+    NotStarted(at=after(110), attempt=1, error="No run of it showed.", sure=False),
+    Starting(at=after(111), attempt=2, vms=("vm",), known=("1795478400000",)),
+    Started(at=after(112), run="1795564911000", began=after(111), by=Starter.GUARD, attempt=2),
+    Releasing(at=after(113)),
+    Released(at=after(114), how=ReleasedHow.ENABLED),
+    GaveUp(at=after(3700), vms=(held(),), whole=False, end=End.REFUSED, code="ON_HOLD", reason="On hold."),
+]
 RECORDED = Path(__file__).with_name("recorded_events.jsonl").read_text().splitlines()
 EVERY = [
     seen(),
@@ -37,6 +68,7 @@ EVERY = [
     attempt_ended(status="failure"),
     ended(),
     ended(End.MISSED, code="XO_DID_NOT_FIRE", reason="Nobody started it."),
+    *ACTED,
 ]
 
 
@@ -84,6 +116,7 @@ def test_an_old_event_log_still_folds_into_its_due_runs():
         ("good", ""): (5, False, "start", [("1795564800000", "success")], [], (End.OBSERVED, "")),
         ("bad", ""): (6, False, "start_some", [("1795564800001", "failure")], ["JOB_STUCK"], (End.OBSERVED, "")),
         ("silent", "sequence"): (3, True, None, [], ["XO_DID_NOT_FIRE"], (End.MISSED, "XO_DID_NOT_FIRE")),
+        ("acted", ""): (14, False, "start_some", [("1795564911000", None)], [], (End.RAN_IN_PART, "ON_HOLD")),
         ("open", ""): (2, False, None, [("1795564800002", None)], [], None),
     }
 
@@ -103,7 +136,7 @@ def test_an_event_of_a_newer_guard_with_one_field_more_is_still_read():
     assert msgspec.json.decode(json.dumps(row), type=AnyEvent) == started()
 
 
-@pytest.mark.parametrize("row", [{"kind": "claimed", "at": "2026-11-25T00:00:00Z"}, {"kind": "started"}, {}])
+@pytest.mark.parametrize("row", [{"kind": "paused", "at": "2026-11-25T00:00:00Z"}, {"kind": "started"}, {}])
 def test_what_is_no_event_is_refused(row):
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(json.dumps(row), type=AnyEvent)

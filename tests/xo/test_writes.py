@@ -27,6 +27,7 @@ def place():
 WRITES = {
     "set_enabled": ("schedule.set", lambda place, xo: xo.set_enabled(place.nightly["id"], False)),
     "put_fallback": ("job.create", lambda place, xo: xo.put_fallback(place.fallback())),
+    "move_fallback": ("schedule.set", lambda place, xo: xo.move_fallback(place.job["id"], "5 1 1 0 *")),
     "drop_fallback": ("job.delete", lambda place, xo: xo.drop_fallback("a job")),
     "start": ("backupNg.runJob", lambda place, xo: place.start(xo)),
     "run_sequence": ("schedule.runSequence", lambda place, xo: xo.run_sequence([place.nightly["id"]], ())),
