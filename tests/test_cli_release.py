@@ -53,6 +53,15 @@ def test_a_second_release_finds_nothing_to_do_and_exits_with_0(claimed):
     assert len(claimed.world.writes) == writes
 
 
+def test_where_nothing_is_claimed_xo_is_not_even_asked(claimed):
+    claimed.guard("release")
+    claimed.live.advance(DUE + timedelta(minutes=10))
+    asked = claimed.faults.requests
+    for words in ((), ("--stale", "0s")):
+        assert claimed.guard("release", *words) == (0, "Nothing is claimed: every schedule is XO's.\n", "")
+    assert claimed.faults.requests == asked
+
+
 def test_what_was_due_meanwhile_is_started_before_its_schedule_is_given_back(claimed):
     claimed.live.advance(DUE + timedelta(seconds=20))
     code, out, err = claimed.guard("release")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from guard.cli.parser import build_parser
+from guard.daemon import release as releasing
 from guard.daemon.loop import LAST_WORDS_S, LET_GO_S
 from guard.daemon.release import LONGEST_S
 from guard.gate.watch import LOOK_EVERY
@@ -203,6 +204,7 @@ def test_a_killed_daemons_claims_are_given_back_at_once_whatever_came_before_and
     given = build_parser().parse_args(command.split()[1:])
     assert (parse_duration(given.stale).total_seconds(), given.dry_run, given.all) == (0, False, False)
     assert seconds(name, "TimeoutStopSec") > LET_GO_S + LAST_WORDS_S
+    assert seconds(name, "TimeoutStopSec") > LONGEST_S + releasing.LAST_WORDS_S  # killed, it would keep the lease
 
 
 @pytest.mark.parametrize("name", RELEASES)
