@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench chaos clean
 .DEFAULT_GOAL := test
 
 $(VENV)/.installed: pyproject.toml
@@ -35,6 +35,12 @@ test: lint
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/plan_10k.py
+
+# random nights and crash points: make chaos CRASHES=20000 SEED=1
+CRASHES ?= 1000
+SEED ?= 1
+chaos: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.chaos.chaos $(CRASHES) $(SEED)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .coverage*

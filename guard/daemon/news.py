@@ -83,7 +83,7 @@ class News:
             case Ended(end=End.MISSED | End.REFUSED | End.EXPIRED | End.RAN_IN_PART as end):
                 return Tier.DIGEST, Event.FAIL, f"{name}: {end.value}", event.reason, event.code
             case Decided(verdict=verdict) if verdict.action is not Action.START:
-                doing = "guard will" if run.claim is not None or run.intents else "enforced guard would"
+                doing = "guard will" if event.acts else "enforced guard would"
                 text = f"Due {due}, {doing} {WOULD[verdict.action]}: {verdict.sentence}"
                 return Tier.DIGEST, Event.LOG, f"{name}: {verdict.action.value}", text, ""
         return None

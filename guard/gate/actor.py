@@ -44,11 +44,12 @@ WAIT_FOR_POOLS = frozenset({"POOL_DISCONNECTED", "VM_UNKNOWN", "SR_DETACHED", "S
 
 @dataclass(frozen=True)
 class Pulse:
-    """What a narrow look shows that a waiting run may wait for: runs, connections to pools, its job's record."""
+    """What a narrow look shows that a waiting run may wait for: runs, connections to pools, its job's record, brakes."""
 
     running: frozenset[str]
     servers: tuple[tuple[str, str], ...]
     job: Job | None
+    brakes: tuple[Brake, ...]
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,7 @@ class Actor:
             running=stage.running,
             servers=tuple((one.id, one.status) for one in stage.setup.servers),
             job=None if job is None else msgspec.structs.replace(job, run_id=msgspec.UNSET),
+            brakes=stage.brakes,
         )
 
     def _changed(self, run: DueRun, stage: Stage) -> bool:
@@ -215,6 +217,7 @@ class Actor:
         codes = {one.code for one in run.decided.verdict.findings}
         return (
             before.job != now.job
+            or before.brakes != now.brakes
             or (before.running != now.running and not codes.isdisjoint(WAIT_FOR_RUNS))
             or (before.servers != now.servers and not codes.isdisjoint(WAIT_FOR_POOLS))
         )

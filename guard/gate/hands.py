@@ -216,7 +216,6 @@ class Hands:
         grown = await self._append(run, starting)
         if grown is None:
             return None
-        shown.placed = await self._xo.fallbacks()
         near = any(self._is_mine(one, run, schedule) for one in shown.placed)
         await self._drop(run, schedule, shown, (FallbackKind.START,))
         if near and any(abs(self._clock() - at) <= NEARLY for at in run.standbys):

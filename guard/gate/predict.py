@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from guard.assess import Situation, look_again, make_plan
+from guard.assess import Situation, look_again, make_plan, rules_of
 from guard.decision.verdict import Action, Verdict
 from guard.errors import PolicyError, XoError
 from guard.estate.estate import Estate
@@ -16,6 +16,7 @@ from guard.gate.look import Looker
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import Decided, RunKey
 from guard.mechanics.due import DueTime, next_storm
+from guard.policy.resolve import Effective, effective
 from guard.policy.schema import Policy
 
 MINUTE = timedelta(minutes=1)
@@ -90,13 +91,35 @@ class Predictor:
     async def _record(
         self, run: DueRun, estate: Estate, vms: tuple[str, ...], verdict: Verdict, stage: Stage | None
     ) -> DueRun | None:
-        aside = ""
+        aside, acts = "", False
         if stage is not None:
             self._actor.decided(run, stage)
-            if verdict.action is not Action.START and run.claim is None and self._actor.enforces(run, stage.setup):
+            acts = self._actor.enforces(run, stage.setup)
+            if acts and verdict.action is not Action.START and run.claim is None:
                 aside = self._actor.aside(run, stage)
-        decided = Decided(at=self._clock(), facts_at=estate.taken_at, vms=vms, verdict=verdict, aside=aside)
+        decided = Decided(
+            at=self._clock(),
+            facts_at=estate.taken_at,
+            vms=vms,
+            verdict=verdict,
+            aside=aside,
+            acts=acts and not aside,
+        )
         return await self._append(run, decided)
+
+
+def rules_for(policy: Policy, setup: Estate, run: DueRun) -> Effective:
+    """The policy's word on a due run; of a schedule that is gone, by what its story holds of it."""
+    schedule = setup.schedule_by_id.get(run.key.schedule)
+    if schedule is not None:
+        return rules_of(policy, setup, schedule)
+    return effective(
+        policy,
+        schedule_id=run.key.schedule,
+        schedule_name=run.seen.schedule_name,
+        job_name=run.seen.job_name,
+        tags=frozenset(),
+    )
 
 
 def due_of(run: DueRun) -> DueTime:

@@ -13,9 +13,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from guard.agenda import Agenda
-from guard.assess import rules_of
 from guard.decision.brakes import Brake
-from guard.errors import ConflictError, LedgerError, XoError
+from guard.errors import ConflictError, LedgerError, PolicyError, XoError
 from guard.estate.estate import Estate
 from guard.estate.xo_records import Schedule
 from guard.gate.actor import Actor, Stage, as_without_guard
@@ -24,7 +23,7 @@ from guard.gate.entries import by_hand_entries, come_due, due_entries, first_due
 from guard.gate.look import LOGS_EVERY, LONGEST_LEAD, LOOK_EVERY, Look, Looker
 from guard.gate.match import LONGEST_SEQUENCE, belongs, fires, log_seen, progress, sequence_runs, with_siblings
 from guard.gate.ports import GateXo, Teller
-from guard.gate.predict import Predictor
+from guard.gate.predict import Predictor, rules_for
 from guard.gate.retell import tell_again
 from guard.lifecycle.due_run import DueRun, apply, fold
 from guard.lifecycle.events import BY_HAND, AnyEvent, AttemptEnded, RunKey, Seen, Started, Starter
@@ -32,7 +31,6 @@ from guard.lifecycle.ledger import Ledger
 from guard.lifecycle.loop import STANDS, Loop, SwitchedOff
 from guard.lifecycle.next_step import ENOUGH_SAMPLES, SETTLED, Evaluate, Observed, Record, Wait, next_step
 from guard.mechanics.versions import is_tested
-from guard.policy.resolve import Effective, effective
 from guard.policy.schema import Policy
 
 AT_ONCE = 16  # due runs that talk to XO at the same time
@@ -72,7 +70,7 @@ class Watch:
             self._append,
             clock=clock,
             instance=instance,
-            rules_of=self._rules_of,
+            rules_of=lambda run, setup: rules_for(policy_of(), setup, run),
             elsewhere=lambda run: frozenset(one for key, ids in self._runs_of.items() if key != run.key for one in ids),
         )
         self._predictor = Predictor(self._looker, self._actor, self._append, clock=clock, policy_of=policy_of)
@@ -306,18 +304,12 @@ class Watch:
         told = await self._ledger.recall(CONFIRMED)
         return msgspec.json.decode(told, type=dict[str, str]) if told else {}
 
-    def _rules_of(self, run: DueRun, setup: Estate) -> Effective:
-        """The policy's word on a due run."""
-        schedule = setup.schedule_by_id.get(run.key.schedule)
-        if schedule is not None:
-            return rules_of(self._policy_of(), setup, schedule)
-        return effective(
-            self._policy_of(),
-            schedule_id=run.key.schedule,
-            schedule_name=run.seen.schedule_name,
-            job_name=run.seen.job_name,
-            tags=frozenset(),
-        )
+    async def _brakes(self) -> tuple[Brake, ...]:
+        told = await self._ledger.recall(BRAKES)
+        try:
+            return msgspec.json.decode(told, type=tuple[Brake, ...]) if told else ()
+        except msgspec.MsgspecError as error:
+            raise LedgerError(f"The ledger's holds and bypasses cannot be read ({error}); set them anew") from error
 
     async def _staged(self, look: Look, agenda: Agenda, runs: Sequence[DueRun]) -> Stage | None:
         """What the actor sees; None where nothing is to be acted on, or XO went away meanwhile."""
@@ -330,8 +322,7 @@ class Watch:
             untrusted = "the token's user is no administrator"
         elif not is_tested(self._looker.version, self._policy_of().xo.accept_versions):
             untrusted = f"xo-server {self._looker.version or 'of an unknown version'} was never tested with guard"
-        told = await self._ledger.recall(BRAKES)
-        brakes = msgspec.json.decode(told, type=tuple[Brake, ...]) if told else ()
+        brakes = await self._brakes()
         if self.lets_go:
             brakes = (
                 *brakes,
@@ -341,7 +332,7 @@ class Watch:
             stage = await self._actor.stage(
                 look, agenda, runs, untrusted=untrusted, confirmed=await self._confirmed(), brakes=brakes
             )
-        except XoError:
+        except (XoError, PolicyError):  # the latter: the token's file
             return None
         if stage.standing.untrusted != self._stood_aside:
             self._stood_aside = stage.standing.untrusted

@@ -41,6 +41,7 @@ TOO_LATE = timedelta(seconds=5)  # no claim is begun or gone on with so shortly 
 RELEASE_AFTER = timedelta(seconds=3)  # by XO's clock: in the minute of a due time XO looks strictly beyond it
 SETTLE = timedelta(seconds=75)  # after a lost answer; a run that XO began shows in its newest list well before
 RETRY = timedelta(minutes=1)
+STALE = timedelta(minutes=2)  # no run is given up on a decision older than this
 GRACE = timedelta(minutes=10)  # a start that was not possible at the deadline is tried a little longer
 GAP = timedelta(hours=6)  # a storm's bad minutes lie within so long
 
@@ -125,7 +126,8 @@ def next_act(run: DueRun, seen: Observed, scene: Scene, rules: Rules, *, lead: t
     if not is_ours(run) and not run.has_claim:
         if scene.is_read and scene.fallbacks:
             return Sync(None)
-        step = next_step(run, seen, lead=lead, look_every=look_every, acts=True)
+        may_start = scene.is_read and not scene.aside and not scene.bypass
+        step = next_step(run, seen, lead=lead, look_every=look_every, acts=True, rescues=may_start)
         return _with_claim(run, scene, rules) or step if isinstance(step, Wait) else step
     if not scene.is_read:
         return soon
@@ -280,9 +282,10 @@ def _act(run: DueRun, scene: Scene, rules: Rules, found: Resolution, look_every:
         return Record((GaveUp(at=scene.now, vms=found.wait, whole=True, end=End.COVERED, reason=text),))
     if scene.running and is_started(run):  # judged now, its own run would stand in the way of the rest
         return Wait(scene.now + look_every)
-    if found.covered or found.refused or found.give_up:
-        return Record(_gave_up(run, scene.now, found))
     decided_ago = scene.now - run.decided.at
+    if found.covered or found.refused or found.give_up:
+        # what was judged before the deadline may hold no longer
+        return Evaluate() if decided_ago >= STALE else Record(_gave_up(run, scene.now, found))
     if decided_ago >= rules.recheck_every or (scene.changed and decided_ago >= RETRY):
         return Evaluate()
     if found.start is not None:

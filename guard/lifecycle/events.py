@@ -95,13 +95,14 @@ class Seen(Event, frozen=True, kw_only=True, tag="seen"):
 class Decided(Event, frozen=True, kw_only=True, tag="decided"):
     """The prediction, made on facts of ``facts_at``. ``vms``: what the job took then.
 
-    ``aside``: why guard does not act on it although the policy says so.
+    ``acts``: guard acts on it; ``aside``: why it does not although the policy says so.
     """
 
     facts_at: datetime
     vms: tuple[str, ...]
     verdict: Verdict
     aside: str = ""
+    acts: bool = False
 
 
 class Claiming(Event, frozen=True, kw_only=True, tag="claiming"):

@@ -75,10 +75,19 @@ class Record:
 Step = Wait | Evaluate | Record
 
 
-def next_step(run: DueRun, seen: Observed, *, lead: timedelta, look_every: timedelta, acts: bool = False) -> Step:
+def next_step(
+    run: DueRun,
+    seen: Observed,
+    *,
+    lead: timedelta,
+    look_every: timedelta,
+    acts: bool = False,
+    rescues: bool = False,
+) -> Step:
     """The next step of a due run that has not ended. ``lead``: how long before the due time the prediction is made.
 
-    ``acts``: guard may start what XO did not; such a run is told and goes on (guard/lifecycle/acting.py).
+    ``acts``: the policy says enforce; ``rescues``: guard may start what XO did not: such a run is told and goes on
+    (guard/lifecycle/acting.py).
     """
     found = news(run, seen)
     if found:
@@ -104,7 +113,7 @@ def next_step(run: DueRun, seen: Observed, *, lead: timedelta, look_every: timed
         return Wait(seen.now + look_every)
     missed = _missed(run, seen)
     in_time = seen.now < run.key.due + STARTED_LATE
-    return Record(missed[:1] if acts and in_time and isinstance(missed[0], Alarmed) else missed)
+    return Record(missed[:1] if rescues and in_time and isinstance(missed[0], Alarmed) else missed)
 
 
 def news(run: DueRun, seen: Observed) -> tuple[AnyEvent, ...]:

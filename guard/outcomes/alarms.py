@@ -78,13 +78,13 @@ RUN_REFUSED = Code(
     title="guard did not start VMs that were due",
     why="Starting them as they are would harm production or a repository, or a person holds them, and waiting did not help "
     "inside the deadline.",
-    do="Read the reason in `guard why SCHEDULE`, do what it says, then start the job in XO or with `guard start`.",
+    do="Read the reason in `guard why SCHEDULE`, do what it says, then start the job in XO.",
 )
 RUN_EXPIRED = Code(
     id="RUN_EXPIRED",
     title="A due run could not be started inside its deadline",
     why="XO could not be reached, refused the start, or the job kept running until the deadline passed.",
-    do="Look at XO, then start the job there or with `guard start`.",
+    do="Look at XO, then start the job there.",
 )
 GATE_STANDS_ASIDE = Code(
     id="GATE_STANDS_ASIDE",

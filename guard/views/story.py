@@ -74,7 +74,10 @@ def _event(event: AnyEvent, zone: tzinfo) -> list[str]:
 def _decided(event: Decided, at: str, zone: tzinfo) -> list[str]:
     verdict = event.verdict
     age = format_duration((event.at - event.facts_at).total_seconds())
-    head = f"{at}  on facts {age} old guard would {WOULD[verdict.action]}: {verdict.sentence} {verdict.clears}".rstrip()
+    does = "will" if event.acts else "would"
+    head = (
+        f"{at}  on facts {age} old guard {does} {WOULD[verdict.action]}: {verdict.sentence} {verdict.clears}".rstrip()
+    )
     lines = wrap(head, "      ", first="  ")
     if event.aside:
         lines += wrap(f"it is left to XO: {event.aside}.", "      ")

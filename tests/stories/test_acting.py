@@ -262,3 +262,42 @@ def test_a_ledger_from_yesterday_starts_nothing_twice(tmp_path):
     guarded.run(FORENOON)
     assert len(starts_of(live, schedule)) == 1
     assert left_behind(live) == []
+
+
+def test_a_metadata_job_that_xo_did_not_fire_is_told_and_not_started(tmp_path):
+    live, _ = one_job()
+    nas = next(iter(live.world.repositories.values()))
+    (pool,) = live.world.objects["pool"].values()
+    job = live.world.add_job("databases", type="metadataBackup", remotes=[nas], pools={"id": pool["id"]})
+    schedule = live.world.add_schedule(job, "30 2 * * *", name="databases")
+    happens(live, DUE, lambda: live.scheduler.disarm(schedule["id"]))
+    guarded = Enforcing(live, tmp_path / "ledger")
+    guarded.run(FORENOON)
+    assert guarded.run_of(schedule).ended.end is End.MISSED
+    assert starts_of(live, schedule) == []
+
+
+@pytest.mark.parametrize("why", ["untested", "bypass"])
+def test_guard_that_stands_aside_starts_nothing_that_xo_did_not_fire(tmp_path, why):
+    live, schedule = one_job()
+    guarded = Enforcing(live, tmp_path / "ledger")
+    if why == "untested":
+        live.world.version = "5.300.0"
+    else:
+        guarded.brake(Brake(kind="bypass", scope="all", until=None, reason="trouble", since=EVENING, by="anna"))
+    happens(live, DUE - timedelta(minutes=5), lambda: live.scheduler.disarm(schedule["id"]))
+    guarded.run(FORENOON)
+    assert guarded.run_of(schedule).ended.end is End.MISSED
+    assert live.world.writes == []
+
+
+def test_a_hold_that_is_set_after_the_decision_still_keeps_a_claimed_run_from_starting(tmp_path):
+    live, schedule = one_job()
+    guarded = Enforcing(live, tmp_path / "ledger", claim="always")
+    guarded.run(DUE - timedelta(seconds=30))
+    until = DUE + timedelta(days=1)
+    guarded.brake(Brake(kind="hold", scope="all", until=until, reason="restore", since=DUE, by="anna"))
+    guarded.run(FORENOON)
+    assert starts_of(live, schedule) == []
+    assert guarded.run_of(schedule).ended.end is End.REFUSED
+    assert left_behind(live) == []
