@@ -15,11 +15,15 @@ from guard.outcomes.score import RunScore, Tally, score_run, tally
 
 ENOUGH_RUNS = 7
 ON_TIME = timedelta(seconds=60)
+SEEN = frozenset({End.OBSERVED, End.LEFT_TO_XO, End.RAN, End.RAN_IN_PART})
+UNSTARTED = frozenset({End.MISSED, End.REFUSED, End.EXPIRED, End.RAN_IN_PART})
+"""Ends after which something that was due was not started."""
 WOLF_FALSE_ALARMS = 2  # a code that was wrong more often than right, and more than once
 
 
 class ScheduleRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """How one schedule fared. ``predicted``: runs guard had predicted and then saw end. ``on_time``: of its starts.
+    """How one schedule fared. ``observed``: a run was seen, whoever started it.
+    ``predicted``: runs guard had predicted and then saw end, without acting on them. ``on_time``: of its starts.
 
     ``not_ready``: why it is not offered for enforcement, '' when it is.
     """
@@ -90,7 +94,9 @@ def make_report(runs: Iterable[DueRun], since: datetime, until: datetime) -> Rep
 
 
 def _score(run: DueRun) -> RunScore | None:
-    """None where there is nothing to compare: no prediction, or no run that ended."""
+    """None where there is nothing to compare: no prediction, no run that ended, or one that guard itself changed."""
+    if run.claim is not None or run.intents:
+        return None
     outcomes = [one.ended.outcome for one in run.attempts if one.ended is not None]
     if run.decided is None or not outcomes:
         return None
@@ -98,8 +104,8 @@ def _score(run: DueRun) -> RunScore | None:
 
 
 def _went_wrong(run: DueRun) -> bool:
-    missed = run.ended is not None and run.ended.end is End.MISSED
-    return missed or any(one.ended is not None and one.ended.outcome.status != "success" for one in run.attempts)
+    badly = run.ended is not None and run.ended.end in UNSTARTED
+    return badly or any(one.ended is not None and one.ended.outcome.status != "success" for one in run.attempts)
 
 
 def _on_time(run: DueRun) -> bool:
@@ -118,7 +124,7 @@ def _record(runs: Sequence[DueRun], scores: Mapping[RunKey, RunScore | None]) ->
         name=last.seen.schedule_name,
         job_name=last.seen.job_name,
         due=len(runs),
-        observed=sum(1 for run in runs if run.ended is not None and run.ended.end is End.OBSERVED),
+        observed=sum(1 for run in runs if run.ended is not None and run.ended.end in SEEN),
         missed=sum(1 for run in runs if run.ended is not None and run.ended.end is End.MISSED),
         failed=sum(1 for run in runs if _went_wrong(run)),
         predicted=len(scored),

@@ -84,7 +84,7 @@ RUN_EXPIRED = Code(
     id="RUN_EXPIRED",
     title="A due run could not be started inside its deadline",
     why="XO could not be reached, refused the start, or the job kept running until the deadline passed.",
-    do="Look at XO, then start the job there.",
+    do="Look in XO at what kept it from starting, then start the job there by hand.",
 )
 GATE_STANDS_ASIDE = Code(
     id="GATE_STANDS_ASIDE",

@@ -59,7 +59,7 @@ def deed_sentence(event: Deed, zone: tzinfo) -> str:
             return f"{event.end.value}: {who}{more}: {event.reason}"
         case Releasing():
             return "gives the schedule back"
-        case Released():
+        case _:
             return HOW[event.how] + (f": {event.reason}" if event.reason else "")
 
 

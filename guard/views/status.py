@@ -8,8 +8,9 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from guard.lifecycle.due_run import DueRun
-from guard.lifecycle.events import Alarmed, End
+from guard.lifecycle.events import Alarmed
 from guard.lifecycle.loop import STANDS, Loop, SwitchedOff
+from guard.lifecycle.report import UNSTARTED
 from guard.outcomes.alarms import SCHEDULE_DISABLED
 from guard.units import format_bytes, format_duration, format_time, plural
 from guard.views.doings import NOTHING, Doings, doings_document, doings_lines
@@ -57,7 +58,7 @@ def standing(runs: Iterable[DueRun], now: datetime) -> tuple[DueRun, ...]:
 def lately(runs: Iterable[DueRun], now: datetime) -> Lately:
     """What came of the due runs that were over within the last day, whenever they were due."""
     ends = [
-        run.ended.end is End.MISSED or any(one.ended and one.ended.outcome.status != "success" for one in run.attempts)
+        run.ended.end in UNSTARTED or any(one.ended and one.ended.outcome.status != "success" for one in run.attempts)
         for run in runs
         if run.ended is not None and now - run.ended.at < STANDS
     ]
