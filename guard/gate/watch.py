@@ -33,7 +33,7 @@ from guard.lifecycle.next_step import ENOUGH_SAMPLES, SETTLED, Evaluate, Observe
 from guard.mechanics.versions import is_tested
 from guard.policy.schema import Policy
 
-AT_ONCE = 16  # due runs that talk to XO at the same time
+AT_ONCE = 32  # due runs that talk to XO at the same time
 ROUNDS = 3  # what is decided in one look is acted on in the same one
 ON_TIME = timedelta(seconds=60)
 CACHED = timedelta(seconds=10)  # so old may XO's list of logs be
@@ -224,11 +224,11 @@ class Watch:
             run.key: frozenset(one.started.run for one in run.attempts) for run in runs if run.key.via != BY_HAND
         }
         wakes: list[datetime] = []
-        again = list(with_siblings(runs))
+        again, slots = list(with_siblings(runs)), asyncio.Semaphore(AT_ONCE)
         for _ in range(ROUNDS):
             waiting: list[tuple[DueRun, Sequence[DueRun]]] = []
-            for run, near in again:
-                run, step = await self._advance(run, near, look, setup, stage)
+            turns = [self._in_turn(slots, run, near, look, setup, stage) for run, near in again]
+            for run, near, step in await asyncio.gather(*turns):
                 if isinstance(step, Evaluate):
                     waiting.append((run, near))
                 elif step is not None:

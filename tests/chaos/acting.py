@@ -36,8 +36,7 @@ LATE = timedelta(minutes=14)
 """How long after a deadline a start may still come: the fallback's three minutes, and guard's own tries."""
 XO_WRITES = frozenset({"set_enabled", "put_fallback", "move_fallback", "drop_fallback", "start", "run_sequence"})
 PORTS = methods_of(GateXo) | methods_of(XoReads)
-POLICY = load(
-    f"""
+POLICY_TEXT = f"""
 [xo]
 url = "{URL}"
 zone = "utc"
@@ -47,9 +46,8 @@ max_defer = "30 min"
 [[schedule]]
 name = "always"
 claim = "always"
-""",
-    file="guard.toml",
-)
+"""
+POLICY = load(POLICY_TEXT, file="guard.toml")
 
 
 def acting_world(seed: int = 0) -> Live:

@@ -1,7 +1,7 @@
 """A guard in a process of its own, in driven time, until it is killed: it asks on stdout, and is told on stdin.
 
-Run as: night_guard.py URL LEDGER. Before each look a line on stdin is the time; after it a line on stdout is until when
-nothing is to be seen. The end of stdin is the end of the night.
+Run as: night_guard.py URL LEDGER [POLICY]; with the file of a policy it acts. Before each look a line on stdin is the
+time; after it a line on stdout is until when nothing is to be seen. The end of stdin is the end of the night.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from guard.gate.watch import Watch
-from guard.policy.schema import default_policy
+from guard.policy.load import load
+from guard.policy.schema import Policy, default_policy
 from guard.xo.client import XoSettings
-from guard.xo.live import LiveXo
 from guard.xo.token import Token
+from guard.xo.writes import WritingXo
 from tests.ledger.opening import opened
 from tests.stories.driven import Ear
 
@@ -34,13 +35,13 @@ class Told:
         return self.now
 
 
-async def watch_on(url: str, path: Path) -> None:
+async def watch_on(url: str, path: Path, policy: Policy) -> None:
     line = sys.stdin.readline()
     clock = Told(line)
-    settings, policy = XoSettings(url=url), default_policy(url)
+    settings = XoSettings(url=url)
     with opened(path, xo=url, clock=clock) as ledger:
-        xo = LiveXo(lambda: settings, lambda: Token("simulated-token"), clock=clock)
-        watch = Watch(ledger, xo, Ear(), clock=clock, policy_of=lambda: policy)
+        xo = WritingXo(lambda: settings, lambda: Token("simulated-token"), clock=clock)
+        watch = Watch(ledger, xo, Ear(), clock=clock, policy_of=lambda: policy, instance=ledger.instance)
         while line:
             clock.take(line)
             loop = await watch.tick()
@@ -49,5 +50,12 @@ async def watch_on(url: str, path: Path) -> None:
             line = sys.stdin.readline()
 
 
+def policy_of(arguments: list[str]) -> Policy:
+    """The policy of the file that is named third; one that only watches without."""
+    if len(arguments) < 3:
+        return default_policy(arguments[0])
+    return load(Path(arguments[2]).read_text(), file=arguments[2])
+
+
 if __name__ == "__main__":
-    asyncio.run(watch_on(sys.argv[1], Path(sys.argv[2])))
+    asyncio.run(watch_on(sys.argv[1], Path(sys.argv[2]), policy_of(sys.argv[1:])))

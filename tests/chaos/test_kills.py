@@ -12,16 +12,19 @@ import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from guard.gate.ports import XoReads
+from guard.gate.watch import CONFIRMED
 from guard.ledger.sqlite import read_ledger
 from guard.lifecycle.events import Alarmed, Decided, Ended
 from guard.lifecycle.ledger import Ledger
 from guard.simulator.serve import running
+from tests.chaos import acting
 from tests.chaos.mortal import Fate, KilledError, Mortal, methods_of
-from tests.ledger.opening import hasty
+from tests.ledger.opening import hasty, opened
 from tests.stories.driven import EVER, Guarded
-from tests.stories.in_process import InProcess
+from tests.stories.in_process import URL, InProcess
 from tests.stories.invariants import Diary, sequence_numbers, violations
 from tests.stories.small_world import EVENING, happens, small_world, with_trouble
 from tests.virtual_time import run as finished
@@ -152,8 +155,9 @@ PATIENCE = 30.0
 class Process:
     """night_guard.py, asked and told."""
 
-    def __init__(self, url, path):
+    def __init__(self, url, path, policy=None):
         line = [sys.executable, str(Path(__file__).with_name("night_guard.py")), url, str(path)]
+        line += [] if policy is None else [str(policy)]
         env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
         self.popen = subprocess.Popen(line, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
 
@@ -180,27 +184,28 @@ class Process:
 class RealNight:
     """A served world and the processes that watch it, one after the other, on one ledger."""
 
-    def __init__(self, url, live, path, seed):
-        self.url, self.live, self.path = url, live, path
+    def __init__(self, url, live, path, seed, *, policy=None, longest_s=0.03, away_s=(1, 5, 30, 200)):
+        self.url, self.live, self.path, self.policy = url, live, path, policy
+        self.longest_s, self.away_s = longest_s, away_s
         self.random = random.Random(seed)
         self.kills = self.kills_in_a_look = self.looks = 0
 
     def live_through(self, until, kills):
-        process = Process(self.url, self.path)
+        process = Process(self.url, self.path, self.policy)
         looks_left = self.looks_to_live()
         try:
             while self.live.now() < until:
                 is_last = looks_left <= 0 and self.kills < kills
                 process.tell(self.live.now())
-                wake = process.answer(self.random.uniform(0.0, 0.03) if is_last else PATIENCE)
+                wake = process.answer(self.random.uniform(0.0, self.longest_s) if is_last else PATIENCE)
                 self.looks += 1
                 looks_left -= 1
                 if is_last:
                     self.kills += 1
                     self.kills_in_a_look += wake is None
                     process.kill()
-                    self.live.advance(timedelta(seconds=self.random.choice((1, 5, 30, 200))))
-                    process, looks_left = Process(self.url, self.path), self.looks_to_live()
+                    self.live.advance(timedelta(seconds=self.random.choice(self.away_s)))
+                    process, looks_left = Process(self.url, self.path, self.policy), self.looks_to_live()
                     continue
                 assert wake is not None, "guard does not answer"
                 self.live.advance(min(until, max(wake, self.live.now() + timedelta(seconds=1))))
@@ -229,3 +234,44 @@ def test_thirty_real_kills_in_two_nights_lose_and_double_nothing(tmp_path, capsy
     assert any(isinstance(event, Decided) for events in stories.values() for event in events)
     with capsys.disabled():
         print(f"\nkills: {night.kills} real ones, {night.kills_in_a_look} in the middle of a look, {night.looks} looks")
+
+
+# --- real processes that act
+
+KILLS_A_NIGHT, NIGHTS = 26, 4
+
+
+class Judged:
+    """What the invariants ask of a guard."""
+
+    downtimes = (timedelta(),)
+
+    def __init__(self, path, url, clock):
+        self.path, self.url, self.clock = path, url, clock
+
+    def stories(self):
+        with read_ledger(self.path, xo=self.url, clock=self.clock) as ledger:
+            return dict(finished(ledger.between(*EVER)))
+
+
+def acting_night(folder, seed):
+    """One night of real kills; what is broken, and how many there were."""
+    live, path, policy = acting.acting_world(seed), folder / f"{seed}.sqlite", folder / "guard.toml"
+    with running(live.world) as url:
+        policy.write_text(acting.POLICY_TEXT.replace(URL, url))
+        known = {one["id"]: f"{one['cron']}|utc" for one in live.world.schedules.values()}
+        with opened(path, xo=url, clock=live.now) as ledger:
+            finished(ledger.remember(CONFIRMED, msgspec.json.encode(known)))
+            finished(ledger.mark(dict.fromkeys(known, live.now())))
+        night = RealNight(url, live, path, seed, policy=policy, longest_s=0.5, away_s=(0, 1, 1, 2, 5, 20))
+        night.live_through(acting.END, KILLS_A_NIGHT)
+    return acting.broken(Judged(path, url, live.now), live), night
+
+
+def test_a_hundred_real_kills_of_a_guard_that_acts_lose_and_double_nothing(tmp_path, capsys):
+    nights = [acting_night(tmp_path, seed) for seed in range(NIGHTS)]
+    assert [wrong for wrong, _ in nights] == [[]] * NIGHTS
+    kills, inside = sum(one.kills for _, one in nights), sum(one.kills_in_a_look for _, one in nights)
+    assert kills == KILLS_A_NIGHT * NIGHTS
+    with capsys.disabled():
+        print(f"\nkills: {kills} real ones of a guard that acts, {inside} in the middle of a look")
