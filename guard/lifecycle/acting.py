@@ -29,7 +29,7 @@ from guard.lifecycle.events import (
     Started,
     Starter,
 )
-from guard.lifecycle.next_step import Evaluate, Observed, Record, Step, Wait, news, next_step, starter
+from guard.lifecycle.next_step import SETTLED, Evaluate, Observed, Record, Step, Wait, news, next_step, starter
 from guard.lifecycle.resolution import FALLBACK_AFTER, Resolution, is_started, resolve, standby_at
 from guard.lifecycle.standby import release_minutes, safe_minute
 from guard.mechanics.cron import xo_next
@@ -144,13 +144,16 @@ def is_ours(run: DueRun) -> bool:
     """Whether guard answers for this due time's start: it was claimed until the due time, or XO did not fire."""
     if XO_DID_NOT_FIRE.id in run.alarm_codes:
         return True
+    if run.intents:
+        return True
     if run.claim is None:
         return False
     released = run.claim.released
     if released is None:
         return True
-    # where somebody else enabled it, XO may have fired
-    return released.at >= run.key.due and released.how not in (ReleasedHow.NEVER, ReleasedHow.BY_OTHERS)
+    if released.how is ReleasedHow.BY_OTHERS:  # enabled so close to the due time, XO may be about to fire
+        return released.at >= run.key.due + SETTLED
+    return released.at >= run.key.due and released.how is not ReleasedHow.NEVER
 
 
 def wants_claim(run: DueRun, rules: Rules) -> bool:
