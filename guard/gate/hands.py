@@ -17,7 +17,7 @@ import msgspec
 from guard.errors import XoAnswerError, XoError, XoNotSentError
 from guard.estate.xo_records import BackupLog, Schedule
 from guard.gate.ports import GateXo
-from guard.lifecycle.acting import Release, Start, may_enable
+from guard.lifecycle.acting import Release, Start
 from guard.lifecycle.due_run import ClaimState, DueRun
 from guard.lifecycle.events import (
     Alarmed,
@@ -34,6 +34,7 @@ from guard.lifecycle.events import (
     Starting,
 )
 from guard.lifecycle.next_step import EARLY, starter
+from guard.lifecycle.standby import may_enable
 from guard.mechanics.fallback import Fallback, FallbackKind, Placed, at_minutes
 from guard.outcomes.alarms import SCHEDULE_LEFT_OFF
 

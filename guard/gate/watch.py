@@ -228,7 +228,11 @@ class Watch:
         for _ in range(ROUNDS):
             waiting: list[tuple[DueRun, Sequence[DueRun]]] = []
             turns = [self._in_turn(slots, run, near, look, setup, stage) for run, near in again]
-            for run, near, step in await asyncio.gather(*turns):
+            taken = await asyncio.gather(*turns, return_exceptions=True)
+            failed = [one for one in taken if isinstance(one, BaseException)]
+            if failed:  # only now: no turn goes on into the next look
+                raise failed[0]
+            for run, near, step in (one for one in taken if not isinstance(one, BaseException)):
                 if isinstance(step, Evaluate):
                     waiting.append((run, near))
                 elif step is not None:

@@ -31,9 +31,7 @@ from guard.lifecycle.events import (
 )
 from guard.lifecycle.next_step import SETTLED, Evaluate, Observed, Record, Step, Wait, news, next_step, starter
 from guard.lifecycle.resolution import FALLBACK_AFTER, Resolution, is_started, resolve, standby_at
-from guard.lifecycle.standby import release_minutes, safe_minute
-from guard.mechanics.cron import xo_next
-from guard.mechanics.due import next_storm
+from guard.lifecycle.standby import may_enable, release_minutes, safe_minute
 from guard.mechanics.fallback import FallbackKind, Placed, at_minutes
 from guard.outcomes.alarms import RUN_EXPIRED, RUN_REFUSED, START_UNCERTAIN, XO_DID_NOT_FIRE
 
@@ -238,17 +236,16 @@ def _give_back(run: DueRun, scene: Scene) -> Wait | Release:
     return Release(ReleasedHow.ENABLED)
 
 
-def may_enable(cron: str, zone: str, xo_now: datetime) -> bool:
-    """Whether XO's next date is in the future, now and through the gap of the clocks that may lie ahead."""
-    return xo_next(cron, zone, xo_now) > xo_now and next_storm(cron, zone, xo_now, xo_now + GAP) is None
-
-
 # --- at and after the due time
 
 
 def _after_due(run: DueRun, seen: Observed, scene: Scene, rules: Rules, look_every: timedelta) -> Act:
     found = resolve(run, scene.now)
     step = _act(run, scene, rules, found, look_every)
+    if isinstance(step, Evaluate) and run.has_claim:
+        back = _give_back(run, scene)
+        if isinstance(back, Release):  # judging takes a whole reading, which may be long, or fail
+            return back
     if step is not None and not isinstance(step, Wait):
         return step
     wanted = standby_at(run, scene.now, found)
@@ -283,6 +280,12 @@ def _act(run: DueRun, scene: Scene, rules: Rules, found: Resolution, look_every:
     if scene.next_began:
         text = "The schedule's next due time came first and covers the VMs that waited."
         return Record((GaveUp(at=scene.now, vms=found.wait, whole=True, end=End.COVERED, reason=text),))
+    if (
+        scene.now > _deadline(run) + GRACE
+        and not (scene.running and is_started(run))
+        and scene.now > run.decided.at + GRACE
+    ):
+        return _expired(run, scene)  # it could not be judged either: gone from XO, or XO cannot be read whole
     if scene.running and is_started(run):  # judged now, its own run would stand in the way of the rest
         return Wait(scene.now + look_every)
     decided_ago = scene.now - run.decided.at

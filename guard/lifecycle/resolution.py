@@ -59,6 +59,8 @@ def resolve(run: DueRun, now: datetime) -> Resolution:
         else:
             start.append(one.vm)
     if not verdict.held and not verdict.start_vms:
+        if gone:  # all that is left of it left the job: nothing, and not the whole job
+            return Resolution()
         return _whole(verdict, now, is_started=is_started(run))
     everything = not (gone or wait or give_up)
     return Resolution(

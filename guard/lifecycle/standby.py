@@ -15,6 +15,11 @@ _LAST_FIRST = 50  # past this minute of an hour the releases begin with the next
 _AFTER_START = timedelta(minutes=2)
 
 
+def may_enable(cron: str, zone: str, xo_now: datetime) -> bool:
+    """Whether XO's next date is in the future, now and through the gap of the clocks that may lie ahead."""
+    return xo_next(cron, zone, xo_now) > xo_now and next_storm(cron, zone, xo_now, xo_now + _GAP) is None
+
+
 def safe_minute(cron: str, zone: str, earliest: datetime) -> datetime:
     """The first whole minute from ``earliest`` on at which the schedule may be enabled, and its run started."""
     at = whole_minute(earliest)

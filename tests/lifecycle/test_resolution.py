@@ -96,6 +96,11 @@ def test_without_a_decision_a_run_that_is_due_is_to_be_started():
     assert resolve(run_of(), after()) == Resolution(start=())
 
 
+def test_when_what_waited_has_left_the_job_the_whole_job_is_not_started_with_what_was_refused():
+    given = GaveUp(at=after(3), vms=(one("b"),), whole=False, end=End.REFUSED)
+    assert resolve(run_of(decided(Action.START), given), after(4)).is_over
+
+
 # --- XO's fallback
 
 

@@ -301,3 +301,18 @@ def test_a_hold_that_is_set_after_the_decision_still_keeps_a_claimed_run_from_st
     assert starts_of(live, schedule) == []
     assert guarded.run_of(schedule).ended.end is End.REFUSED
     assert left_behind(live) == []
+
+
+def test_a_waiting_run_whose_schedule_is_deleted_comes_to_an_end(tmp_path):
+    live, schedule = one_job()
+    with_chain(live)
+    guarded = Enforcing(live, tmp_path / "ledger")
+
+    def delete():
+        live.scheduler.disarm(schedule["id"])
+        del live.world.schedules[schedule["id"]]
+
+    happens(live, DUE + timedelta(minutes=5), delete)
+    guarded.run(FORENOON)
+    assert guarded.run_of(schedule).ended.end is End.EXPIRED
+    assert left_behind(live) == []
