@@ -14,7 +14,7 @@ import msgspec
 from guard.cli import clock, source
 from guard.cli.state import ledger_path
 from guard.daemon.compose import zone_of
-from guard.decision.brakes import Brake, in_force, parse_scope
+from guard.decision.brakes import Brake, in_force, parse_scope, read_brakes
 from guard.errors import LedgerError, UsageError
 from guard.gate.watch import BRAKES
 from guard.ledger.sqlite import open_beside
@@ -103,11 +103,9 @@ def _changed(
     def change(value: bytes | None) -> bytes:
         nonlocal known
         try:
-            before = msgspec.json.decode(value, type=tuple[Brake, ...]) if value else ()
-        except msgspec.MsgspecError as error:
-            raise LedgerError(
-                f"{path}: its holds and bypasses cannot be read ({error}): a newer guard wrote them"
-            ) from None
+            before = read_brakes(value)
+        except LedgerError as error:
+            raise LedgerError(f"{path}: {error}") from None
         known = work(in_force(before, now))
         return msgspec.json.encode(known)
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import secrets
-import socket
-import time
 from argparse import Namespace
 from collections.abc import Mapping
 from typing import TextIO
 
-from guard.cli import clock, source
+from guard.cli import source
 from guard.cli.channels import configured
+from guard.cli.shell import shell_of
 from guard.cli.state import state_folder
-from guard.daemon.compose import PolicyInForce, Shell, run_daemon
+from guard.daemon.compose import PolicyInForce, run_daemon
 from guard.daemon.loop import Flags
 from guard.notify.route import Route
 from guard.policy.schema import Policy
@@ -32,14 +30,7 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     in_force = PolicyInForce(lambda: source.read_policy(arguments.config))
     if not in_force.policy.xo.verify:
         log("warning: [xo] verify = false: anybody on the way can read the token")
-    shell = Shell(
-        clock=clock.now,
-        monotonic_us=lambda: time.monotonic_ns() // 1000,
-        env=env,
-        instance=secrets.token_bytes(8),
-        holder=socket.gethostname(),
-        log=log,
-    )
+    shell = shell_of(env, log)
     state = state_folder(arguments.state, env)
 
     def routes_of(policy: Policy) -> list[Route]:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-import socket
-import time
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
@@ -15,6 +12,7 @@ import msgspec
 
 from guard.cli import clock, source
 from guard.cli.channels import configured
+from guard.cli.shell import shell_of
 from guard.cli.state import is_missing, look_at_ledger, state_folder
 from guard.daemon.compose import LEDGER, Shell, zone_of
 from guard.daemon.release import own_fallbacks, release
@@ -48,14 +46,7 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     if stale is not None and loop is not None and abs(now - loop.at) < stale:
         stdout.write(f"Nothing to do: guard daemon looked {format_duration(abs(now - loop.at).total_seconds())} ago.\n")
         return DONE
-    shell = Shell(
-        clock=clock.now,
-        monotonic_us=lambda: time.monotonic_ns() // 1000,
-        env=env,
-        instance=secrets.token_bytes(8),
-        holder=socket.gethostname(),
-        log=lambda text: print(f"guard: {clean(text)}", file=stderr),
-    )
+    shell = shell_of(env, lambda text: print(f"guard: {clean(text)}", file=stderr))
     if arguments.dry_run:
         return _told(policy, shell, acting, instance, stdout)
     if not unsettled and not arguments.all:

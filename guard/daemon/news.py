@@ -108,11 +108,7 @@ class News:
             return
         self._unread_since = since
         text = f"Since {self._time(since)} guard cannot read XO: {error}"
-        await self._tell(
-            Message(
-                tier=Tier.PAGE, event=Event.ALARM, title="XO cannot be read", text=text, at=since, code=XO_UNREADABLE.id
-            )
-        )
+        await self._tell(_page("XO cannot be read", text, since, XO_UNREADABLE.id))
 
     async def unwritten(self, error: str, *, since: datetime, at: datetime) -> None:
         """The ledger takes nothing: paged once per trouble, by the channels alone."""
@@ -120,16 +116,7 @@ class News:
             return
         self._unwritten_since = since
         text = f"Since {self._time(since)} guard can record nothing, and watches no run: {error}"
-        await self._tell_now(
-            Message(
-                tier=Tier.PAGE,
-                event=Event.ALARM,
-                title="guard's ledger cannot be written",
-                text=text,
-                at=since,
-                code=LEDGER_UNWRITABLE.id,
-            )
-        )
+        await self._tell_now(_page("guard's ledger cannot be written", text, since, LEDGER_UNWRITABLE.id))
 
     async def disk_full(self, *, held: bool, at: datetime) -> None:
         """Paged once, when the ledger's reserve had to be given up; ``held``: it is there."""
@@ -137,14 +124,7 @@ class News:
         if held or not was:
             return
         await self._tell_now(
-            Message(
-                tier=Tier.PAGE,
-                event=Event.ALARM,
-                title=LEDGER_DISK_FULL.title,
-                text=f"{LEDGER_DISK_FULL.why}\n{LEDGER_DISK_FULL.do}",
-                at=at,
-                code=LEDGER_DISK_FULL.id,
-            )
+            _page(LEDGER_DISK_FULL.title, f"{LEDGER_DISK_FULL.why}\n{LEDGER_DISK_FULL.do}", at, LEDGER_DISK_FULL.id)
         )
 
     async def clocks(self, ahead: timedelta, *, at: datetime) -> None:
@@ -154,13 +134,11 @@ class News:
             way = "ahead of" if ahead > timedelta() else "behind"
             told = format_duration(abs(ahead).total_seconds())
             await self._tell(
-                Message(
-                    tier=Tier.PAGE,
-                    event=Event.ALARM,
-                    title="The clocks of guard and XO differ",
-                    text=f"guard's clock is {told} {way} XO's. {CLOCKS_DIFFERENT.do}",
-                    at=at,
-                    code=CLOCKS_DIFFERENT.id,
+                _page(
+                    "The clocks of guard and XO differ",
+                    f"guard's clock is {told} {way} XO's. {CLOCKS_DIFFERENT.do}",
+                    at,
+                    CLOCKS_DIFFERENT.id,
                 )
             )
         self._clocks_differ = differ
@@ -168,13 +146,11 @@ class News:
     async def stands_aside(self, reason: str, *, at: datetime) -> None:
         """Paged: the policy says enforce, and nobody enforces."""
         await self._tell(
-            Message(
-                tier=Tier.PAGE,
-                event=Event.ALARM,
-                title=GATE_STANDS_ASIDE.title,
-                text=f"guard leaves every start to XO: {reason}. {GATE_STANDS_ASIDE.do}",
-                at=at,
-                code=GATE_STANDS_ASIDE.id,
+            _page(
+                GATE_STANDS_ASIDE.title,
+                f"guard leaves every start to XO: {reason}. {GATE_STANDS_ASIDE.do}",
+                at,
+                GATE_STANDS_ASIDE.id,
             )
         )
 
@@ -196,6 +172,11 @@ class News:
 
     def _time(self, moment: datetime) -> str:
         return format_time(moment, self._zone())
+
+
+def _page(title: str, text: str, at: datetime, code: str) -> Message:
+    """An alarm that is about no schedule."""
+    return Message(tier=Tier.PAGE, event=Event.ALARM, title=title, text=text, at=at, code=code)
 
 
 def _together(pages: Sequence[Message]) -> Message:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from guard.daemon.compose import LEDGER, Shell, limits_of, only_one, zone_of
@@ -125,7 +125,7 @@ async def _swept(
 
 def _named(run: DueRun) -> tuple[str, datetime]:
     """As its fallbacks name a claimed run: the schedule that fires it, and its due time."""
-    return run.claim.intent.found.id if run.claim is not None else run.key.schedule, run.key.due.astimezone(UTC)
+    return run.fired_by, run.key.due
 
 
 def _own(placed: Sequence[Placed], instance: str) -> tuple[Placed, ...]:

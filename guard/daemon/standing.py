@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-import msgspec
-
-from guard.decision.brakes import Brake
+from guard.decision.brakes import read_brakes
+from guard.gate.predict import rules_as_told
 from guard.gate.watch import BRAKES
 from guard.ledger.sqlite import SqliteLedger
 from guard.lifecycle.acting import is_ours
 from guard.lifecycle.due_run import DueRun, fold
 from guard.lifecycle.ledger import Ledger
 from guard.lifecycle.resolution import resolve, standby_at
-from guard.policy.resolve import effective
 from guard.policy.schema import Policy
 from guard.views.doings import Doings, doings
 
@@ -46,22 +44,10 @@ def is_unsettled(run: DueRun, now: datetime) -> bool:
 
 async def read_doings(ledger: SqliteLedger, runs: Sequence[DueRun], policy: Policy, now: datetime) -> Doings:
     """What of ``runs`` guard holds, with the brakes. Raises LedgerError."""
-    told = await ledger.recall(BRAKES)
     return doings(
         runs,
         now,
-        brakes=msgspec.json.decode(told, type=tuple[Brake, ...]) if told else (),
+        brakes=read_brakes(await ledger.recall(BRAKES)),
         instance=ledger.instance,
-        recheck_of=lambda run: _recheck(run, policy),
+        recheck_of=lambda run: rules_as_told(policy, run).recheck_every,
     )
-
-
-def _recheck(run: DueRun, policy: Policy) -> timedelta:
-    """How often a run that waits is judged anew, by all that the policy says of its schedule but for tags."""
-    return effective(
-        policy,
-        schedule_id=run.key.schedule,
-        schedule_name=run.seen.schedule_name,
-        job_name=run.seen.job_name,
-        tags=frozenset(),
-    ).recheck_every

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from guard.checks.view import policy_fact
+from guard.errors import LedgerError
 from guard.estate.estate import Estate
 from guard.estate.xo_records import Schedule
 from guard.finding import Certainty, ClearedBy, Clears, Code, Finding, Harm, Level, Scope, ScopeKind
@@ -51,6 +52,14 @@ class Brake(msgspec.Struct, frozen=True):
     reason: str
     since: datetime
     by: str
+
+
+def read_brakes(told: bytes | None) -> tuple[Brake, ...]:
+    """The brakes as the ledger keeps them, () for none yet. Raises LedgerError."""
+    try:
+        return msgspec.json.decode(told, type=tuple[Brake, ...]) if told else ()
+    except msgspec.MsgspecError as error:
+        raise LedgerError(f"its holds and bypasses cannot be read ({error}): a newer guard wrote them") from None
 
 
 def parse_scope(text: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from guard.agenda import Agenda
 from guard.decision.brakes import Brake, bypassed
 from guard.errors import XoError
 from guard.estate.estate import Estate
-from guard.estate.xo_records import Job, Schedule
+from guard.estate.xo_records import Job
 from guard.gate.aside import Standing, other_guard, why_aside
 from guard.gate.hands import Append, Hands, Shown
 from guard.gate.look import LOOK_EVERY, Look
@@ -26,7 +26,6 @@ from guard.lifecycle.acting import (
     Scene,
     Start,
     Sync,
-    fallbacks_of,
     next_act,
 )
 from guard.lifecycle.due_run import DueRun
@@ -78,7 +77,7 @@ class Stage:
 
 
 class Actor:
-    """``rules_of`` gives the policy's word on a run's schedule. ``trusted``: why guard acts on nothing, '' when it may."""
+    """``rules_of`` gives the policy's word on a run's schedule; ``elsewhere`` the runs that belong to other due times."""
 
     def __init__(
         self,
@@ -186,9 +185,8 @@ class Actor:
             case Release():
                 return await self._hands.release(run, step, shown)
             case Sync(start_at=start_at):
-                fired_by = run.claim.intent.found.id if run.claim is not None else run.key.schedule
                 before = shown.placed
-                grown = await self._hands.sync(run, fired_by, start_at, shown)
+                grown = await self._hands.sync(run, run.fired_by, start_at, shown)
                 moved = shown.placed != before
                 return replace(grown) if grown is run and moved else grown
             case Start():
@@ -225,8 +223,6 @@ class Actor:
     def _scene(self, run: DueRun, stage: Stage) -> Scene:
         now = self._clock()
         shown = stage.view_of(run)
-        fired_by = run.claim.intent.found.id if run.claim is not None else run.key.via or run.key.schedule
-        record: Schedule | None = shown.records.get(fired_by)
         latest = stage.began.get(run.key.schedule)
         job = stage.setup.job_by_id.get(run.seen.job)
         job_name = job.name if job is not None else run.seen.job_name
@@ -236,9 +232,9 @@ class Actor:
             now=now,
             is_read=True,
             xo_now=now - shown.xo_ahead,
-            record=record,
+            record=shown.records.get(run.fired_by),
             running=shown.running.get(run.seen.job, ""),
-            fallbacks=fallbacks_of(shown.placed, run, fired_by, self._instance),
+            fallbacks=tuple(one for one in shown.placed if one.is_of(self._instance, run.fired_by, run.key.due)),
             aside=self.aside(run, stage) if run.claim is None else "",
             bypass=bypass,
             rolling=stage.standing.rolling,

@@ -187,8 +187,7 @@ class Hands:
         shown.placed = tuple(kept)
 
     def _is_mine(self, one: Placed, run: DueRun, fired_by: str) -> bool:
-        key = (self._instance, fired_by, run.key.due.astimezone(UTC))
-        return (one.fallback.instance, one.fallback.schedule, one.fallback.due) == key
+        return one.is_of(self._instance, fired_by, run.key.due)
 
     def _fallback(self, run: DueRun, fired_by: str, kind: FallbackKind, minutes: tuple[datetime, ...]) -> Fallback:
         return Fallback(
@@ -281,9 +280,7 @@ class Hands:
 
     def _started(self, run: DueRun, log: BackupLog, attempt: int) -> Started:
         began = log.began or self._clock()
-        by = starter(run, began)
-        if by is Starter.XO and attempt:
-            by = Starter.GUARD
+        by = starter(run, began, attempt)
         return Started(at=self._clock(), run=log.id, began=began, by=by, attempt=attempt)
 
     async def _rearm(self, schedule: str, run: DueRun, shown: Shown) -> None:

@@ -15,12 +15,13 @@ from guard.gate.hands import Append
 from guard.gate.look import Looker
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import Decided, RunKey
+from guard.lifecycle.resolution import out_of
+from guard.lifecycle.standby import GAP
 from guard.mechanics.due import DueTime, next_storm
 from guard.policy.resolve import Effective, effective
 from guard.policy.schema import Policy
 
 MINUTE = timedelta(minutes=1)
-GAP = timedelta(hours=6)  # a storm's bad minutes lie within so long
 
 
 class Predictor:
@@ -113,6 +114,11 @@ def rules_for(policy: Policy, setup: Estate, run: DueRun) -> Effective:
     schedule = setup.schedule_by_id.get(run.key.schedule)
     if schedule is not None:
         return rules_of(policy, setup, schedule)
+    return rules_as_told(policy, run)
+
+
+def rules_as_told(policy: Policy, run: DueRun) -> Effective:
+    """All that the policy says of a due run's schedule by its story alone: entries that match by VM tags are left out."""
     return effective(
         policy,
         schedule_id=run.key.schedule,
@@ -134,9 +140,3 @@ def due_of(run: DueRun) -> DueTime:
         via=run.key.via,
         storm=next_storm(run.seen.cron, run.seen.zone, run.key.due, run.key.due + GAP),
     )
-
-
-def out_of(run: DueRun) -> frozenset[str]:
-    """The VMs of a due run that were started for it, or given up."""
-    started = {vm for one in run.intents if one.run for vm in one.starting.vms or ()}
-    return frozenset(started | {one.vm for given in run.given_up for one in given.vms})

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from guard.agenda import Agenda
-from guard.decision.brakes import Brake
+from guard.decision.brakes import Brake, read_brakes
 from guard.errors import ConflictError, LedgerError, PolicyError, XoError
 from guard.estate.estate import Estate
 from guard.estate.xo_records import Schedule
@@ -308,13 +308,6 @@ class Watch:
         told = await self._ledger.recall(CONFIRMED)
         return msgspec.json.decode(told, type=dict[str, str]) if told else {}
 
-    async def _brakes(self) -> tuple[Brake, ...]:
-        told = await self._ledger.recall(BRAKES)
-        try:
-            return msgspec.json.decode(told, type=tuple[Brake, ...]) if told else ()
-        except msgspec.MsgspecError as error:
-            raise LedgerError(f"The ledger's holds and bypasses cannot be read ({error}); set them anew") from error
-
     async def _staged(self, look: Look, agenda: Agenda, runs: Sequence[DueRun]) -> Stage | None:
         """What the actor sees; None where nothing is to be acted on, or XO went away meanwhile."""
         if (self.lets_go or not self._policy_of().may_act) and not any(
@@ -326,7 +319,7 @@ class Watch:
             untrusted = "the token's user is no administrator"
         elif not is_tested(self._looker.version, self._policy_of().xo.accept_versions):
             untrusted = f"xo-server {self._looker.version or 'of an unknown version'} was never tested with guard"
-        brakes = await self._brakes()
+        brakes = read_brakes(await self._ledger.recall(BRAKES))
         if self.lets_go:
             brakes = (
                 *brakes,

@@ -7,7 +7,6 @@ guard/gate/hands.py, which writes the intent into the ledger first.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -29,7 +28,18 @@ from guard.lifecycle.events import (
     Started,
     Starter,
 )
-from guard.lifecycle.next_step import SETTLED, Evaluate, Observed, Record, Step, Wait, news, next_step, starter
+from guard.lifecycle.next_step import (
+    SETTLED,
+    STARTED_LATE,
+    Evaluate,
+    Observed,
+    Record,
+    Step,
+    Wait,
+    news,
+    next_step,
+    starter,
+)
 from guard.lifecycle.resolution import FALLBACK_AFTER, Resolution, is_started, resolve, standby_at
 from guard.lifecycle.standby import may_enable, release_minutes, safe_minute
 from guard.mechanics.fallback import FallbackKind, Placed, at_minutes
@@ -41,7 +51,6 @@ SETTLE = timedelta(seconds=75)  # after a lost answer; a run that XO began shows
 RETRY = timedelta(minutes=1)
 STALE = timedelta(minutes=2)  # no run is given up on a decision older than this
 GRACE = timedelta(minutes=10)  # a start that was not possible at the deadline is tried a little longer
-GAP = timedelta(hours=6)  # a storm's bad minutes lie within so long
 
 
 @dataclass(frozen=True)
@@ -135,7 +144,7 @@ def next_act(run: DueRun, seen: Observed, scene: Scene, rules: Rules, *, lead: t
         step_of_claim = _claim_step(run, run.claim, scene)
         if step_of_claim is not None:
             return step_of_claim
-    return _after_due(run, seen, scene, rules, look_every)
+    return _after_due(run, scene, rules, look_every)
 
 
 def is_ours(run: DueRun) -> bool:
@@ -192,7 +201,7 @@ def _claim_step(run: DueRun, claim: Claim, scene: Scene) -> Act | None:
     is_off = record == msgspec.structs.replace(claim.intent.found, enabled=False)
     if claim.state is ClaimState.PLACING:
         late = max(scene.xo_now, scene.now) >= run.key.due - TOO_LATE
-        if is_off and (late or _stand(run, scene)):
+        if is_off and (late or _stand(claim, scene)):
             return Record((Claimed(at=scene.now, held=record),))
         if scene.bypass or late or (not is_off and record != claim.intent.found):
             return Release(ReleasedHow.NEVER if record.enabled else ReleasedHow.TOUCHED)
@@ -210,17 +219,12 @@ def _claim_step(run: DueRun, claim: Claim, scene: Scene) -> Act | None:
     return None
 
 
-def _stand(run: DueRun, scene: Scene) -> bool:
+def _stand(claim: Claim, scene: Scene) -> bool:
     """Whether both fallbacks of the claim are in XO as they shall be."""
-    claim = run.claim
-    wanted = (
-        {
-            (FallbackKind.START, at_minutes([claim.intent.start_at])),
-            (FallbackKind.RELEASE, at_minutes(claim.intent.release_at)),
-        }
-        if claim is not None
-        else set()
-    )
+    wanted = {
+        (FallbackKind.START, at_minutes([claim.intent.start_at])),
+        (FallbackKind.RELEASE, at_minutes(claim.intent.release_at)),
+    }
     return wanted <= {(one.fallback.kind, one.fallback.cron) for one in scene.fallbacks if one.armed}
 
 
@@ -229,9 +233,7 @@ def _give_back(run: DueRun, scene: Scene) -> Wait | Release:
     at = run.key.due + RELEASE_AFTER
     if scene.xo_now < at:
         return Wait(scene.now + (at - scene.xo_now))
-    if scene.rolling:
-        return Wait(scene.now + RETRY)
-    if not may_enable(run.seen.cron, run.seen.zone, scene.xo_now):
+    if scene.rolling or not may_enable(run.seen.cron, run.seen.zone, scene.xo_now):
         return Wait(scene.now + RETRY)
     return Release(ReleasedHow.ENABLED)
 
@@ -239,7 +241,7 @@ def _give_back(run: DueRun, scene: Scene) -> Wait | Release:
 # --- at and after the due time
 
 
-def _after_due(run: DueRun, seen: Observed, scene: Scene, rules: Rules, look_every: timedelta) -> Act:
+def _after_due(run: DueRun, scene: Scene, rules: Rules, look_every: timedelta) -> Act:
     found = resolve(run, scene.now)
     step = _act(run, scene, rules, found, look_every)
     if isinstance(step, Evaluate) and run.has_claim:
@@ -274,12 +276,10 @@ def _act(run: DueRun, scene: Scene, rules: Rules, found: Resolution, look_every:
         return None
     if run.decided is None:
         return Evaluate() if scene.now <= _deadline(run) + GRACE else _expired(run, scene)
-    if scene.next_began and not is_started(run):
-        text = "The schedule's next due time came first and covers this one."
-        return Record((GaveUp(at=scene.now, vms=(), whole=True, end=End.COVERED, reason=text),))
     if scene.next_began:
-        text = "The schedule's next due time came first and covers the VMs that waited."
-        return Record((GaveUp(at=scene.now, vms=found.wait, whole=True, end=End.COVERED, reason=text),))
+        vms, what = (found.wait, "the VMs that waited") if is_started(run) else ((), "this one")
+        text = f"The schedule's next due time came first and covers {what}."
+        return Record((GaveUp(at=scene.now, vms=vms, whole=True, end=End.COVERED, reason=text),))
     if (
         scene.now > _deadline(run) + GRACE
         and not (scene.running and is_started(run))
@@ -326,7 +326,7 @@ def _expired(run: DueRun, scene: Scene) -> Record:
 def _deadline(run: DueRun) -> datetime:
     verdict = run.decided.verdict if run.decided is not None else None
     known = [one.deadline for one in (verdict.held if verdict else ()) if one.deadline is not None]
-    last = verdict.deadline if verdict is not None and verdict.deadline is not None else run.key.due + GAP
+    last = verdict.deadline if verdict is not None and verdict.deadline is not None else run.key.due + STARTED_LATE
     return max([*known, last])
 
 
@@ -360,7 +360,7 @@ def _settle(intent: Intent, run: DueRun, scene: Scene, rules: Rules, look_every:
         return Record((NotStarted(at=scene.now, attempt=starting.attempt, error=told),))
     if scene.new_runs:
         identity, began = scene.new_runs[0]
-        by = Starter.FALLBACK if starter(run, began) is Starter.FALLBACK else Starter.GUARD
+        by = starter(run, began, starting.attempt)
         return Record((Started(at=scene.now, run=identity, began=began, by=by, attempt=starting.attempt),))
     since = intent.doubts[-1].at if intent.doubts else starting.at
     if scene.now < since + SETTLE:
@@ -380,9 +380,8 @@ def _settle(intent: Intent, run: DueRun, scene: Scene, rules: Rules, look_every:
 
 
 def _ended(run: DueRun, now: datetime) -> Ended:
-    started = any((one.run and one.starting.vms is not None) or one.run for one in run.intents)
     given = run.given_up[-1] if run.given_up else None
-    if started:
+    if any(one.run for one in run.intents):
         in_part = any(one.end is not End.COVERED for one in run.given_up)
         return Ended(
             at=now,
@@ -397,9 +396,3 @@ def _ended(run: DueRun, now: datetime) -> Ended:
     if given is not None:
         return Ended(at=now, end=given.end, code=given.code, reason=given.reason)
     return Ended(at=now, end=End.MISSED, code=XO_DID_NOT_FIRE.id, reason="Nobody started it.")
-
-
-def fallbacks_of(placed: Collection[Placed], run: DueRun, schedule: str, instance: str) -> tuple[Placed, ...]:
-    """Guard's own fallbacks for one due time."""
-    key = (instance, schedule, run.key.due)
-    return tuple(one for one in placed if (one.fallback.instance, one.fallback.schedule, one.fallback.due) == key)

@@ -110,6 +110,11 @@ class DueRun:
         return self.intents[-1] if self.intents and self.intents[-1].is_open else None
 
     @property
+    def fired_by(self) -> str:
+        """The id of the schedule that XO fires for it: a claimed one's, a sequence's, or its own."""
+        return self.claim.intent.found.id if self.claim is not None else self.key.via or self.key.schedule
+
+    @property
     def has_claim(self) -> bool:
         """Whether its schedule may be off because of guard."""
         return self.claim is not None and self.claim.stands

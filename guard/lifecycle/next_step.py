@@ -124,10 +124,10 @@ def news(run: DueRun, seen: Observed) -> tuple[AnyEvent, ...]:
     for log in sorted(seen.logs, key=lambda one: one.began):
         attempt = known.get(log.run)
         if attempt is None:
-            by, number = starter(run, log.began), 0
+            number = 0
             if intent is not None and log.run not in intent.starting.known:
-                by, number = Starter.GUARD if by is Starter.XO else by, intent.starting.attempt
-                intent = None
+                number, intent = intent.starting.attempt, None
+            by = starter(run, log.began, number)
             events.append(Started(at=seen.now, run=log.run, began=log.began, by=by, attempt=number))
         if log.outcome is not None and (attempt is None or attempt.ended is None):
             events.append(AttemptEnded(at=seen.now, run=log.run, outcome=log.outcome))
@@ -136,11 +136,13 @@ def news(run: DueRun, seen: Observed) -> tuple[AnyEvent, ...]:
     return (*events, *_gone(run, seen))
 
 
-def starter(run: DueRun, began: datetime) -> Starter:
-    """XO's fallback where the run began in a minute of it; else XO, or a person, which cannot be told apart."""
+def starter(run: DueRun, began: datetime, attempt: int) -> Starter:
+    """XO's fallback where the run began in a minute of it; else guard, where it is an ``attempt`` of its (not 0); else XO,
+    or a person, which cannot be told apart.
+    """
     if any(timedelta() <= began - at < timedelta(minutes=1) for at in run.standbys):
         return Starter.FALLBACK
-    return Starter.XO
+    return Starter.GUARD if attempt else Starter.XO
 
 
 def _gone(run: DueRun, seen: Observed) -> list[AnyEvent]:

@@ -44,8 +44,7 @@ def resolve(run: DueRun, now: datetime) -> Resolution:
     verdict = run.decided.verdict
     if verdict.action is Action.SKIP and not is_started(run):
         return Resolution(covered=True)
-    gone = {vm for intent in run.intents if intent.run for vm in intent.starting.vms or ()}
-    gone |= {one.vm for given in run.given_up for one in given.vms}
+    gone = out_of(run)
     start = [vm for vm in verdict.start_vms if vm not in gone]
     wait: list[Held] = []
     give_up: list[Held] = []
@@ -104,6 +103,12 @@ def standby_at(run: DueRun, now: datetime, found: Resolution) -> datetime | None
         return None
     after = run.key.due if storm_only else found.waits_until
     return safe_minute(run.seen.cron, run.seen.zone, whole_minute(after + FALLBACK_AFTER))
+
+
+def out_of(run: DueRun) -> frozenset[str]:
+    """The VMs of a due run that were started for it by name, or given up."""
+    started = {vm for intent in run.intents if intent.run for vm in intent.starting.vms or ()}
+    return frozenset(started | {one.vm for given in run.given_up for one in given.vms})
 
 
 def is_started(run: DueRun) -> bool:

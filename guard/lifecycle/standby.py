@@ -9,7 +9,7 @@ from guard.mechanics.due import next_storm
 from guard.mechanics.fallback import whole_minute
 
 MINUTE = timedelta(minutes=1)
-_GAP = timedelta(hours=6)  # a storm's bad minutes lie within so long
+GAP = timedelta(hours=6)  # a storm's bad minutes lie within so long
 _RELEASES = (0, 3, 7)  # minutes after the first: XO may be down in one
 _LAST_FIRST = 50  # past this minute of an hour the releases begin with the next one, so that all lie in one hour
 _AFTER_START = timedelta(minutes=2)
@@ -17,14 +17,14 @@ _AFTER_START = timedelta(minutes=2)
 
 def may_enable(cron: str, zone: str, xo_now: datetime) -> bool:
     """Whether XO's next date is in the future, now and through the gap of the clocks that may lie ahead."""
-    return xo_next(cron, zone, xo_now) > xo_now and next_storm(cron, zone, xo_now, xo_now + _GAP) is None
+    return xo_next(cron, zone, xo_now) > xo_now and next_storm(cron, zone, xo_now, xo_now + GAP) is None
 
 
 def safe_minute(cron: str, zone: str, earliest: datetime) -> datetime:
     """The first whole minute from ``earliest`` on at which the schedule may be enabled, and its run started."""
     at = whole_minute(earliest)
     while True:
-        storm = next_storm(cron, zone, at, at + _GAP)
+        storm = next_storm(cron, zone, at, at + GAP)
         if storm is not None:
             at = storm.last + MINUTE
         elif xo_next(cron, zone, at) <= at:

@@ -63,6 +63,11 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
     fallback: Fallback
     armed: bool
 
+    def is_of(self, instance: str, schedule: str, due: datetime) -> bool:
+        """Whether it is that guard's, for that due time of that schedule."""
+        own = self.fallback
+        return (own.instance, own.schedule, own.due) == (instance, schedule, due)
+
 
 def is_fallback(job: CallJob) -> bool:
     """Whether a call job is a fallback of any guard: no sequence of a person's."""
