@@ -80,7 +80,7 @@ class News:
                 )
             case Alarmed(code=code, text=text):
                 return Tier.PAGE, Event.ALARM, f"{name}: {code}", text, code
-            case Ended(end=End.MISSED | End.REFUSED | End.EXPIRED | End.RAN_IN_PART as end):
+            case Ended(end=End.MISSED | End.REFUSED | End.EXPIRED | End.RAN_IN_PART as end) if not run.is_sequence:
                 return Tier.DIGEST, Event.FAIL, f"{name}: {end.value}", event.reason, event.code
             case Decided(verdict=verdict) if verdict.action is not Action.START:
                 doing = "guard will" if event.acts else "enforced guard would"

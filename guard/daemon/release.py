@@ -124,8 +124,8 @@ async def _swept(
 
 
 def _named(run: DueRun) -> tuple[str, datetime]:
-    """As its fallbacks name a claimed run: the schedule that fires it, and its due time."""
-    return run.fired_by, run.key.due
+    """As its fallbacks name a claimed run: its schedule and its due time."""
+    return run.key.schedule, run.key.due
 
 
 def _own(placed: Sequence[Placed], instance: str) -> tuple[Placed, ...]:

@@ -9,10 +9,9 @@ from guard.decision.brakes import read_brakes
 from guard.gate.predict import rules_as_told
 from guard.gate.watch import BRAKES
 from guard.ledger.sqlite import SqliteLedger
-from guard.lifecycle.acting import is_ours
 from guard.lifecycle.due_run import DueRun, fold
 from guard.lifecycle.ledger import Ledger
-from guard.lifecycle.resolution import resolve, standby_at
+from guard.lifecycle.resolution import expected_standby, is_ours
 from guard.policy.schema import Policy
 from guard.views.doings import Doings, doings
 
@@ -37,9 +36,9 @@ def is_unsettled(run: DueRun, now: datetime) -> bool:
     """
     if run.has_claim:
         return True
-    if run.claim is None or not run.standbys or now > run.standbys[-1] + _SERVED:
+    if not run.standbys or now > run.standbys[-1] + _SERVED:
         return False
-    return not is_ours(run) or standby_at(run, now, resolve(run, now)) is None
+    return not is_ours(run) or expected_standby(run, now) is None
 
 
 async def read_doings(ledger: SqliteLedger, runs: Sequence[DueRun], policy: Policy, now: datetime) -> Doings:

@@ -17,20 +17,13 @@ from guard.gate.aside import Standing, other_guard, why_aside
 from guard.gate.hands import Append, Hands, Shown
 from guard.gate.look import LOOK_EVERY, Look
 from guard.gate.ports import GateXo
-from guard.lifecycle.acting import (
-    Act,
-    PlaceClaim,
-    Reconcile,
-    Release,
-    Rules,
-    Scene,
-    Start,
-    Sync,
-    next_act,
-)
+from guard.lifecycle.acting import Act, Reconcile, Start, next_act
+from guard.lifecycle.claiming import PlaceClaim, Release, Rules, Scene, Sync, wants_claim
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import RunKey
 from guard.lifecycle.next_step import Evaluate, Observed, Record, Wait
+from guard.lifecycle.sequence import next_of_sequence
+from guard.lifecycle.turn import DueSequence, turn_of
 from guard.mechanics.fallback import is_fallback, placed_in
 from guard.policy.resolve import Effective
 
@@ -51,11 +44,12 @@ class Pulse:
     brakes: tuple[Brake, ...]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Stage:
     """What one look shows the actor. ``setup``: as XO has it, guard's own doings included; ``agenda``: as if without them.
 
-    ``began``: schedule id -> its latest due time that has come. ``views``: what each run's own steps showed since; apart,
+    ``began``: schedule id -> its latest due time that has come. ``rolling``: whether a rolling pool update goes on, None as
+    long as nobody had to ask. ``views``: what each run's own steps showed since; apart,
     because a reading made for one run may be older than what another has just changed.
     """
 
@@ -66,6 +60,7 @@ class Stage:
     brakes: tuple[Brake, ...]
     running: frozenset[str]
     began: Mapping[str, datetime]
+    rolling: bool | None = None
     views: dict[RunKey, Shown] = field(default_factory=dict)
 
     def view_of(self, run: DueRun) -> Shown:
@@ -77,7 +72,9 @@ class Stage:
 
 
 class Actor:
-    """``rules_of`` gives the policy's word on a run's schedule; ``elsewhere`` the runs that belong to other due times."""
+    """``rules_of`` gives the policy's word on a run's schedule; ``elsewhere`` the runs that belong to other due times;
+    ``sequence_of`` the sequence of a member's story, or of its own, as it stands now; None for other runs.
+    """
 
     def __init__(
         self,
@@ -88,18 +85,23 @@ class Actor:
         instance: str,
         rules_of: Callable[[DueRun, Estate], Effective],
         elsewhere: Callable[[DueRun], frozenset[str]],
+        sequence_of: Callable[[DueRun], DueSequence | None],
     ) -> None:
         self._xo, self._append, self._clock, self._instance = xo, append, clock, instance
-        self._rules_of = rules_of
+        self._rules_of, self._sequence_of = rules_of, sequence_of
         self._hands = Hands(xo, append, clock=clock, instance=instance, elsewhere=elsewhere)
         self._pulses: dict[RunKey, Pulse] = {}
 
     def enforces(self, run: DueRun, setup: Estate) -> bool:
-        """Whether guard acts on a due run: by policy, or because it began to."""
-        began = run.claim is not None or bool(run.intents)
-        return began or self._rules_of(run, setup).gate == "enforce"
+        """Whether guard acts on a due run: by policy, of a sequence by that of its own schedule, or because it began to."""
+        if run.claim is not None or run.intents:
+            return True
+        if not run.key.via:
+            return self._rules_of(run, setup).gate == "enforce"
+        sequence = self._sequence_of(run)
+        return sequence is not None and self.enforces(sequence.own, setup)
 
-    async def stage(
+    def stage(
         self,
         look: Look,
         agenda: Agenda,
@@ -109,12 +111,10 @@ class Actor:
         confirmed: Mapping[str, str],
         brakes: tuple[Brake, ...],
     ) -> Stage:
-        """What the look shows; the rolling updates are asked for only when something is or shall be claimed."""
+        """What the look shows."""
         now = self._clock()
         setup = look.setup
         placed = placed_in(setup.call_jobs, setup.schedules)
-        near = [run for run in runs if run.has_claim or (run.decided is not None and run.key.due > now)]
-        rolling = bool(near) and any(self.enforces(run, setup) for run in near) and await self._xo.rolling_updates()
         other = other_guard(placed, self._instance, now)
         told = untrusted or (f"another guard ({other}) acts on this XO" if other else "")
         shown = Shown(
@@ -128,12 +128,24 @@ class Actor:
             if not run.key.via and run.key.due <= now:
                 began[run.key.schedule] = max(run.key.due, began.get(run.key.schedule, run.key.due))
         return Stage(
-            setup, agenda, shown, Standing(told, look.ahead, rolling, confirmed), brakes, frozenset(look.running), began
+            setup, agenda, shown, Standing(told, look.ahead, confirmed), brakes, frozenset(look.running), began
         )
 
-    def aside(self, run: DueRun, stage: Stage) -> str:
-        """Why guard does not claim this run's schedule; '' when it may."""
+    async def aside(self, run: DueRun, stage: Stage) -> str:
+        """Why guard does not claim this run's schedule; '' when it may. Raises XoError."""
+        why = self._why_aside(run, stage)
+        if not why and await self._is_rolling(stage):
+            return "a rolling pool update goes on"
+        return why
+
+    def _why_aside(self, run: DueRun, stage: Stage) -> str:
         return why_aside(run, stage.standing, stage.setup, stage.agenda, self._clock())
+
+    async def _is_rolling(self, stage: Stage) -> bool:
+        """Asked once a look, and only where something is claimed or shall be: it costs XO much."""
+        if stage.rolling is None:
+            stage.rolling = await self._xo.rolling_updates()
+        return stage.rolling
 
     def decided(self, run: DueRun, stage: Stage) -> None:
         """A run was evaluated on what the stage shows: it is looked at again when that changes."""
@@ -152,8 +164,11 @@ class Actor:
         new_runs: tuple[tuple[str, datetime], ...] | None = None
         soon = Wait(self._clock() + LOOK_EVERY)
         for _ in range(MOST_STEPS):
-            scene = replace(self._scene(run, stage), new_runs=new_runs)
-            step = next_act(run, replace(seen, now=scene.now), scene, own, lead=lead, look_every=LOOK_EVERY)
+            try:
+                scene = replace(await self._scene(run, stage, own), new_runs=new_runs)
+            except XoError:
+                return run, soon
+            step = self._next(run, seen, scene, own, stage, lead)
             if isinstance(step, Wait | Evaluate):
                 return run, step
             if isinstance(step, Reconcile):
@@ -164,39 +179,59 @@ class Actor:
                 continue
             new_runs = None
             try:
-                grown = await self._take(run, step, stage)
+                grown, went_on = await self._take(run, step, stage)
             except XoError:
                 return run, soon
-            if grown is None or grown is run:
-                return run, soon if grown is run else None
+            if grown is None:
+                return run, None
+            if not went_on:
+                return run, soon
             run = grown
             if run.ended is not None:
                 self._pulses.pop(run.key, None)
                 return run, None
         return run, soon
 
-    async def _take(self, run: DueRun, step: Act, stage: Stage) -> DueRun | None:
+    def _next(self, run: DueRun, seen: Observed, scene: Scene, rules: Rules, stage: Stage, lead: timedelta) -> Act:
+        sequence = self._in_xo(run, stage)
+        if sequence is not None and run.is_sequence:
+            placed = stage.view_of(run).placed
+            return next_of_sequence(sequence, scene, rules, placed, lead=lead, look_every=LOOK_EVERY)
+        now = replace(seen, now=scene.now)
+        if scene.turn is not None:  # a run that XO may still come to is not missed
+            waits = seen.sequence_runs or not scene.turn.has_come
+            now = replace(now, sequence_runs=waits, through=scene.turn.through, standbys=scene.turn.standbys)
+        return next_act(run, now, scene, rules, lead=lead, look_every=LOOK_EVERY)
+
+    async def _take(self, run: DueRun, step: Act, stage: Stage) -> tuple[DueRun | None, bool]:
+        """The run after a step, None when somebody else wrote; whether anything was done, or learned, by it."""
         shown = stage.view_of(run)
+        placed, running = shown.placed, dict(shown.running)
         match step:
             case Record(events=events):
-                return await self._append(run, *events)
+                grown = await self._append(run, *events)
             case PlaceClaim():
-                return await self._hands.place(run, shown)
+                grown = await self._hands.place(run, shown)
             case Release():
-                return await self._hands.release(run, step, shown)
+                grown = await self._hands.release(run, step, shown)
             case Sync(start_at=start_at):
-                before = shown.placed
-                grown = await self._hands.sync(run, run.fired_by, start_at, shown)
-                moved = shown.placed != before
-                return replace(grown) if grown is run and moved else grown
+                grown = await self._hands.sync(run, start_at, shown)
+                return grown, grown is not run or shown.placed != placed
             case Start():
                 job = stage.setup.job_by_id.get(run.seen.job)
-                before_running = shown.running.get(run.seen.job, "")
                 grown = await self._hands.start(run, step, job.type if job is not None else "backup", shown)
-                found_running = shown.running.get(run.seen.job, "") != before_running
-                return replace(grown) if grown is run and found_running else grown
+                return grown, grown is not run or shown.running != running
             case _:
                 raise TypeError(f"no step of the gate: {step}")
+        return grown, grown is not run
+
+    def _in_xo(self, run: DueRun, stage: Stage) -> DueSequence | None:
+        sequence = self._sequence_of(run)
+        if sequence is None:
+            return None
+        found = stage.setup.schedule_by_id.get(sequence.own.key.schedule)
+        call = stage.setup.call_job_by_id.get((found.job_id or "") if found is not None else "")
+        return replace(sequence, goes_on=call is not None and bool(call.run_id))
 
     def _pulse(self, run: DueRun, stage: Stage) -> Pulse:
         job = stage.setup.job_by_id.get(run.seen.job)
@@ -220,10 +255,17 @@ class Actor:
             or (before.servers != now.servers and not codes.isdisjoint(WAIT_FOR_POOLS))
         )
 
-    def _scene(self, run: DueRun, stage: Stage) -> Scene:
+    async def _scene(self, run: DueRun, stage: Stage, rules: Rules) -> Scene:
+        """Raises XoError."""
+        sequence = self._in_xo(run, stage)
+        asks = run.has_claim or (run.key.due > self._clock() and run.claim is None and _wants(run, sequence, rules))
+        rolling = asks and await self._is_rolling(stage)
         now = self._clock()
         shown = stage.view_of(run)
-        latest = stage.began.get(run.key.schedule)
+        latest = stage.began.get(run.key.via or run.key.schedule)
+        own = [
+            one for one in shown.placed if (one.fallback.instance, one.fallback.due) == (self._instance, run.key.due)
+        ]
         job = stage.setup.job_by_id.get(run.seen.job)
         job_name = job.name if job is not None else run.seen.job_name
         found = stage.setup.schedule_by_id.get(run.key.schedule)
@@ -234,13 +276,22 @@ class Actor:
             xo_now=now - shown.xo_ahead,
             record=shown.records.get(run.fired_by),
             running=shown.running.get(run.seen.job, ""),
-            fallbacks=tuple(one for one in shown.placed if one.is_of(self._instance, run.fired_by, run.key.due)),
-            aside=self.aside(run, stage) if run.claim is None else "",
+            fallbacks=tuple(one for one in own if one.fallback.schedule == run.key.schedule),
+            aside=self._why_aside(run, stage) if run.claim is None else "",
             bypass=bypass,
-            rolling=stage.standing.rolling,
+            rolling=rolling,
             changed=self._changed(run, stage),
             next_began=latest is not None and latest > run.key.due,
+            turn=turn_of(run, sequence, now) if sequence is not None and not run.is_sequence else None,
+            above=tuple(one for one in own if one.fallback.schedule == run.key.via),
         )
+
+
+def _wants(run: DueRun, sequence: DueSequence | None, rules: Rules) -> bool:
+    """Whether it may have to be claimed."""
+    if sequence is not None and run.is_sequence:
+        return any(wants_claim(one, always=rules.claim_always) for one in sequence.members)
+    return not run.key.via and wants_claim(run, always=rules.claim_always)
 
 
 def as_without_guard(setup: Estate, runs: Sequence[DueRun]) -> Estate:

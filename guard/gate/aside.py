@@ -10,7 +10,7 @@ from guard.agenda import Agenda
 from guard.estate.estate import Estate
 from guard.lifecycle.due_run import DueRun
 from guard.mechanics.cron import CronError
-from guard.mechanics.due import due_times
+from guard.mechanics.due import due_times, sequence_members
 from guard.mechanics.fallback import Placed
 from guard.units import format_duration
 
@@ -25,33 +25,54 @@ _A_DAY = timedelta(days=1)
 class Standing:
     """What holds for all schedules of one look. ``untrusted``: why guard acts on nothing at all, '' when it may.
 
-    ``confirmed``: schedule id -> the cron and zone whose predicted time a real start agreed with.
+    ``ahead``: how far guard's clock is
+    ahead of XO's. ``confirmed``: schedule id -> the cron and zone whose predicted time a real start agreed with.
     """
 
     untrusted: str
     ahead: timedelta
-    rolling: bool
     confirmed: Mapping[str, str]
 
 
 def why_aside(run: DueRun, standing: Standing, estate: Estate, agenda: Agenda, now: datetime) -> str:
     """One sentence without its full stop; '' when guard may claim."""
-    job = estate.job_by_id.get(run.seen.job)
     if standing.untrusted:
         return standing.untrusted
-    if run.key.via:
-        return "it runs through a sequence, whose members guard does not claim yet"
-    if job is None or job.type not in CLAIMED_JOBS:
+    if run.is_sequence or run.key.via:
+        if told := _not_all_claimed(run, estate):
+            return told
+    elif not _is_claimed(run.seen.job, estate):
         return "metadata jobs are only watched"
     if abs(standing.ahead) > MOST_SKEW:
         return f"the clocks of guard and XO differ by {format_duration(abs(standing.ahead).total_seconds())}"
-    if standing.rolling:
-        return "a rolling pool update goes on"
     if interval(run, agenda) < SHORTEST_INTERVAL:
         return f"it fires more often than every {format_duration(SHORTEST_INTERVAL.total_seconds())}"
-    if standing.confirmed.get(run.key.schedule) != firing_of(run):
+    if standing.confirmed.get(run.key.via or run.key.schedule) != firing_of(run):
         return "no real start has confirmed yet when XO fires it"
     return _archived(estate, agenda, now, run.key.due + timedelta(minutes=1))
+
+
+def _is_claimed(job_id: str, estate: Estate) -> bool:
+    job = estate.job_by_id.get(job_id)
+    return job is not None and job.type in CLAIMED_JOBS
+
+
+def _not_all_claimed(run: DueRun, estate: Estate) -> str:
+    """Why a sequence is left to XO, by its members; '' where guard can run each of them."""
+    sequence = estate.schedule_by_id.get(run.key.via or run.key.schedule)
+    call = estate.call_job_by_id.get((sequence.job_id or "") if sequence is not None else "")
+    members = sequence_members(call) if call is not None else ()
+    if not members:
+        return "its sequence is gone"
+    if len(set(members)) < len(members):
+        return "its sequence runs a schedule twice"
+    for one in members:
+        schedule = estate.schedule_by_id.get(one)
+        if schedule is None:
+            return f"its sequence stops at {one}, which is gone"
+        if not _is_claimed(schedule.job_id or "", estate):
+            return f"its sequence runs {schedule.name}, and guard runs backup and mirror jobs only"
+    return ""
 
 
 def firing_of(run: DueRun) -> str:
@@ -61,7 +82,8 @@ def firing_of(run: DueRun) -> str:
 
 def interval(run: DueRun, agenda: Agenda) -> timedelta:
     """The shortest time between this due time and its neighbours; a day where they are further."""
-    firing = next((one for one in agenda.firings if one.schedule.id == (run.key.via or run.key.schedule)), None)
+    fired_by = run.key.via or run.key.schedule
+    firing = next((one for one in agenda.firings if one.schedule.id == fired_by), None)
     if firing is None:
         return _A_DAY
     due = run.key.due

@@ -64,37 +64,59 @@ def marks_after(estate: Estate, agenda: Agenda, now: datetime, until: datetime) 
 
 
 def due_entries(
-    estate: Estate, agenda: Agenda, now: datetime, seconds_of: Callable[[str], float | None]
+    estate: Estate,
+    agenda: Agenda,
+    now: datetime,
+    seconds_of: Callable[[str], float | None],
+    enforced: Callable[[Schedule], bool],
 ) -> Iterable[Entry]:
-    """The story of every due time, of a sequence one per member; a member that is no backup leaves no log to watch."""
+    """The story of every due time, of a sequence one per member; a member that is no backup leaves no log to watch.
+
+    A sequence that is ``enforced`` moreover has one of its own, which comes first.
+    """
     for firing in agenda.firings:
+        members = tuple(one for one in firing.members if _leaves_logs(one, estate))
         for due in firing.dues:
+            if members and enforced(firing.schedule):
+                key = RunKey(firing.schedule.id, due.at)
+                yield key, _seen(estate, firing, firing.schedule.id, due.starts, due.at, now, members=members)
             later = timedelta()
             for member in firing.members or (firing.schedule.id,):
                 via = firing.schedule.id if firing.members else ""
                 starts = tuple(start + later for start in due.starts)
                 later += timedelta(seconds=seconds_of(member) or 0)
-                schedule = estate.schedule_by_id.get(member)
-                if schedule is None or (schedule.job_id or "") not in estate.call_job_by_id:
-                    key = RunKey(member, due.at, via)
-                    yield key, _seen(estate, firing, member, starts, now, late=now > key.due + EARLY)
+                if _leaves_logs(member, estate):
+                    yield RunKey(member, due.at, via), _seen(estate, firing, member, starts, due.at, now)
+
+
+def _leaves_logs(schedule_id: str, estate: Estate) -> bool:
+    schedule = estate.schedule_by_id.get(schedule_id)
+    return schedule is None or (schedule.job_id or "") not in estate.call_job_by_id
 
 
 def _seen(
-    estate: Estate, firing: Firing, member: str, starts: tuple[datetime, ...], now: datetime, *, late: bool
+    estate: Estate,
+    firing: Firing,
+    schedule_id: str,
+    starts: tuple[datetime, ...],
+    due: datetime,
+    now: datetime,
+    members: tuple[str, ...] = (),
 ) -> Seen:
-    schedule = estate.schedule_by_id.get(member)
-    job = estate.job_by_id.get((schedule.job_id or "") if schedule is not None else "")
+    schedule = estate.schedule_by_id.get(schedule_id)
+    job_id = (schedule.job_id or "") if schedule is not None else ""
+    job = estate.job_by_id.get(job_id) or estate.call_job_by_id.get(job_id)
     return Seen(
         at=now,
         job=job.id if job is not None else "",
         job_name=job.name if job is not None else "(no job)",
-        schedule_name=schedule.name if schedule is not None else member,
+        schedule_name=schedule.name if schedule is not None else schedule_id,
         cron=firing.schedule.cron,
         zone=firing.zone,
         expected_at=starts[0],
         starts=starts,
-        late=late,
+        late=now > due + EARLY,
+        members=members,
     )
 
 

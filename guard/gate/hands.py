@@ -17,7 +17,8 @@ import msgspec
 from guard.errors import XoAnswerError, XoError, XoNotSentError
 from guard.estate.xo_records import BackupLog, Schedule
 from guard.gate.ports import GateXo
-from guard.lifecycle.acting import Release, Start
+from guard.lifecycle.acting import Start
+from guard.lifecycle.claiming import Release
 from guard.lifecycle.due_run import ClaimState, DueRun
 from guard.lifecycle.events import (
     Alarmed,
@@ -140,13 +141,13 @@ class Hands:
 
     # --- the fallback that starts
 
-    async def sync(self, run: DueRun, fired_by: str, start_at: datetime | None, shown: Shown) -> DueRun | None:
+    async def sync(self, run: DueRun, start_at: datetime | None, shown: Shown) -> DueRun | None:
         """One that stands is moved in one call; where there is none, one is put and read back; what is too much goes."""
-        wanted = None
+        wanted, schedule = None, run.key.schedule
         grown: DueRun | None = run
         shown.placed = await self._xo.fallbacks()
         if start_at is not None:
-            wanted = self._fallback(run, fired_by, FallbackKind.START, (start_at,))
+            wanted = self._fallback(run, schedule, FallbackKind.START, (start_at,))
             if start_at not in run.standbys:
                 grown = await self._append(run, Standby(at=self._clock(), start_at=start_at))
                 if grown is None:
@@ -155,7 +156,7 @@ class Hands:
                 there = [
                     one
                     for one in shown.placed
-                    if self._is_mine(one, run, fired_by) and one.fallback.kind is FallbackKind.START and one.armed
+                    if self._is_mine(one, run, schedule) and one.fallback.kind is FallbackKind.START and one.armed
                 ]
                 if there:
                     await self._xo.move_fallback(there[0].job_id, wanted.cron)
@@ -165,7 +166,7 @@ class Hands:
                 if not _stands(wanted, shown.placed):
                     return None
         kinds = (FallbackKind.START,) if run.has_claim else (FallbackKind.START, FallbackKind.RELEASE)
-        await self._drop(run, fired_by, shown, kinds, keep=wanted)
+        await self._drop(run, schedule, shown, kinds, keep=wanted)
         return grown
 
     async def _drop(
@@ -204,7 +205,7 @@ class Hands:
         """Intent with the runs known before, the fallback out of the way, the call, its result."""
         schedule, job = run.key.schedule, run.seen.job
         logs = await self._xo.runs_of(job, run.key.due - LOOK_BACK)
-        mine = self._since_due(run, logs)
+        mine = self._since_due(run, logs, step.standbys)
         if mine is not None:  # somebody was first: the fallback, XO, a person, or guard before its ledger was restored
             return await self._append(run, mine)
         if any(log.status == "pending" for log in logs):
@@ -212,42 +213,58 @@ class Hands:
             return run
         known = tuple(dict.fromkeys(log.id for log in logs))
         number = len(run.intents) + 1
-        starting = Starting(at=self._clock(), attempt=number, vms=step.vms, known=known, reason=step.reason)
+        starting = Starting(
+            at=self._clock(), attempt=number, vms=step.vms, known=known, reason=step.reason, along=step.along
+        )
         grown = await self._append(run, starting)
         if grown is None:
             return None
-        near = any(self._is_mine(one, run, schedule) for one in shown.placed)
-        await self._drop(run, schedule, shown, (FallbackKind.START,))
-        if near and any(abs(self._clock() - at) <= NEARLY for at in run.standbys):
+        starters = dict.fromkeys((schedule, run.fired_by))  # of a member the sequence's, which starts all of it
+        near = any(self._is_mine(one, run, each) for one in shown.placed for each in starters)
+        for each in starters:
+            await self._drop(run, each, shown, (FallbackKind.START,))
+        if near and any(abs(self._clock() - at) <= NEARLY for at in step.standbys):
             fresh = [log for log in await self._xo.runs_of(job, run.key.due - LOOK_BACK) if log.id not in known]
             if fresh:
-                return await self._append(grown, self._started(run, fresh[0], number))
+                return await self._append(grown, self._started(step.standbys, fresh[0], number))
         if step.rearm:
-            await self._rearm(schedule, run, shown)
+            await self._rearm(run, shown)
         if self._clock() - starting.at > STOOD_STILL:
             told = "guard stood still between the intent and the call."
             return await self._append(grown, NotStarted(at=self._clock(), attempt=number, error=told))
+        return await self._call(grown, step, job_type, known, shown)
+
+    async def _call(
+        self, run: DueRun, step: Start, job_type: str, known: tuple[str, ...], shown: Shown
+    ) -> DueRun | None:
+        """The call of the open attempt, and what became of it."""
+        schedule, job, number = run.key.schedule, run.seen.job, len(run.intents)
         try:
-            identity = await self._xo.start(job, job_type, schedule, step.vms, known)
+            if step.along:  # a member of these that runs already is no sign of this call
+                going = (*known, *shown.running.values())
+                identity = await self._xo.run_sequence((schedule, *step.along), going)
+            else:
+                identity = await self._xo.start(job, job_type, schedule, step.vms, known)
         except XoNotSentError as error:
-            return await self._append(grown, NotStarted(at=self._clock(), attempt=number, error=str(error)))
+            return await self._append(run, NotStarted(at=self._clock(), attempt=number, error=str(error)))
         except XoAnswerError as error:
-            return await self._answered(grown, number, known, str(error))
+            return await self._answered(run, step, known, str(error))
         except XoError as error:
-            return await self._append(grown, Doubted(at=self._clock(), attempt=number, error=str(error)))
+            return await self._append(run, Doubted(at=self._clock(), attempt=number, error=str(error)))
         if not identity:
-            return await self._answered(grown, number, known, "XO answered and shows no run of it.")
+            return await self._answered(run, step, known, "XO answered and shows no run of it.")
         shown.running[job] = identity
         began = _began(identity) or self._clock()
         done = Started(at=self._clock(), run=identity, began=began, by=Starter.GUARD, attempt=number)
-        return await self._append(grown, done)
+        return await self._append(run, done)
 
-    async def _answered(self, run: DueRun, number: int, known: tuple[str, ...], told: str) -> DueRun | None:
+    async def _answered(self, run: DueRun, step: Start, known: tuple[str, ...], told: str) -> DueRun | None:
         """XO's answer came before its run id: the run was over at once, or there was none."""
         logs = await self._xo.runs_of(run.seen.job, run.key.due - LOOK_BACK)
+        number = len(run.intents)
         fresh = [log for log in logs if log.id not in known and log.schedule_id == run.key.schedule]
         if fresh:
-            return await self._append(run, self._started(run, fresh[0], number))
+            return await self._append(run, self._started(step.standbys, fresh[0], number))
         return await self._append(run, NotStarted(at=self._clock(), attempt=number, error=told))
 
     async def new_runs(self, run: DueRun) -> tuple[tuple[str, datetime], ...]:
@@ -266,7 +283,7 @@ class Hands:
             and log.id not in others
         )
 
-    def _since_due(self, run: DueRun, logs: Iterable[BackupLog]) -> Started | None:
+    def _since_due(self, run: DueRun, logs: Iterable[BackupLog], standbys: Iterable[datetime]) -> Started | None:
         """A run of this schedule since the due time that is in no story: then nothing is started on top of it."""
         if any(intent.run for intent in run.intents):
             return None
@@ -275,16 +292,17 @@ class Hands:
             if log.schedule_id != run.key.schedule or log.began is None or log.id in others:
                 continue
             if log.began >= run.key.due - EARLY:
-                return self._started(run, log, 0)
+                return self._started(standbys, log, 0)
         return None
 
-    def _started(self, run: DueRun, log: BackupLog, attempt: int) -> Started:
+    def _started(self, standbys: Iterable[datetime], log: BackupLog, attempt: int) -> Started:
         began = log.began or self._clock()
-        by = starter(run, began, attempt)
+        by = starter(standbys, began, attempt)
         return Started(at=self._clock(), run=log.id, began=began, by=by, attempt=attempt)
 
-    async def _rearm(self, schedule: str, run: DueRun, shown: Shown) -> None:
-        """Have XO set the schedule's timer anew: it was enabled and did not fire."""
+    async def _rearm(self, run: DueRun, shown: Shown) -> None:
+        """Have XO set the timer anew of the schedule that was enabled and did not fire."""
+        schedule = run.fired_by
         record = shown.records[schedule] = await self._xo.schedule(schedule)
         if (
             record is not None

@@ -95,7 +95,7 @@ class Looker:
 
     def _logs_are_worth_it(self, runs: Iterable[DueRun], running: frozenset[str], now: datetime) -> bool:
         """Reading logs costs XO much: only when a run is awaited, one began or ended, or they were not read lately."""
-        awaited = any(not run.attempts and run.key.due <= now for run in runs)
+        awaited = any(not run.attempts and not run.is_sequence and run.key.due <= now for run in runs)
         stale = self._logs_at is None or abs(now - self._logs_at) >= LOGS_EVERY  # the clock may have been set back
         return awaited or stale or running != self._running
 

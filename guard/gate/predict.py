@@ -75,7 +75,7 @@ class Predictor:
         self, runs: Sequence[DueRun], estate: Estate, now: datetime, situation: Situation, stage: Stage | None
     ) -> list[DueRun | None]:
         start = min(run.key.due for run in runs) - MINUTE
-        until = max(run.seen.expected_at for run in runs) + MINUTE
+        until = max(self._latest(run, runs) for run in runs) + MINUTE
         plan = await asyncio.to_thread(
             make_plan, estate, self._policy_of(), now=now, start=start, within=until - start, situation=situation
         )
@@ -89,6 +89,14 @@ class Predictor:
                 decided.append(await self._record(run, estate, found.run.selection.ids, found.verdict, stage))
         return decided
 
+    def _latest(self, run: DueRun, runs: Sequence[DueRun]) -> datetime:
+        """When it should begin at the latest: of a sequence's member by how long the others take now, not when it was
+        entered.
+        """
+        together = [one for one in runs if run.key.via and (one.key.via, one.key.due) == (run.key.via, run.key.due)]
+        seconds = sum(self._looker.usual_seconds(one.key.schedule) or 0 for one in together)
+        return max(run.seen.expected_at, run.key.due + timedelta(seconds=seconds))
+
     async def _record(
         self, run: DueRun, estate: Estate, vms: tuple[str, ...], verdict: Verdict, stage: Stage | None
     ) -> DueRun | None:
@@ -97,7 +105,11 @@ class Predictor:
             self._actor.decided(run, stage)
             acts = self._actor.enforces(run, stage.setup)
             if acts and verdict.action is not Action.START and run.claim is None:
-                aside = self._actor.aside(run, stage)
+                try:
+                    aside = await self._actor.aside(run, stage)
+                except XoError as error:
+                    self.trouble = str(error)
+                    return None
         decided = Decided(
             at=self._clock(),
             facts_at=estate.taken_at,
@@ -133,10 +145,11 @@ def due_of(run: DueRun) -> DueTime:
     return DueTime(
         schedule_id=run.key.schedule,
         job_id=run.seen.job,
-        at=run.key.due,
+        at=run.seen.expected_at,
         starts=run.seen.starts,
         cron=run.seen.cron,
         zone=run.seen.zone,
         via=run.key.via,
+        sequence_at=run.key.due if run.key.via else None,
         storm=next_storm(run.seen.cron, run.seen.zone, run.key.due, run.key.due + GAP),
     )

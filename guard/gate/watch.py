@@ -9,17 +9,20 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 
 from guard.agenda import Agenda
+from guard.assess import rules_of
 from guard.decision.brakes import Brake, read_brakes
-from guard.errors import ConflictError, LedgerError, PolicyError, XoError
+from guard.errors import ConflictError, LedgerError
 from guard.estate.estate import Estate
 from guard.estate.xo_records import Schedule
 from guard.gate.actor import Actor, Stage, as_without_guard
 from guard.gate.aside import firing_of
 from guard.gate.entries import by_hand_entries, come_due, due_entries, first_due, marks_after
+from guard.gate.in_sequence import OpenSequences
 from guard.gate.look import LOGS_EVERY, LONGEST_LEAD, LOOK_EVERY, Look, Looker
 from guard.gate.match import LONGEST_SEQUENCE, belongs, fires, log_seen, progress, sequence_runs, with_siblings
 from guard.gate.ports import GateXo, Teller
@@ -65,6 +68,7 @@ class Watch:
         self._ledger, self._xo, self._teller = ledger, xo, teller
         self._clock, self._policy_of = clock, policy_of
         self._looker = Looker(xo, teller, clock)
+        self._sequences = OpenSequences()
         self._actor = Actor(
             xo,
             self._append,
@@ -72,6 +76,7 @@ class Watch:
             instance=instance,
             rules_of=lambda run, setup: rules_for(policy_of(), setup, run),
             elsewhere=lambda run: frozenset(one for key, ids in self._runs_of.items() if key != run.key for one in ids),
+            sequence_of=self._sequences.of,
         )
         self._predictor = Predictor(self._looker, self._actor, self._append, clock=clock, policy_of=policy_of)
         self._runs_of: dict[RunKey, frozenset[str]] = {}  # the open stories' own runs, those by hand left out
@@ -104,6 +109,7 @@ class Watch:
             await self._enter_runs_by_hand(look, seen_setup, agenda, before)
             off = await self._tell_switched_off(seen_setup.schedules, looked_like, before)
             open_runs = await self._open_runs()
+            await self._sequences.load(open_runs, self._ledger)
             stage = await self._staged(look, agenda, open_runs)
         wakes = await self._advance_all(open_runs, look, seen_setup, stage)
         loop = msgspec.structs.replace(await self._summary(look, agenda, error, before, wakes), switched_off=off)
@@ -147,10 +153,13 @@ class Watch:
             local_zone=self._policy_of().xo.zone,
             seconds_of=self._looker.usual_seconds,
         )
-        for key, seen in due_entries(estate, agenda, now, self._looker.usual_seconds):
+        for key, seen in due_entries(estate, agenda, now, self._looker.usual_seconds, partial(self._enforced, estate)):
             await self._enter(key, seen)
         await self._ledger.mark(marks_after(estate, agenda, now, until))
         return agenda
+
+    def _enforced(self, estate: Estate, schedule: Schedule) -> bool:
+        return rules_of(self._policy_of(), estate, schedule).gate == "enforce"
 
     async def _enter(self, key: RunKey, seen: Seen) -> None:
         with suppress(ConflictError):  # a tick that died before the mark was moved entered it already
@@ -241,6 +250,7 @@ class Watch:
                 await self._predictor.decide([run for run, _ in waiting], stage) if waiting and look is not None else {}
             )
             again = [(decided[run.key], near) for run, near in waiting if run.key in decided]
+            again += [(own, ()) for own in self._sequences.above([run for run, _ in again])]
             if not again:
                 break
         return wakes
@@ -289,6 +299,7 @@ class Watch:
             if isinstance(event, Started):
                 await self._confirm(run, event)
             await self._teller.happened(run, event)
+        self._sequences.grown(run)
         if run.key.via != BY_HAND:
             self._runs_of[run.key] = frozenset(one.started.run for one in run.attempts)
         return run
@@ -296,11 +307,14 @@ class Watch:
     async def _confirm(self, run: DueRun, event: Started) -> None:
         """A start of XO's own at the predicted time: guard and XO agree on when this schedule fires."""
         on_time = any(abs(event.began - start) <= ON_TIME for start in run.seen.starts)
-        if event.by is not Starter.XO or event.attempt or run.key.via or not on_time:
+        is_later = (
+            run.key.via != "" and run.seen.expected_at != run.key.due
+        )  # of a sequence's members only the first tells
+        if event.by is not Starter.XO or event.attempt or is_later or not on_time:
             return
-        confirmed = await self._confirmed()
-        if confirmed.get(run.key.schedule) != firing_of(run):
-            confirmed[run.key.schedule] = firing_of(run)
+        confirmed, fired_by = await self._confirmed(), run.key.via or run.key.schedule
+        if confirmed.get(fired_by) != firing_of(run):
+            confirmed[fired_by] = firing_of(run)
             await self._ledger.remember(CONFIRMED, msgspec.json.encode(confirmed))
 
     async def _confirmed(self) -> dict[str, str]:
@@ -325,12 +339,9 @@ class Watch:
                 *brakes,
                 Brake(kind="bypass", scope="all", until=None, reason="guard stops", since=self._clock(), by="guard"),
             )
-        try:
-            stage = await self._actor.stage(
-                look, agenda, runs, untrusted=untrusted, confirmed=await self._confirmed(), brakes=brakes
-            )
-        except (XoError, PolicyError):  # the latter: the token's file
-            return None
+        stage = self._actor.stage(
+            look, agenda, runs, untrusted=untrusted, confirmed=await self._confirmed(), brakes=brakes
+        )
         if stage.standing.untrusted != self._stood_aside:
             self._stood_aside = stage.standing.untrusted
             if self._stood_aside:

@@ -115,6 +115,11 @@ class DueRun:
         return self.claim.intent.found.id if self.claim is not None else self.key.via or self.key.schedule
 
     @property
+    def is_sequence(self) -> bool:
+        """Whether this is the story of a sequence itself, whose members have their own."""
+        return bool(self.seen.members)
+
+    @property
     def has_claim(self) -> bool:
         """Whether its schedule may be off because of guard."""
         return self.claim is not None and self.claim.stands

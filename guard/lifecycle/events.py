@@ -79,7 +79,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_de
 class Seen(Event, frozen=True, kw_only=True, tag="seen"):
     """A due time was entered. ``expected_at``: when XO should start it; ``starts``: every start XO makes for it.
 
-    ``late``: it was entered after it was due, so there is no prediction.
+    ``late``: it was entered after it was due, so there is no prediction. ``members``: the ids of the schedules, in order,
+    where this is the story of a sequence itself; each of them has its own.
     """
 
     job: str
@@ -90,6 +91,7 @@ class Seen(Event, frozen=True, kw_only=True, tag="seen"):
     expected_at: datetime
     starts: tuple[datetime, ...]
     late: bool = False
+    members: tuple[str, ...] = ()
 
 
 class Decided(Event, frozen=True, kw_only=True, tag="decided"):
@@ -132,13 +134,15 @@ class Standby(Event, frozen=True, kw_only=True, tag="standby"):
 class Starting(Event, frozen=True, kw_only=True, tag="starting"):
     """The intent to have XO start it. ``attempt`` counts from 1; ``vms`` None: all the job takes.
 
-    ``known``: the runs of the job that XO showed before: any other one since is this attempt's.
+    ``known``: the runs of the job that XO showed before: any other one since is this attempt's. ``along``: the ids of the
+    schedules that XO goes on with in the same call, of a sequence's members.
     """
 
     attempt: int
     vms: tuple[str, ...] | None
     known: tuple[str, ...]
     reason: str = ""
+    along: tuple[str, ...] = ()
 
 
 class Doubted(Event, frozen=True, kw_only=True, tag="doubted"):

@@ -6,6 +6,7 @@ no recovery code anywhere else. In observe mode guard only looks: it predicts, s
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
@@ -42,7 +43,8 @@ class Observed:
 
     ``logs_at``: when the logs were read, None while XO cannot be reached. ``logs``: the runs that belong to this due time.
     ``fires``: whether XO's schedule still fires then; None where that cannot be told. ``sequence_runs``: whether the
-    sequence it comes through goes on. ``usual_s``: P95 of the schedule's past runs, None with too few.
+    sequence it comes through goes on; ``through``: who started that, None for XO's timer or a person; ``standbys``: when
+    its fallback does. ``usual_s``: P95 of the schedule's past runs, None with too few.
     """
 
     now: datetime
@@ -50,6 +52,8 @@ class Observed:
     logs: tuple[LogSeen, ...] = ()
     fires: bool | None = True
     sequence_runs: bool = False
+    through: Starter | None = None
+    standbys: tuple[datetime, ...] = ()
     usual_s: float | None = None
 
 
@@ -127,7 +131,9 @@ def news(run: DueRun, seen: Observed) -> tuple[AnyEvent, ...]:
             number = 0
             if intent is not None and log.run not in intent.starting.known:
                 number, intent = intent.starting.attempt, None
-            by = starter(run, log.began, number)
+            by = starter((*run.standbys, *seen.standbys), log.began, number)
+            if by is Starter.XO and seen.through is not None:
+                by = seen.through
             events.append(Started(at=seen.now, run=log.run, began=log.began, by=by, attempt=number))
         if log.outcome is not None and (attempt is None or attempt.ended is None):
             events.append(AttemptEnded(at=seen.now, run=log.run, outcome=log.outcome))
@@ -136,11 +142,11 @@ def news(run: DueRun, seen: Observed) -> tuple[AnyEvent, ...]:
     return (*events, *_gone(run, seen))
 
 
-def starter(run: DueRun, began: datetime, attempt: int) -> Starter:
+def starter(standbys: Iterable[datetime], began: datetime, attempt: int) -> Starter:
     """XO's fallback where the run began in a minute of it; else guard, where it is an ``attempt`` of its (not 0); else XO,
     or a person, which cannot be told apart.
     """
-    if any(timedelta() <= began - at < timedelta(minutes=1) for at in run.standbys):
+    if any(timedelta() <= began - at < timedelta(minutes=1) for at in standbys):
         return Starter.FALLBACK
     return Starter.GUARD if attempt else Starter.XO
 

@@ -63,8 +63,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_report(runs: Iterable[DueRun], since: datetime, until: datetime) -> Report:
-    """The report over due runs with since <= due < until."""
-    mine = sorted(runs, key=lambda run: run.key)
+    """The report over due runs with since <= due < until; a sequence counts by its members."""
+    mine = sorted((run for run in runs if not run.is_sequence), key=lambda run: run.key)
     scores = {run.key: _score(run) for run in mine}
     tallies = tally(score for score in scores.values() if score is not None)
     causes = Counter(

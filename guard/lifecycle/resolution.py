@@ -8,11 +8,17 @@ from datetime import datetime, timedelta
 from guard.decision.verdict import Action, Held, Verdict
 from guard.finding import Harm
 from guard.lifecycle.due_run import DueRun
-from guard.lifecycle.events import Starter
+from guard.lifecycle.events import ReleasedHow, Starter
+from guard.lifecycle.next_step import SETTLED
 from guard.lifecycle.standby import safe_minute
 from guard.mechanics.fallback import whole_minute
+from guard.outcomes.alarms import XO_DID_NOT_FIRE
 
 FALLBACK_AFTER = timedelta(minutes=3)
+TURN_AFTER, MOVED_BEFORE = (
+    timedelta(hours=2),
+    timedelta(minutes=30),
+)  # of a member's fallback while it waits for its turn
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,25 @@ class Resolution:
     @property
     def is_over(self) -> bool:
         return self.start is None and self.waits_until is None and not (self.give_up or self.refused or self.covered)
+
+
+def is_ours(run: DueRun) -> bool:
+    """Whether guard answers for this due time's start: it was claimed until the due time, or XO did not fire.
+
+    A sequence's member also where that holds for the sequence (guard/lifecycle/turn.py).
+    """
+    if XO_DID_NOT_FIRE.id in run.alarm_codes:
+        return True
+    if run.intents or (run.key.via and run.standbys):
+        return True
+    if run.claim is None:
+        return False
+    released = run.claim.released
+    if released is None:
+        return True
+    if released.how is ReleasedHow.BY_OTHERS:  # enabled so close to the due time, XO may be about to fire
+        return released.at >= run.key.due + SETTLED
+    return released.at >= run.key.due and released.how is not ReleasedHow.NEVER
 
 
 def resolve(run: DueRun, now: datetime) -> Resolution:
@@ -103,6 +128,21 @@ def standby_at(run: DueRun, now: datetime, found: Resolution) -> datetime | None
         return None
     after = run.key.due if storm_only else found.waits_until
     return safe_minute(run.seen.cron, run.seen.zone, whole_minute(after + FALLBACK_AFTER))
+
+
+def until_its_turn(run: DueRun, now: datetime) -> datetime:
+    """The minute at which XO's fallback starts a sequence's member whose turn guard waits for; moved on while guard lives."""
+    if run.standbys and run.standbys[-1] > now + MOVED_BEFORE:
+        return run.standbys[-1]
+    return safe_minute(run.seen.cron, run.seen.zone, whole_minute(now + TURN_AFTER))
+
+
+def expected_standby(run: DueRun, now: datetime) -> datetime | None:
+    """When the fallback that by the ledger is in XO would start it; None where none should be there."""
+    found = resolve(run, now)
+    if run.key.via and found.start is not None and run.standbys and run.standbys[-1] > now:
+        return run.standbys[-1]
+    return standby_at(run, now, found)
 
 
 def out_of(run: DueRun) -> frozenset[str]:

@@ -9,9 +9,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from guard.decision.brakes import Brake, in_force
-from guard.lifecycle.acting import is_ours
 from guard.lifecycle.due_run import Claim, ClaimState, DueRun
-from guard.lifecycle.resolution import resolve, standby_at
+from guard.lifecycle.resolution import expected_standby, is_ours, resolve
 from guard.mechanics.fallback import Fallback, FallbackKind, at_minutes
 from guard.units import format_time, plural
 from guard.views.brakes import brake_document, brake_text
@@ -89,7 +88,7 @@ def _fallbacks(run: DueRun, now: datetime, instance: str) -> list[Expected]:
         found.append(Expected(run, made, minutes[0]))
 
     answers = run.has_claim or is_ours(run)
-    if answers and run.standbys and standby_at(run, now, resolve(run, now)) is not None:
+    if answers and run.standbys and expected_standby(run, now) is not None:
         add(FallbackKind.START, run.standbys[-1:])
     if claim is not None and claim.stands:
         add(FallbackKind.RELEASE, claim.intent.release_at)

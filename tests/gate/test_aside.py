@@ -27,7 +27,7 @@ def reason(*, jobs=None, schedules=None, run=None, confirmed=True, **standing):
         estate, after=NOW, until=NOW + timedelta(days=1), local_zone=None, seconds_of=lambda _schedule: None
     )
     known = {"schedule": firing_of(run_of())} if confirmed else {}
-    given = {"untrusted": "", "ahead": timedelta(), "rolling": False, "confirmed": known} | standing
+    given = {"untrusted": "", "ahead": timedelta(), "confirmed": known} | standing
     return why_aside(run or run_of(), Standing(**given), estate, agenda, NOW)
 
 
@@ -39,11 +39,9 @@ def test_nothing_keeps_guard_from_a_plain_nightly_schedule():
     ("case", "words"),
     [
         ({"untrusted": "the token's user is no administrator"}, "no administrator"),
-        ({"run": run_of("sequence")}, "sequence"),
         ({"jobs": [make_job(type="metadataBackup")]}, "metadata"),
         ({"ahead": timedelta(seconds=11)}, "clocks"),
         ({"ahead": timedelta(seconds=-11)}, "clocks"),
-        ({"rolling": True}, "rolling pool update"),
         ({"schedules": [make_schedule(cron="*/29 * * * *")]}, "more often"),
         ({"confirmed": False}, "confirmed"),
         ({"jobs": [make_job(), make_job(id="config", xoMetadata=True, runId="1")]}, "configuration is being backed up"),

@@ -110,6 +110,17 @@ def test_nothing_is_claimed_during_a_rolling_pool_update(tmp_path):
     assert schedule["enabled"]
 
 
+def test_a_rolling_update_of_another_pool_keeps_guard_from_claiming_too(tmp_path):
+    live, schedule = one_job()
+    other = live.world.add_pool("lyon")
+    happens(live, DUE - timedelta(minutes=30), lambda: live.start_rpu(other, timedelta(hours=3)))
+    guarded = Enforcing(live, tmp_path / "ledger", claim="always")
+    guarded.run(FORENOON)
+    assert live.world.writes == []
+    assert [one.origin for one in starts_of(live, schedule)] == ["cron"]
+    assert guarded.run_of(schedule).ended.end is End.LEFT_TO_XO
+
+
 def test_when_guard_is_gone_for_good_xo_starts_what_was_claimed_and_enables_it(tmp_path):
     live, schedule = one_job()
     guarded = Enforcing(live, tmp_path / "ledger", claim="always")
