@@ -229,9 +229,10 @@ class Actor:
         sequence = self._sequence_of(run)
         if sequence is None:
             return None
-        found = stage.setup.schedule_by_id.get(sequence.own.key.schedule)
+        found = stage.view_of(run).records.get(sequence.own.key.schedule)
         call = stage.setup.call_job_by_id.get((found.job_id or "") if found is not None else "")
-        return replace(sequence, goes_on=call is not None and bool(call.run_id))
+        is_off = found is not None and not found.enabled
+        return replace(sequence, is_off=is_off, goes_on=call is not None and bool(call.run_id))
 
     def _pulse(self, run: DueRun, stage: Stage) -> Pulse:
         job = stage.setup.job_by_id.get(run.seen.job)
@@ -282,7 +283,9 @@ class Actor:
             rolling=rolling,
             changed=self._changed(run, stage),
             next_began=latest is not None and latest > run.key.due,
-            turn=turn_of(run, sequence, now) if sequence is not None and not run.is_sequence else None,
+            turn=turn_of(run, sequence, now, now - shown.xo_ahead)
+            if sequence is not None and not run.is_sequence
+            else None,
             above=tuple(one for one in own if one.fallback.schedule == run.key.via),
         )
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from guard.lifecycle.due_run import DueRun, Intent
+from guard.lifecycle.due_run import ClaimState, DueRun, Intent
 from guard.lifecycle.events import Starter
 from guard.lifecycle.next_step import SETTLED
 from guard.lifecycle.resolution import is_ours, resolve
@@ -27,12 +27,21 @@ FRESH = timedelta(minutes=10)
 class DueSequence:
     """One due time of a sequence. ``own``: its own story; ``members``: theirs, in order; all as they stand now.
 
-    ``goes_on``: XO itself is going through it, because its timer fired, its fallback did, or a person asked.
+    ``is_off``: XO shows its schedule as disabled. ``goes_on``: XO itself is going through it, because its timer fired, its
+    fallback did, or a person asked.
     """
 
     own: DueRun
     members: tuple[DueRun, ...]
+    is_off: bool = False
     goes_on: bool = False
+
+    def is_ours(self, now: datetime) -> bool:
+        """Whether guard answers for its start: surely not XO, and the due time has come."""
+        claim = self.own.claim
+        if now < self.own.key.due or (claim is not None and claim.state is ClaimState.PLACING):
+            return False
+        return is_ours(self.own) and (claim is None or not claim.stands or self.is_off)
 
     @property
     def has_begun(self) -> bool:
@@ -62,7 +71,7 @@ class Turn:
     through: Starter | None = None
 
 
-def turn_of(run: DueRun, sequence: DueSequence, now: datetime) -> Turn:
+def turn_of(run: DueRun, sequence: DueSequence, now: datetime, xo_now: datetime) -> Turn:
     """Where a member of the sequence stands. A member that waits for its own cause has given up its place: it is started
     when none of the others runs.
     """
@@ -74,7 +83,7 @@ def turn_of(run: DueRun, sequence: DueSequence, now: datetime) -> Turn:
     since = _settled(before)
     has_come = not is_busy and not is_behind and now >= since
     return Turn(
-        ours=is_ours(sequence.own),
+        ours=sequence.is_ours(min(now, xo_now)),
         has_come=has_come,
         since=since,
         entrusted=asked is not None and not has_come,

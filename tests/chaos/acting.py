@@ -28,12 +28,17 @@ from tests.stories.small_world import happens
 from tests.virtual_time import run as finished
 
 START = datetime(2026, 11, 24, 21, 58, 40, tzinfo=UTC)
-END = START + timedelta(minutes=75)
+END = START + timedelta(minutes=45)
+ALL_DUE = START + timedelta(minutes=10)
+QUIET = timedelta(minutes=5)
+"""So long after the last end nothing may happen any more."""
 NETS = timedelta(minutes=20)
 """After it the nets have had their time."""
-DEADLINE = timedelta(minutes=30)
+DEADLINE = timedelta(minutes=12)
 LATE = timedelta(minutes=14)
 """How long after a deadline a start may still come: the fallback's three minutes, and guard's own tries."""
+TURNS = timedelta(minutes=5)
+"""How much later a sequence's member may start: XO gets a minute to go on with each by itself."""
 XO_WRITES = frozenset({"set_enabled", "put_fallback", "move_fallback", "drop_fallback", "start", "run_sequence"})
 PORTS = methods_of(GateXo) | methods_of(XoReads)
 POLICY_TEXT = f"""
@@ -42,7 +47,8 @@ url = "{URL}"
 zone = "utc"
 [defaults]
 gate = "enforce"
-max_defer = "30 min"
+max_defer = "12 min"
+recheck_every = "4 min"
 [[schedule]]
 name = "always"
 claim = "always"
@@ -51,7 +57,8 @@ POLICY = load(POLICY_TEXT, file="guard.toml")
 
 
 def acting_world(seed: int = 0) -> Live:
-    """One schedule that guard always starts, one that waits for its chain, one in part, one refused, one left to XO.
+    """One schedule that guard always starts, one that waits for its chain, one in part, one refused, one left to XO, and
+    a sequence of three: of its second one VM waits, or, by ``seed``, all of its first, or nothing.
 
     ``seed`` moves their minutes, and how long the waiting one has to wait, which may be beyond its deadline.
     """
@@ -64,26 +71,31 @@ def acting_world(seed: int = 0) -> Live:
     pool = world.add_pool("paris")
     nas = world.add_repository("nas", size=1000 * GIB, available=900 * GIB)
 
-    def planned(name, cron, vms=1, **options):
+    def planned(name, cron, vms=1, enabled=True, **options):
         sr = world.add_sr(pool, f"{name} SR", "nfs", size=500 * GIB)
         found = [world.add_vm(pool, f"{name} VM {number}") for number in range(1, vms + 1)]
         for vm in found:
             world.add_disk(vm, sr, 2 * GIB, usage=GIB // 4)
         job = world.add_job(name, vms=found, remotes=[nas])
-        world.add_schedule(job, cron, name=name, **options)
-        return sr, found
+        return sr, found, world.add_schedule(job, cron, name=name, enabled=enabled, **options)
 
     planned("always", cron(0))
-    slow_sr, slow = planned("waits", cron(0))
-    part_sr, part = planned("partly", cron(1), vms=2)
+    slow_sr, slow, _ = planned("waits", cron(0))
+    part_sr, part, _ = planned("partly", cron(1), vms=2)
     planned("refused", cron(1), with_settings=False)
     planned("left alone", cron(2))
+    members = [planned(name, "0 0 1 jan *", vms, enabled=False) for name, vms in (("one", 1), ("two", 2), ("three", 1))]
+    world.add_sequence("in a row", [schedule for _, _, schedule in members], cron=cron(3))
+    held = [(members[1][0], members[1][1][1])]
+    if seed:
+        held = [held, [(members[0][0], members[0][1][0])], []][chance.randrange(3)]
     live = Live(world)
-    for sr, vm in ((slow_sr, slow[0]), (part_sr, part[1])):
+    for sr, vm in ((slow_sr, slow[0]), (part_sr, part[1]), *held):
         live.collector.switch_off(sr)
         world.add_base_copies(world.disks_of(vm)[0], 4)
-    clears = timedelta(minutes=16 if not seed else chance.randrange(4, 50))
-    happens(live, START + clears, lambda: live.collector.switch_on(slow_sr))
+    clears = timedelta(minutes=9 if not seed else chance.randrange(4, 25))
+    for sr in (slow_sr, *(sr for sr, _ in held)):
+        happens(live, START + clears, lambda sr=sr: live.collector.switch_on(sr))
     return live
 
 
@@ -113,7 +125,10 @@ class Acting(Guarded):
     async def _live_through(self, until):
         while self.live.now() < until:
             try:
-                await self.go(until)
+                await self.go(min(until, self.live.now() + QUIET))
+                if self.fate.deaths and self.live.now() > ALL_DUE and not await self.ledger._port.open_runs():
+                    await self.go(min(until, self.live.now() + QUIET))
+                    return  # nothing is left that could begin
             except KilledError:
                 self.live.advance(self.downtimes[(self.fate.deaths - 1) % len(self.downtimes)])
                 until = max(until, self.live.now() + NETS)
@@ -126,23 +141,26 @@ def broken(guarded, live: Live) -> list[str]:
     world, found = live.world, []
     stories = {key: fold(key, events) for key, events in guarded.stories().items()}
     was_away = max(guarded.downtimes) >= DEADLINE
+    sequences = [run for run in stories.values() if run.is_sequence]
+    members = {one for run in sequences for one in run.seen.members}
     for schedule in world.schedules.values():
         name = schedule["name"]
-        if not schedule["enabled"]:
+        if not schedule["enabled"] and schedule["id"] not in members:
             found.append(f"schedule {name} is left disabled")
     found += [f"fallback {job['name']} is left" for job in world.call_jobs.values() if read_name(job["name"])]
     for schedule in [one for one in world.schedules.values() if read_name(one["name"]) is None]:
-        mine = [run for key, run in stories.items() if key.schedule == schedule["id"] and not key.via]
+        mine = [run for key, run in stories.items() if key.schedule == schedule["id"]]
         ends = [run.ended for run in mine if run.ended is not None]
         if len(mine) != 1 or len(ends) != 1:
             found.append(f"{schedule['name']}: {len(mine)} stories, {len(ends)} ends")
             continue
         (run,) = mine
-        found += _starts(world, schedule, run, ends[0], guarded_was_away=was_away)
+        if not run.is_sequence:
+            found += _starts(world, schedule, run, ends[0], list(stories.values()), guarded_was_away=was_away)
     return found
 
 
-def _starts(world, schedule, run, ended: Ended, *, guarded_was_away: bool) -> list[str]:
+def _starts(world, schedule, run, ended: Ended, stories, *, guarded_was_away: bool) -> list[str]:
     """One start for each VM, in time; none where it was refused; two only where the ledger says it was in doubt."""
     name, found = schedule["name"], []
     real = [one for one in world.starts if one.schedule_id == schedule["id"] and not _refused(world, one)]
@@ -151,18 +169,24 @@ def _starts(world, schedule, run, ended: Ended, *, guarded_was_away: bool) -> li
     everything = [listed] if isinstance(listed, str) else listed["__or"]
     for one in real:
         taken.update(one.vms or everything)
-    doubts = sum(1 for one in run.intents if one.failed is not None and not one.failed.sure)
-    if (
-        run.claim is not None
-        and run.claim.held is None
-        and any(one.started.by is Starter.FALLBACK for one in run.attempts)
-    ):
+    asked = [(one.intents, one.key.schedule == schedule["id"]) for one in stories]
+    doubts = sum(
+        1
+        for intents, own in asked
+        for one in intents
+        if (own or schedule["id"] in one.starting.along) and one.failed is not None and not one.failed.sure
+    )
+    above = next((one for one in stories if schedule["id"] in one.seen.members), run)
+    by_fallback = any(one.started.by is Starter.FALLBACK for one in run.attempts)
+    if above.claim is not None and above.claim.held is None and by_fallback:
         doubts += 1  # guard died for long between the fallback's placing and the schedule's switching off: both fire
+    if above is not run and run.standbys and guarded_was_away:
+        doubts += 1  # guard died for long between a member's own fallback and the removal of the sequence's: both fire
     if any(count > 1 + doubts for count in taken.values()):
         found.append(
             f"{name}: started {dict(taken)} with {doubts} doubts: {[(str(s.at), s.origin, s.vms) for s in real]}"
         )
-    deadline = run.key.due + DEADLINE + LATE
+    deadline = run.key.due + DEADLINE + LATE + (TURNS if above is not run else timedelta())
     if name == "refused":
         return found
     if set(taken) != set(everything) and not (guarded_was_away and End.EXPIRED in {one.end for one in run.given_up}):
