@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from itertools import groupby
@@ -39,10 +39,14 @@ _STILL_GOING_ON = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Situation:
-    """What neither XO nor the policy tells. ``brakes``: a person's; ``busy``: runs that take slots beside those XO shows."""
+    """What neither XO nor the policy tells. ``brakes``: a person's; ``busy``: runs that take slots beside those XO shows.
+
+    ``overridden``: codes that a person said shall hold nothing (guard start --override).
+    """
 
     brakes: tuple[Brake, ...] = ()
     busy: tuple[ExpectedRun, ...] = ()
+    overridden: frozenset[str] = frozenset()
 
 
 NOTHING_MORE = Situation()
@@ -95,7 +99,7 @@ def assess(
     """
     since = due or run.due
     options: Mapping[str, Options] = policy.checks
-    said = _said(outlook, run, policy, situation)
+    said = _lifted(_said(outlook, run, policy, situation), situation.overridden)
     kept = [one for one in said if one.holds]
     held: dict[str, tuple[Finding, ...]] = {}
     for one in kept:
@@ -104,7 +108,8 @@ def assess(
     said_of_all = [one for one in said if not one.holds]
     while True:
         rest = tuple(vm for vm in run.selection.ids if vm not in held)
-        findings = [*said_of_all, *run_checks(ALL, View(outlook, run, rest), options)]
+        checked = run_checks(ALL, View(outlook, run, rest), options)
+        findings = [*said_of_all, *_lifted(checked, situation.overridden)]
         holding = new_holds(findings, held, policy.on_unknown)
         if not holding:
             break
@@ -140,6 +145,16 @@ def assess(
         overlap=policy.overlap,
         zone=zone,
     )
+
+
+def _lifted(findings: Iterable[Finding], overridden: Collection[str]) -> list[Finding]:
+    """The findings, with those of an overridden code told as a warning that holds nothing."""
+    return [
+        msgspec.structs.replace(one, level=Level.WARN, holds=())
+        if one.code in overridden and one.level in (Level.BLOCK, Level.UNKNOWN)
+        else one
+        for one in findings
+    ]
 
 
 def _said(outlook: Outlook, run: ExpectedRun, policy: Effective, situation: Situation) -> list[Finding]:

@@ -99,6 +99,27 @@ def build_parser() -> argparse.ArgumentParser:
     unbypass.add_argument("scope", metavar="SCOPE", help="as it was given to guard bypass")
     _state_options(unbypass)
 
+    start = commands.add_parser(
+        "start",
+        help="start a schedule's job now, judged as if it were due now",
+        description="Have XO start the job of a schedule now, judged as if it were due now. VMs that something holds back "
+        "are left out. Exit code: 0 when all that was asked for was started, 2 when something was not or nobody can "
+        "tell, 1 for errors.",
+    )
+    start.add_argument("schedule", metavar="SCHEDULE", help="id or name of the schedule")
+    start.add_argument(
+        "--vms", action="append", metavar="NAME|ID[,..]", help="only these VMs, of those that the job takes"
+    )
+    start.add_argument(
+        "--override",
+        action="append",
+        metavar="CODE[,..]",
+        help="start against these codes, as guard plan and guard start tell them; needs --reason",
+    )
+    start.add_argument("--reason", metavar="TEXT", help="with --override: why, for those who see it later")
+    start.add_argument("--dry-run", action="store_true", help="only tell what would be started; exit code as without")
+    _state_options(start)
+
     release = commands.add_parser("release", help="without the daemon: give every schedule that guard holds back to XO")
     release.add_argument(
         "--all", action="store_true", help="also delete every fallback of this guard's that is left in XO"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,7 +19,7 @@ from guard.gate.hands import Append, Hands, Shown
 from guard.gate.look import LOOK_EVERY, Look
 from guard.gate.ports import GateXo
 from guard.lifecycle.acting import Act, Reconcile, Start, next_act
-from guard.lifecycle.claiming import PlaceClaim, Release, Rules, Scene, Sync, wants_claim
+from guard.lifecycle.claiming import RELEASE_AFTER, PlaceClaim, Release, Rules, Scene, Sync, wants_claim
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import RunKey
 from guard.lifecycle.next_step import Evaluate, Observed, Record, Wait
@@ -48,8 +49,8 @@ class Pulse:
 class Stage:
     """What one look shows the actor. ``setup``: as XO has it, guard's own doings included; ``agenda``: as if without them.
 
-    ``began``: schedule id -> its latest due time that has come. ``rolling``: whether a rolling pool update goes on, None as
-    long as nobody had to ask. ``views``: what each run's own steps showed since; apart,
+    ``began``: schedule id -> its latest due time that has come. ``rolling``: the question whether a rolling pool update
+    goes on, None as long as nobody had to ask. ``views``: what each run's own steps showed since; apart,
     because a reading made for one run may be older than what another has just changed.
     """
 
@@ -60,7 +61,7 @@ class Stage:
     brakes: tuple[Brake, ...]
     running: frozenset[str]
     began: Mapping[str, datetime]
-    rolling: bool | None = None
+    rolling: asyncio.Future[bool] | None = None
     views: dict[RunKey, Shown] = field(default_factory=dict)
 
     def view_of(self, run: DueRun) -> Shown:
@@ -144,8 +145,8 @@ class Actor:
     async def _is_rolling(self, stage: Stage) -> bool:
         """Asked once a look, and only where something is claimed or shall be: it costs XO much."""
         if stage.rolling is None:
-            stage.rolling = await self._xo.rolling_updates()
-        return stage.rolling
+            stage.rolling = asyncio.ensure_future(self._xo.rolling_updates())
+        return await stage.rolling
 
     def decided(self, run: DueRun, stage: Stage) -> None:
         """A run was evaluated on what the stage shows: it is looked at again when that changes."""
@@ -259,10 +260,13 @@ class Actor:
     async def _scene(self, run: DueRun, stage: Stage, rules: Rules) -> Scene:
         """Raises XoError."""
         sequence = self._in_xo(run, stage)
-        asks = run.has_claim or (run.key.due > self._clock() and run.claim is None and _wants(run, sequence, rules))
+        shown, due = stage.view_of(run), run.key.due
+        if run.has_claim:  # it is given back soon, by either clock
+            asks = max(self._clock(), self._clock() - shown.xo_ahead) >= due + RELEASE_AFTER
+        else:
+            asks = self._clock() < due and run.claim is None and _wants(run, sequence, rules)
         rolling = asks and await self._is_rolling(stage)
         now = self._clock()
-        shown = stage.view_of(run)
         latest = stage.began.get(run.key.via or run.key.schedule)
         own = [
             one for one in shown.placed if (one.fallback.instance, one.fallback.due) == (self._instance, run.key.due)
@@ -300,13 +304,11 @@ def _wants(run: DueRun, sequence: DueSequence | None, rules: Rules) -> bool:
 def as_without_guard(setup: Estate, runs: Sequence[DueRun]) -> Estate:
     """The setup as a person made it: fallbacks left out, and a schedule that guard holds shown as it was found."""
     hidden = {job.id for job in setup.call_jobs if is_fallback(job)}
-    held = {
-        run.claim.intent.found.id: run.claim.intent.found for run in runs if run.claim is not None and run.claim.stands
-    }
+    held = {run.claim.intent.found.id: run.claim for run in runs if run.claim is not None and run.claim.stands}
     if not hidden and not held:
         return setup
     schedules = tuple(
-        held[one.id] if one.id in held and one == msgspec.structs.replace(held[one.id], enabled=False) else one
+        held[one.id].intent.found if one.id in held and one == held[one.id].off else one
         for one in setup.schedules
         if (one.job_id or "") not in hidden
     )

@@ -34,10 +34,11 @@ from guard.lifecycle.events import (
     Starter,
     Starting,
 )
-from guard.lifecycle.next_step import EARLY, starter
+from guard.lifecycle.next_step import EARLY, chosen_of, starter
 from guard.lifecycle.standby import may_enable
 from guard.mechanics.fallback import Fallback, FallbackKind, Placed, at_minutes
 from guard.outcomes.alarms import SCHEDULE_LEFT_OFF
+from guard.outcomes.outcome import named_vms
 
 STOOD_STILL = timedelta(seconds=20)  # between intent and call; beyond this the facts behind it are old
 LOOK_BACK = timedelta(days=1)  # runs that began before this are known by their age
@@ -96,13 +97,12 @@ class Hands:
         if not all(_stands(one, shown.placed) for one in wanted):
             return None
         record = shown.records[fired_by] = await self._xo.schedule(fired_by)
-        off = msgspec.structs.replace(claim.intent.found, enabled=False)
-        if record not in (claim.intent.found, off):
+        if record not in (claim.intent.found, claim.off):
             return run  # changed meanwhile: the next step sees it
-        if record != off:
+        if record != claim.off:
             await self._xo.set_enabled(fired_by, False)
             record = shown.records[fired_by] = await self._xo.schedule(fired_by)
-        if record != off or record is None:
+        if record != claim.off or record is None:
             return run
         return await self._append(run, Claimed(at=self._clock(), held=record))
 
@@ -119,8 +119,9 @@ class Hands:
             return None
         how, reason = step.how, ""
         record = shown.records[fired_by] = await self._xo.schedule(fired_by)
-        if how is ReleasedHow.ENABLED and record is not None and not record.enabled:
-            if record != claim.held:
+        if how in (ReleasedHow.ENABLED, ReleasedHow.NEVER) and record is not None and not record.enabled:
+            how = ReleasedHow.ENABLED  # what XO was asked, and did not do at once, it may do late
+            if record != claim.off:
                 how = ReleasedHow.TOUCHED
             elif not may_enable(run.seen.cron, run.seen.zone, self._clock() - shown.xo_ahead):
                 return None
@@ -285,14 +286,15 @@ class Hands:
 
     def _since_due(self, run: DueRun, logs: Iterable[BackupLog], standbys: Iterable[datetime]) -> Started | None:
         """A run of this schedule since the due time that is in no story: then nothing is started on top of it."""
-        if any(intent.run for intent in run.intents):
-            return None
-        others = self._elsewhere(run)
+        own = {one.started.run for one in run.attempts}
+        others = self._elsewhere(run) | own
         for log in sorted(logs, key=lambda one: one.start or 0):
             if log.schedule_id != run.key.schedule or log.began is None or log.id in others:
                 continue
             if log.began >= run.key.due - EARLY:
-                return self._started(standbys, log, 0)
+                started = self._started(standbys, log, 0)
+                chosen = chosen_of(run, named_vms(log)) if started.by is Starter.XO else None
+                return msgspec.structs.replace(started, vms=chosen)
         return None
 
     def _started(self, standbys: Iterable[datetime], log: BackupLog, attempt: int) -> Started:

@@ -76,7 +76,7 @@ class Looker:
     async def look(self, runs: Sequence[DueRun], before: Loop | None, done: Collection[str]) -> tuple[Look | None, str]:
         """XO now; None and why where it cannot be read."""
         try:
-            if self.usual is None:
+            if self.usual is None and not any(run.has_claim for run in runs):  # what is claimed may be due at once
                 await self.read_whole()
             setup = await self._xo.setup()
             run_ids = [job.run_id for job in setup.jobs] + [call.run_id for call in setup.call_jobs]

@@ -12,8 +12,10 @@ from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import BY_HAND
 from guard.lifecycle.loop import Progress
 from guard.lifecycle.next_step import EARLY, SETTLED, LogSeen
+from guard.mechanics.cron import xo_next
 from guard.mechanics.due import due_times
-from guard.outcomes.outcome import outcome
+from guard.mechanics.fallback import whole_minute
+from guard.outcomes.outcome import named_vms, outcome
 
 LONGEST_SEQUENCE = timedelta(hours=24)
 
@@ -25,8 +27,12 @@ def belongs(run: DueRun, log: BackupLog, open_runs: Sequence[DueRun]) -> bool:
         return False
     if log.id in {one.started.run for one in run.attempts}:
         return True
+    if any(log.id == one.started.run for other in open_runs if other.is_asked_by_hand for one in other.attempts):
+        return False
     if key.via == BY_HAND:
-        return at == key.due
+        return _is_asked_for(run, log, at, open_runs) if run.is_asked_by_hand else at == key.due
+    if any(_is_asked_for(other, log, at, open_runs) for other in open_runs if other.is_asked_by_hand):
+        return False
     intent = run.open_intent
     if intent is not None and log.id not in intent.starting.known and at >= intent.starting.at - SETTLED:
         return True
@@ -40,6 +46,26 @@ def belongs(run: DueRun, log: BackupLog, open_runs: Sequence[DueRun]) -> bool:
         return bool(mine) and not nearer
     later = [other.key.due for other in open_runs if other.key.via == key.via and other.key.due > key.due]
     return key.due - EARLY <= at < min([*later, key.due + LONGEST_SEQUENCE]) - EARLY
+
+
+def _is_asked_for(run: DueRun, log: BackupLog, at: datetime, open_runs: Sequence[DueRun]) -> bool:
+    """Whether an open start by hand began this run: not one that begins at a due time of the schedule."""
+    intent = run.open_intent
+    if intent is None or log.id in intent.starting.known or at < intent.starting.at - SETTLED:
+        return False
+    starts = (start for one in open_runs if one.key.via != BY_HAND for start in one.seen.starts)
+    return not (any(abs(at - start) <= EARLY for start in starts) or _is_due(run, at))
+
+
+def _is_due(run: DueRun, at: datetime) -> bool:
+    """Whether XO's timer starts the schedule of a story by hand then; the story of that due time may have ended."""
+    minute = whole_minute(at - EARLY)
+    if abs(at - minute) > EARLY:
+        return False
+    try:
+        return xo_next(run.seen.cron, run.seen.zone, minute - timedelta(minutes=1)) == minute
+    except ValueError:  # an expression that XO chokes on, or a zone that nobody can tell
+        return False
 
 
 def with_siblings(runs: Iterable[DueRun]) -> Iterator[tuple[DueRun, Sequence[DueRun]]]:
@@ -82,6 +108,7 @@ def log_seen(log: BackupLog) -> LogSeen:
         began=when,
         outcome=None if log.status == "pending" else outcome(log),
         progress_at=max(moved, default=None),
+        vms=named_vms(log),
     )
 
 

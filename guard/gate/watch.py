@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -20,24 +19,24 @@ from guard.errors import ConflictError, LedgerError
 from guard.estate.estate import Estate
 from guard.estate.xo_records import Schedule
 from guard.gate.actor import Actor, Stage, as_without_guard
+from guard.gate.advance import Advance
 from guard.gate.aside import firing_of
 from guard.gate.entries import by_hand_entries, come_due, due_entries, first_due, marks_after
 from guard.gate.in_sequence import OpenSequences
 from guard.gate.look import LOGS_EVERY, LONGEST_LEAD, LOOK_EVERY, Look, Looker
-from guard.gate.match import LONGEST_SEQUENCE, belongs, fires, log_seen, progress, sequence_runs, with_siblings
+from guard.gate.match import LONGEST_SEQUENCE, belongs, progress, with_siblings
 from guard.gate.ports import GateXo, Teller
 from guard.gate.predict import Predictor, rules_for
 from guard.gate.retell import tell_again
 from guard.lifecycle.due_run import DueRun, apply, fold
 from guard.lifecycle.events import BY_HAND, AnyEvent, AttemptEnded, RunKey, Seen, Started, Starter
 from guard.lifecycle.ledger import Ledger
-from guard.lifecycle.loop import STANDS, Loop, SwitchedOff
-from guard.lifecycle.next_step import ENOUGH_SAMPLES, SETTLED, Evaluate, Observed, Record, Wait, next_step
+from guard.lifecycle.loop import Loop, SwitchedOff, gone_off, still_off
+from guard.lifecycle.next_step import SETTLED
 from guard.mechanics.versions import is_tested
 from guard.policy.schema import Policy
 
-AT_ONCE = 32  # due runs that talk to XO at the same time
-ROUNDS = 3  # what is decided in one look is acted on in the same one
+NOT_READ = "XO was not read whole yet"
 ON_TIME = timedelta(seconds=60)
 CACHED = timedelta(seconds=10)  # so old may XO's list of logs be
 LOOP, LOOKED_LIKE, CONFIRMED, BRAKES = "loop", "looked_like", "confirmed", "brakes"  # what is remembered in the ledger
@@ -79,6 +78,18 @@ class Watch:
             sequence_of=self._sequences.of,
         )
         self._predictor = Predictor(self._looker, self._actor, self._append, clock=clock, policy_of=policy_of)
+        self._advance = Advance(
+            self._looker,
+            self._predictor,
+            self._actor,
+            self._sequences,
+            self._append,
+            self._load,
+            self._staged,
+            clock=clock,
+            policy_of=policy_of,
+            done=lambda: self._done,
+        )
         self._runs_of: dict[RunKey, frozenset[str]] = {}  # the open stories' own runs, those by hand left out
         self._stood_aside = ""
         self.lets_go = False
@@ -111,7 +122,10 @@ class Watch:
             open_runs = await self._open_runs()
             await self._sequences.load(open_runs, self._ledger)
             stage = await self._staged(look, agenda, open_runs)
-        wakes = await self._advance_all(open_runs, look, seen_setup, stage)
+        self._runs_of = {
+            run.key: frozenset(one.started.run for one in run.attempts) for run in open_runs if run.key.via != BY_HAND
+        }
+        wakes = await self._advance.all(open_runs, look, seen_setup, stage, agenda)
         loop = msgspec.structs.replace(await self._summary(look, agenda, error, before, wakes), switched_off=off)
         # told before it is remembered as told: a guard that dies in between tells it again
         await self._teller.looked()
@@ -207,84 +221,14 @@ class Watch:
 
         Returns those that are still off, and those that went within a day.
         """
-        now, current = self._clock(), {one.id: one for one in schedules}
-        kept = {
-            one.schedule: one
-            for one in (loop.switched_off if loop is not None else ())
-            if (not current[one.schedule].enabled if one.schedule in current else now - one.at < STANDS)
-        }
-        for was in before.values():
-            found = current.get(was.id)
-            if was.enabled and (found is None or not found.enabled):
-                kept[was.id] = SwitchedOff(schedule=was.id, name=(found or was).name, at=now, deleted=found is None)
-                await self._teller.switched_off(kept[was.id])
+        now, told = self._clock(), loop.switched_off if loop is not None else ()
+        fresh = gone_off(schedules, before.values(), now)
+        for one in fresh:
+            await self._teller.switched_off(one)
+        kept = {one.schedule: one for one in (*still_off(told, schedules, now), *fresh)}
         return tuple(kept.values())
 
     # --- one due run
-
-    async def _advance_all(
-        self, runs: Sequence[DueRun], look: Look | None, setup: Estate | None, stage: Stage | None
-    ) -> list[datetime]:
-        """Every open due run as far as it goes; when each wants to be looked at again.
-
-        What is evaluated is gone on with at once: a claim has to stand before the due time.
-        """
-        self._runs_of = {
-            run.key: frozenset(one.started.run for one in run.attempts) for run in runs if run.key.via != BY_HAND
-        }
-        wakes: list[datetime] = []
-        again, slots = list(with_siblings(runs)), asyncio.Semaphore(AT_ONCE)
-        for _ in range(ROUNDS):
-            waiting: list[tuple[DueRun, Sequence[DueRun]]] = []
-            turns = [self._in_turn(slots, run, near, look, setup, stage) for run, near in again]
-            taken = await asyncio.gather(*turns, return_exceptions=True)
-            failed = [one for one in taken if isinstance(one, BaseException)]
-            if failed:  # only now: no turn goes on into the next look
-                raise failed[0]
-            for run, near, step in (one for one in taken if not isinstance(one, BaseException)):
-                if isinstance(step, Evaluate):
-                    waiting.append((run, near))
-                elif step is not None:
-                    wakes.append(step.until)
-            decided = (
-                await self._predictor.decide([run for run, _ in waiting], stage) if waiting and look is not None else {}
-            )
-            again = [(decided[run.key], near) for run, near in waiting if run.key in decided]
-            again += [(own, ()) for own in self._sequences.above([run for run, _ in again])]
-            if not again:
-                break
-        return wakes
-
-    async def _in_turn(
-        self,
-        slots: asyncio.Semaphore,
-        run: DueRun,
-        near: Sequence[DueRun],
-        look: Look | None,
-        setup: Estate | None,
-        stage: Stage | None,
-    ) -> tuple[DueRun, Sequence[DueRun], Wait | Evaluate | None]:
-        """Two hundred runs of one minute wait for XO's answers together, not one after another."""
-        async with slots:
-            advanced, step = await self._advance(run, near, look, setup, stage)
-        return advanced, near, step
-
-    async def _advance(
-        self, run: DueRun, open_runs: Sequence[DueRun], look: Look | None, setup: Estate | None, stage: Stage | None
-    ) -> tuple[DueRun, Wait | Evaluate | None]:
-        """Record and do all there is to do; the step that remains, None when the story has ended or somebody else wrote."""
-        seen = self._observe(run, open_runs, look, setup)
-        if run.key.via != BY_HAND:
-            if stage is not None and self._actor.enforces(run, stage.setup):
-                return await self._actor.act(run, seen, stage, self._looker.lead)
-            if stage is None and (run.claim is not None or run.intents or self._policy_of().may_act):
-                return run, Wait(seen.now + LOOK_EVERY)
-        while isinstance(step := next_step(run, seen, lead=self._looker.lead, look_every=LOOK_EVERY), Record):
-            advanced = await self._append(run, *step.events)
-            if advanced is None or advanced.ended is not None:
-                return run, None
-            run = advanced
-        return run, step
 
     async def _append(self, run: DueRun, *events: AnyEvent) -> DueRun | None:
         """The run with its new events; None when somebody else wrote meanwhile, and the next tick looks anew."""
@@ -310,7 +254,7 @@ class Watch:
         is_later = (
             run.key.via != "" and run.seen.expected_at != run.key.due
         )  # of a sequence's members only the first tells
-        if event.by is not Starter.XO or event.attempt or is_later or not on_time:
+        if event.by is not Starter.XO or event.attempt or run.key.via == BY_HAND or is_later or not on_time:
             return
         confirmed, fired_by = await self._confirmed(), run.key.via or run.key.schedule
         if confirmed.get(fired_by) != firing_of(run):
@@ -325,11 +269,13 @@ class Watch:
     async def _staged(self, look: Look, agenda: Agenda, runs: Sequence[DueRun]) -> Stage | None:
         """What the actor sees; None where nothing is to be acted on, or XO went away meanwhile."""
         if (self.lets_go or not self._policy_of().may_act) and not any(
-            run.claim is not None or run.intents for run in runs
+            run.claim is not None or (run.intents and run.key.via != BY_HAND) for run in runs
         ):
             return None
         untrusted = ""
-        if not self._looker.is_admin:
+        if self._looker.usual is None:
+            untrusted = NOT_READ
+        elif not self._looker.is_admin:
             untrusted = "the token's user is no administrator"
         elif not is_tested(self._looker.version, self._policy_of().xo.accept_versions):
             untrusted = f"xo-server {self._looker.version or 'of an unknown version'} was never tested with guard"
@@ -342,26 +288,11 @@ class Watch:
         stage = self._actor.stage(
             look, agenda, runs, untrusted=untrusted, confirmed=await self._confirmed(), brakes=brakes
         )
-        if stage.standing.untrusted != self._stood_aside:
+        if stage.standing.untrusted not in (self._stood_aside, NOT_READ):
             self._stood_aside = stage.standing.untrusted
             if self._stood_aside:
                 await self._teller.stands_aside(self._stood_aside, at=self._clock())
         return stage
-
-    def _observe(self, run: DueRun, open_runs: Sequence[DueRun], look: Look | None, setup: Estate | None) -> Observed:
-        now = self._clock()
-        if look is None or setup is None:
-            return Observed(now=now, logs_at=None, fires=None)
-        samples = sorted((self._looker.usual or {}).get(run.key.schedule, ()))
-        usual = samples[-(-len(samples) * 95 // 100) - 1] if len(samples) >= ENOUGH_SAMPLES else None
-        return Observed(
-            now=now,
-            logs_at=look.known_until(run.key),
-            logs=tuple(log_seen(log) for log in look.logs_of.get(run.key.schedule, ()) if belongs(run, log, open_runs)),
-            fires=fires(run, setup),
-            sequence_runs=sequence_runs(run, setup),
-            usual_s=usual,
-        )
 
     # --- what is left for guard status
 

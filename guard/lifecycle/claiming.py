@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import msgspec
-
 from guard.decision.verdict import Action
 from guard.estate.xo_records import Schedule
 from guard.lifecycle.due_run import Claim, ClaimState, DueRun
@@ -112,7 +110,7 @@ def claim_step(run: DueRun, claim: Claim, scene: Scene) -> Record | Release | Pl
     record = scene.record
     if record is None:
         return Release(ReleasedHow.GONE)
-    is_off = record == msgspec.structs.replace(claim.intent.found, enabled=False)
+    is_off = record == claim.off
     if claim.state is ClaimState.PLACING:
         late = max(scene.xo_now, scene.now) >= run.key.due - TOO_LATE
         if is_off and (late or _stand(claim, scene)):
@@ -122,7 +120,7 @@ def claim_step(run: DueRun, claim: Claim, scene: Scene) -> Record | Release | Pl
         return PlaceClaim()
     if record.enabled:
         return Release(ReleasedHow.ENABLED if claim.state is ClaimState.RELEASING else ReleasedHow.BY_OTHERS)
-    if record != claim.held:
+    if not is_off:
         return Release(ReleasedHow.TOUCHED) if scene.xo_now >= run.key.due else Wait(run.key.due)
     if scene.bypass and scene.xo_now < run.key.due - TOO_LATE:
         return Release(ReleasedHow.ENABLED)

@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+import msgspec
+
 from guard.errors import LedgerError
 from guard.estate.xo_records import Schedule
 from guard.lifecycle.events import (
+    BY_HAND,
     Alarmed,
     AnyEvent,
     AttemptEnded,
@@ -60,6 +63,11 @@ class Claim:
     def stands(self) -> bool:
         """Whether guard may have the schedule off."""
         return self.state is not ClaimState.RELEASED
+
+    @property
+    def off(self) -> Schedule:
+        """The schedule's record while guard has it off and nobody touched it."""
+        return self.held or msgspec.structs.replace(self.intent.found, enabled=False)
 
 
 @dataclass(frozen=True)
@@ -118,6 +126,11 @@ class DueRun:
     def is_sequence(self) -> bool:
         """Whether this is the story of a sequence itself, whose members have their own."""
         return bool(self.seen.members)
+
+    @property
+    def is_asked_by_hand(self) -> bool:
+        """Whether a person had guard start it, at no due time (guard start)."""
+        return self.key.via == BY_HAND and self.decided is not None
 
     @property
     def has_claim(self) -> bool:

@@ -21,7 +21,7 @@ class RunKey(msgspec.Struct, frozen=True, order=True):
     """One due time of one schedule. ``due``: its nominal time, of a sequence's member that of the sequence.
 
     ``via``: the id of the sequence's schedule, '' where the schedule fires by itself; ``BY_HAND``: ``due`` is then when
-    the run began.
+    the run began, or when guard start was asked for it.
     """
 
     schedule: str
@@ -184,13 +184,15 @@ class Released(Event, frozen=True, kw_only=True, tag="released"):
 class Started(Event, frozen=True, kw_only=True, tag="started"):
     """XO shows a run of this due time. ``run``: the id of its log; ``began``: when XO started it.
 
-    ``attempt``: the number of guard's own attempt, 0 for a run that guard did not start.
+    ``attempt``: the number of guard's own attempt, 0 for a run that guard did not start. ``vms``: of such a run the ids of
+    its VMs, where a person chose some of those that are due; None for all.
     """
 
     run: str
     began: datetime
     by: Starter = Starter.XO
     attempt: int = 0
+    vms: tuple[str, ...] | None = None
 
 
 class Alarmed(Event, frozen=True, kw_only=True, tag="alarmed"):

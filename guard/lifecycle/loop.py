@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import msgspec
+
+from guard.estate.xo_records import Schedule
 
 STANDS = timedelta(hours=24)  # how long an alarm is shown that nothing else ends
 
@@ -46,3 +49,22 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True):
     unwatched: tuple[str, ...] = ()
     switched_off: tuple[SwitchedOff, ...] = ()
     wake: datetime | None = None
+
+
+def gone_off(schedules: Iterable[Schedule], before: Iterable[Schedule], now: datetime) -> tuple[SwitchedOff, ...]:
+    """Those that were on at the last look and are off or gone now."""
+    current = {one.id: one for one in schedules}
+    found = [(was, current.get(was.id)) for was in before if was.enabled]
+    return tuple(
+        SwitchedOff(schedule=was.id, name=(now_is or was).name, at=now, deleted=now_is is None)
+        for was, now_is in found
+        if now_is is None or not now_is.enabled
+    )
+
+
+def still_off(told: Iterable[SwitchedOff], schedules: Iterable[Schedule], now: datetime) -> tuple[SwitchedOff, ...]:
+    """Of those told before: what is off still, and what went within a day."""
+    current = {one.id: one for one in schedules}
+    return tuple(
+        one for one in told if (not current[one.schedule].enabled if one.schedule in current else now - one.at < STANDS)
+    )

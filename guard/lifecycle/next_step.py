@@ -6,7 +6,7 @@ no recovery code anywhere else. In observe mode guard only looks: it predicts, s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
@@ -14,7 +14,7 @@ from guard.finding import Scope, ScopeKind
 from guard.lifecycle.due_run import Attempt, DueRun
 from guard.lifecycle.events import Alarmed, AnyEvent, AttemptEnded, End, Ended, Started, Starter
 from guard.mechanics.zones import zone_or_utc
-from guard.outcomes.alarms import JOB_STUCK, SCHEDULE_DISABLED, XO_DID_NOT_FIRE
+from guard.outcomes.alarms import JOB_STUCK, SCHEDULE_DISABLED, START_UNCERTAIN, XO_DID_NOT_FIRE
 from guard.outcomes.outcome import Outcome, Times
 from guard.units import format_duration, format_time
 
@@ -24,17 +24,21 @@ QUIET = timedelta(minutes=30)  # without progress for so long, a run may be stuc
 UNUSUAL_HOURS = timedelta(hours=24)  # without samples, only a run longer than this is stuck
 GONE = timedelta(hours=24)  # so old, a run that XO lists no longer is not just late in a list
 ENOUGH_SAMPLES = 5
+LONGEST_CALL = timedelta(minutes=5)  # so long a guard start may still be waiting for XO's answer
 STARTED_LATE = timedelta(hours=6)  # what XO did not fire is not started by guard later than this
 
 
 @dataclass(frozen=True)
 class LogSeen:
-    """One run as XO's logs show it. ``outcome`` None while it goes on; ``progress_at``: when its tasks last moved."""
+    """One run as XO's logs show it. ``outcome`` None while it goes on; ``progress_at``: when its tasks last moved;
+    ``vms``: the ids of those it takes, () as long as XO does not tell.
+    """
 
     run: str
     began: datetime
     outcome: Outcome | None
     progress_at: datetime | None = None
+    vms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,8 @@ def next_step(
     if run.running:
         return Wait(seen.now + look_every)
     is_sure = seen.logs_at is not None and seen.logs_at >= settled
+    if run.is_asked_by_hand:
+        return _by_hand(run, seen, look_every)
     if run.attempts and (is_sure or len(run.seen.starts) == 1):  # where XO starts it twice, a second run may be unseen
         return Record((Ended(at=seen.now, end=End.LEFT_TO_XO if acts else End.OBSERVED),))
     if not is_sure or seen.sequence_runs:
@@ -118,6 +124,31 @@ def next_step(
     missed = _missed(run, seen)
     in_time = seen.now < run.key.due + STARTED_LATE
     return Record(missed[:1] if rescues and in_time and isinstance(missed[0], Alarmed) else missed)
+
+
+def _by_hand(run: DueRun, seen: Observed, look_every: timedelta) -> Wait | Record:
+    """The end of what a person had guard start: whoever did so was told at once, so nothing of it is an alarm."""
+    given = run.given_up[-1] if run.given_up else None
+    if any(one.run for one in run.intents):
+        if given is None:
+            return Record((Ended(at=seen.now, end=End.RAN),))
+        return Record((Ended(at=seen.now, end=End.RAN_IN_PART, code=given.code, reason=given.reason),))
+    if run.attempts:
+        return Record((Ended(at=seen.now, end=End.OBSERVED, reason="Another run of the job was first."),))
+    intent = run.intents[-1] if run.intents else None
+    since = run.key.due if intent is None else intent.doubts[-1].at if intent.doubts else intent.starting.at
+    patience = LONGEST_CALL if intent is not None and intent.is_open and not intent.doubts else SETTLED
+    if seen.logs_at is None or seen.logs_at < since + patience:
+        return Wait(seen.now + look_every)
+    if intent is None:
+        told, code = "guard start ended before it asked XO, so nothing was started.", ""
+    elif intent.failed is not None:
+        told, code = f"guard start came to nothing: {intent.failed.error}", ""
+    elif intent.doubts:
+        told, code = "XO's answer to guard start was lost, and XO shows no run of it.", START_UNCERTAIN.id
+    else:
+        told, code = "guard start died before it recorded XO's answer, and XO shows no run of it.", ""
+    return Record((Ended(at=seen.now, end=End.MISSED, code=code, reason=told),))
 
 
 def news(run: DueRun, seen: Observed) -> tuple[AnyEvent, ...]:
@@ -134,12 +165,20 @@ def news(run: DueRun, seen: Observed) -> tuple[AnyEvent, ...]:
             by = starter((*run.standbys, *seen.standbys), log.began, number)
             if by is Starter.XO and seen.through is not None:
                 by = seen.through
-            events.append(Started(at=seen.now, run=log.run, began=log.began, by=by, attempt=number))
+            chosen = chosen_of(run, log.vms) if by is Starter.XO else None
+            events.append(Started(at=seen.now, run=log.run, began=log.began, by=by, attempt=number, vms=chosen))
         if log.outcome is not None and (attempt is None or attempt.ended is None):
             events.append(AttemptEnded(at=seen.now, run=log.run, outcome=log.outcome))
         elif attempt is not None and attempt.ended is None and JOB_STUCK.id not in run.alarm_codes:
             events += _stuck(run, attempt, log, seen)
     return (*events, *_gone(run, seen))
+
+
+def chosen_of(run: DueRun, vms: Collection[str]) -> tuple[str, ...] | None:
+    """The VMs of a run that takes fewer than are due, as a person can ask for in XO; None for all, or not known."""
+    if run.decided is None or not vms or not set(vms) < set(run.decided.vms):
+        return None
+    return tuple(vms)
 
 
 def starter(standbys: Iterable[datetime], began: datetime, attempt: int) -> Starter:

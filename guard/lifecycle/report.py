@@ -83,7 +83,11 @@ def make_report(runs: Iterable[DueRun], since: datetime, until: datetime) -> Rep
         causes=dict(causes.most_common()),
         tallies=tallies,
         schedules=tuple(_record(group, scores) for group in by_schedule.values()),
-        would_have=dict(Counter(run.decided.verdict.action.value for run in mine if run.decided is not None)),
+        would_have=dict(
+            Counter(
+                run.decided.verdict.action.value for run in mine if run.decided is not None and not run.is_asked_by_hand
+            )
+        ),
         wolves=tuple(
             code
             for code, one in tallies.items()
@@ -118,7 +122,8 @@ def _record(runs: Sequence[DueRun], scores: Mapping[RunKey, RunScore | None]) ->
     false_blocks = sum(1 for score in scored if score.false_block)
     started = [run for run in runs if run.attempts]
     on_time = sum(1 for run in started if _on_time(run))
-    held = sum(1 for run in runs if run.decided is not None and run.decided.verdict.action is not Action.START)
+    judged = [run.decided for run in runs if run.decided is not None and not run.is_asked_by_hand]
+    held = sum(1 for one in judged if one.verdict.action is not Action.START)
     return ScheduleRecord(
         id=last.key.schedule,
         name=last.seen.schedule_name,

@@ -146,9 +146,10 @@ def expected_standby(run: DueRun, now: datetime) -> datetime | None:
 
 
 def out_of(run: DueRun) -> frozenset[str]:
-    """The VMs of a due run that were started for it by name, or given up."""
+    """The VMs of a due run that were started for it by name, by a person too, or given up."""
     started = {vm for intent in run.intents if intent.run for vm in intent.starting.vms or ()}
-    return frozenset(started | {one.vm for given in run.given_up for one in given.vms})
+    chosen = {vm for attempt in run.attempts for vm in attempt.started.vms or ()}
+    return frozenset(started | chosen | {one.vm for given in run.given_up for one in given.vms})
 
 
 def is_started(run: DueRun) -> bool:
@@ -157,5 +158,8 @@ def is_started(run: DueRun) -> bool:
 
 def _whole_started(run: DueRun) -> bool:
     """Whether all VMs were: guard asked for the whole, or XO started it."""
-    by_xo = any(not one.started.attempt or one.started.by is Starter.FALLBACK for one in run.attempts)
+    by_xo = any(
+        one.started.vms is None and (not one.started.attempt or one.started.by is Starter.FALLBACK)
+        for one in run.attempts
+    )
     return by_xo or any(one.run and one.starting.vms is None for one in run.intents)

@@ -85,7 +85,7 @@ def outcome(log: BackupLog) -> Outcome:
         times=_times(log),
         sent_bytes=sum(one.sent_bytes for one in vms),
         vms=vms,
-        unattempted=tuple(vm for vm in _named(log) if vm not in seen),
+        unattempted=tuple(vm for vm in named_vms(log) if vm not in seen),
         causes=why,
     )
 
@@ -148,10 +148,10 @@ def _size(transfer: LogTask) -> int:
     return size if type(size) is int else 0
 
 
-def _named(log: BackupLog) -> list[str]:
-    """The VMs that XO announced at the start of the run."""
+def named_vms(log: BackupLog) -> tuple[str, ...]:
+    """The ids of the VMs that XO announced at the start of the run; () before that, and where it never did."""
     for info in log.infos or ():
         data = info.get("data") if isinstance(info, dict) and info.get("message") == "vms" else None
         if isinstance(data, dict) and isinstance(data.get("vms"), list):
-            return [vm for vm in data["vms"] if isinstance(vm, str)]
-    return []
+            return tuple(vm for vm in data["vms"] if isinstance(vm, str))
+    return ()

@@ -96,7 +96,7 @@ def _block(planned: PlannedRun, style: Style) -> list[str]:
         lines += wrap(f"Expected: {expected}.", "  ")
     for finding in verdict.findings:
         if finding.level is not Level.OK:
-            lines += _finding(finding, style)
+            lines += finding_lines(finding, style)
     return lines
 
 
@@ -110,7 +110,8 @@ def _expected(planned: PlannedRun) -> str:
     return "; ".join(told)
 
 
-def _finding(finding: Finding, style: Style) -> list[str]:
+def finding_lines(finding: Finding, style: Style) -> list[str]:
+    """One finding and what to do about it."""
     head = f"- {finding.level.value} {finding.code}: "
     first, *rest = wrap(head + finding.summary, "      ", first="    ")
     lines = [first.replace(finding.level.value, style(finding.level.value, finding.level.value), 1), *rest]

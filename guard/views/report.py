@@ -35,6 +35,7 @@ def _failures(report: Report, zone: tzinfo) -> list[str]:
     lines = ["What went wrong:"] if report.failed or report.causes else []
     for run in report.failed:
         head = f"{format_time(run.key.due, zone)}  {run.seen.job_name} / {run.seen.schedule_name}"
+        head += ", by hand through guard" if run.is_asked_by_hand else ""
         lines += wrap(head, "      ", first="  ")
         if run.ended is not None and run.ended.reason:
             lines += wrap(run.ended.reason, "        ", first="      ")

@@ -19,6 +19,7 @@ from guard.lifecycle.events import (
     Seen,
     Started,
     Starter,
+    Starting,
 )
 from guard.outcomes.outcome import Outcome
 from guard.units import format_bytes, format_duration, format_time, plural
@@ -40,12 +41,15 @@ def story_text(run: DueRun, events: Sequence[AnyEvent], zone: tzinfo) -> str:
     seen = run.seen
     by_hand = run.key.via == BY_HAND
     at = format_time(run.key.due, zone)
-    when = f"began {at}, at no due time" if by_hand else f"due {at}"
+    began = f"began {at}, at no due time"
+    when = f"started by hand through guard {at}" if run.is_asked_by_hand else began if by_hand else f"due {at}"
     lines = wrap(f"{seen.job_name} / {seen.schedule_name}, {when}", "  ", first="")
     through = f", through {run.key.via}" if run.key.via and not by_hand else ""
     lines += wrap(f"cron {seen.cron} in {seen.zone}{through}", "  ")
     for event in events:
         lines += _event(event, zone)
+        if isinstance(event, Starting) and run.is_asked_by_hand:
+            lines += wrap(event.reason, "      ")
     return "\n".join(lines) + "\n"
 
 

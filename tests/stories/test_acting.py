@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -65,6 +66,57 @@ def test_a_run_guard_starts_itself_begins_within_the_second(tmp_path):
     (start,) = starts_of(live, schedule)
     assert timedelta() <= start.at - DUE < timedelta(seconds=1)
     assert left_behind(live) == []
+
+
+@pytest.mark.parametrize("late", [timedelta(seconds=5), timedelta(seconds=-2)], ids=["before", "after"])
+def test_a_schedule_that_xo_switches_off_late_is_given_back_and_its_run_started_once(tmp_path, late):
+    live, schedule = one_job()
+    guarded = Enforcing(live, tmp_path / "ledger", claim="always")
+    guarded.xo.lose = lambda name: "hang" if name == "set_enabled" and live.now() < DUE - late else ""
+    read, done = guarded.xo.schedule, []
+
+    async def switched_off_first(identity):
+        if live.now() >= DUE - late and not done:
+            done.append(live.set_schedule({"id": identity, "enabled": False}))
+        return await read(identity)
+
+    guarded.xo.schedule = switched_off_first
+    guarded.run(FORENOON)
+    assert len(starts_of(live, schedule)) == 1
+    assert left_behind(live) == []
+
+
+def two_vms():
+    """Two VMs of one job, each with a chain that has to coalesce, on an SR of its own."""
+    world = World(lambda: EVENING)
+    pool = world.add_pool("paris")
+    nas = world.add_repository("nas", size=1000 * GIB, available=900 * GIB)
+    vms, srs = [], []
+    for name in ("one", "two"):
+        srs.append(world.add_sr(pool, f"{name} SR", "nfs", size=500 * GIB))
+        vms.append(world.add_vm(pool, name))
+        world.add_disk(vms[-1], srs[-1], 4 * GIB, usage=1 * GIB)
+    job = world.add_job("nightly", vms=vms, remotes=[nas])
+    schedule = world.add_schedule(job, "0 2 * * *", name="nightly")
+    live = Live(world)
+    for sr, vm in zip(srs, vms, strict=True):
+        live.collector.switch_off(sr)
+        live.world.add_base_copies(live.world.disks_of(vm)[0], 4)
+    return live, schedule, vms, srs
+
+
+def test_a_vm_that_a_person_starts_by_hand_meanwhile_is_done_and_the_other_one_still_waits(tmp_path):
+    live, schedule, vms, srs = two_vms()
+    guarded = Enforcing(live, tmp_path / "ledger")
+    by_hand = DUE + timedelta(minutes=5)
+    happens(live, by_hand, lambda: live.jobs.run_schedule(schedule, "rpc", vms=[vms[0]["id"]]))
+    for minute, sr in zip((3, 30), srs, strict=True):
+        happens(live, DUE + timedelta(minutes=minute), lambda sr=sr: live.collector.switch_on(sr))
+    guarded.must_look.append(by_hand + timedelta(seconds=1))
+    guarded.run(FORENOON)
+    assert [one.vms for one in starts_of(live, schedule)] == [(vms[0]["id"],), (vms[1]["id"],)]
+    (events,) = [events for key, events in guarded.stories().items() if not key.via]
+    assert events[-1].end is End.RAN
 
 
 def test_a_schedule_that_a_person_changes_while_it_is_claimed_stays_as_the_person_left_it(tmp_path):
@@ -326,4 +378,41 @@ def test_a_waiting_run_whose_schedule_is_deleted_comes_to_an_end(tmp_path):
     happens(live, DUE + timedelta(minutes=5), delete)
     guarded.run(FORENOON)
     assert guarded.run_of(schedule).ended.end is End.EXPIRED
+    assert left_behind(live) == []
+
+
+def reads_slowly(guarded, first, last):
+    """Whole readings that begin between these moments take four minutes."""
+    estate = guarded.xo.estate
+
+    async def slow():
+        found = await estate()
+        if first <= guarded.live.now() < last:
+            for _ in range(4 * 240):
+                guarded.live.advance(timedelta(seconds=0.25))
+                await asyncio.sleep(0.25)
+        return found
+
+    guarded.xo.estate = slow
+
+
+def test_what_is_claimed_starts_within_the_second_while_xo_is_read_for_minutes(tmp_path):
+    live, due_at_two = one_job()
+    world = live.world
+    (pool,) = world.objects["pool"].values()
+    sr = world.add_sr(pool, "slow", "nfs", size=500 * GIB)
+    vm = world.add_vm(pool, "waits")
+    disk = world.add_disk(vm, sr, 4 * GIB, usage=1 * GIB)
+    live.collector.switch_off(sr)
+    world.add_base_copies(disk, 4)
+    job = world.add_job("waits", vms=[vm], remotes=list(world.repositories.values()))
+    waits = world.add_schedule(job, "51 1 * * *", name="waits")
+    more = 'recheck_every = "570 s"\n[[schedule]]\nname = "nightly"\nclaim = "always"\n'
+    guarded = Enforcing(live, tmp_path / "ledger", more=more)
+    reads_slowly(guarded, DUE - timedelta(seconds=50), DUE)
+    guarded.run(FORENOON)
+    (start,) = starts_of(live, due_at_two)
+    assert (start.origin, timedelta() <= start.at - DUE < timedelta(seconds=1)) == ("rpc", True)
+    assert guarded.run_of(due_at_two).ended.end is End.RAN
+    assert len(starts_of(live, waits)) == 1
     assert left_behind(live) == []
