@@ -251,7 +251,7 @@ def look_again(
         due, out = told[id(run)]
         rest = tuple(vm for vm in run.selection.ids if vm not in out)
         unknown = tuple(vm for vm in run.selection.unknown if vm not in out)
-        left = replace(run, selection=msgspec.structs.replace(run.selection, ids=rest, unknown=unknown))
+        left = replace(run, selection=msgspec.structs.replace(run.selection, ids=rest, unknown=unknown), done=out)
         busy = replace(situation, busy=(*situation.busy, *going))
         rules = rules_of(policy, estate, run.schedule)
         verdict = assess(outlook, left, rules, zone_or_utc(due.zone), busy, due=due)

@@ -37,7 +37,7 @@ SELECTION_SHRUNK = Code(
 def evaluate(view: View, options: SelectionOptions) -> list[Finding]:
     """NO_VM_MATCHES for an empty smart selection, SELECTION_SHRUNK against the schedule's last runs."""
     selection = view.run.selection
-    if not selection.ids and not selection.unknown:
+    if not selection.ids and not selection.unknown and not view.run.done:
         return [_empty(view)]
     return _shrunk(view, options)
 
@@ -94,7 +94,7 @@ def _empty(view: View) -> Finding:
 
 def _shrunk(view: View, options: SelectionOptions) -> list[Finding]:
     before = view.outlook.history.recent_vms.get(view.run.schedule.id, ())
-    now = set(view.run.selection.ids)
+    now = view.run.done.union(view.run.selection.ids)
     gone = [vm for vm in before if vm not in now]
     if not gone or 100 * len(gone) / len(before) <= options.shrunk_percent:
         return []

@@ -25,7 +25,10 @@ DISK_PARTS = (PartName.VMS, PartName.VBDS, PartName.VDIS, PartName.VDI_SNAPSHOTS
 
 @dataclass(frozen=True)
 class ExpectedRun:
-    """One due run: what it takes, as far as can be told before it starts."""
+    """One due run: what it takes, as far as can be told before it starts.
+
+    ``done``: ids of the job's VMs that are no longer in question, where it is looked at again after its due time.
+    """
 
     due: DueTime
     schedule: Schedule
@@ -33,6 +36,7 @@ class ExpectedRun:
     selection: Selection
     settings: Settings
     seconds: Quantiles
+    done: frozenset[str] = frozenset()
 
     @property
     def ends(self) -> datetime | None:

@@ -45,10 +45,11 @@ def deed_sentence(event: Deed, zone: tzinfo) -> str:
         case Claimed():
             return "claimed: the schedule is off in XO, both fallbacks stand"
         case Standby(start_at=start_at):
-            return f"XO's fallback moves to {format_time(start_at, zone)}"
+            return f"from now on XO's fallback starts it at {format_time(start_at, zone)} if guard is gone"
         case Starting():
             who = "all VMs" if event.vms is None else plural(len(event.vms), "VM")
-            return f"attempt {event.attempt}: asks XO to start {who}"
+            more = f", then to go on with {plural(len(event.along), 'member')} of the sequence" if event.along else ""
+            return f"attempt {event.attempt}: asks XO to start {who}{more}"
         case Doubted():
             return f"attempt {event.attempt}: XO's answer was lost: {event.error}"
         case NotStarted():
@@ -73,7 +74,8 @@ def deed_document(event: Deed) -> dict[str, Any]:
             return {"fallback_start_at": start_at.isoformat()}
         case Starting():
             vms = None if event.vms is None else list(event.vms)
-            return {"attempt": event.attempt, "vms": vms, "reason": event.reason}
+            along = {"along": list(event.along)} if event.along else {}
+            return {"attempt": event.attempt, "vms": vms, "reason": event.reason} | along
         case Doubted():
             return {"attempt": event.attempt, "error": event.error}
         case NotStarted():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
+import msgspec
 import pytest
 from guard.checks import ALL
 from guard.checks.run import run_checks
 from guard.checks.selection import CHECK
+from guard.checks.view import View
 from guard.estate.estate import PartName
 from guard.finding import Certainty, ClearedBy, Clears, Harm, Level, Scope, ScopeKind
 from msgspec import UNSET
@@ -370,3 +373,14 @@ def test_without_fresh_and_whole_lists_the_selection_is_unknown_and_never_fine(p
 def test_mirror_and_metadata_jobs_select_no_vms_and_are_not_judged():
     for kind in ("mirrorBackup", "metadataBackup"):
         assert ran(jobs=[make_job(type=kind, vms=UNSET)]) == []
+
+
+@pytest.mark.parametrize("left", ["b", ""])
+def test_vms_that_were_started_already_are_not_missed_when_the_run_is_looked_at_again(left):
+    world = make_estate(jobs=[make_job(vms=RUNNING)], vms=vms("ab", **RUNNING), logs=[took(["a", "b"])])
+    whole = make_view(world)
+    rest = msgspec.structs.replace(whole.run.selection, ids=tuple(left))
+    run = replace(whole.run, selection=rest, done=frozenset("ab").difference(left))
+    assert found(CHECK, View(whole.outlook, run, rest.ids)) == []
+    missed = found(CHECK, View(whole.outlook, replace(run, done=frozenset()), rest.ids))
+    assert [one.code for one in missed] == ["SELECTION_SHRUNK" if left else "NO_VM_MATCHES"]
