@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Protocol
 
 from guard.agenda import Agenda
+from guard.errors import PolicyError, XoError
 from guard.estate.estate import Estate
 from guard.gate.actor import Actor, Stage, as_without_guard
 from guard.gate.hands import Append
@@ -97,13 +99,21 @@ class Advance:
                 break
         return wakes
 
+    async def first_reading(self, runs: Sequence[DueRun]) -> None:
+        """Read XO whole for the first time, while what is claimed has its turns. What fails is tried again by the look."""
+        now = self._clock()
+        claimed = {run.key: now for run in runs if run.has_claim}
+        keep = partial(self._keep, claimed, Agenda((), (), ()))
+        with suppress(XoError, PolicyError):
+            await meanwhile(self._looker.read_whole(), keep, now if claimed else None, self._clock)
+
     async def _keep(self, claimed: dict[RunKey, datetime], agenda: Agenda) -> datetime | None:
         """Look anew for the claimed runs alone, and bring them as far as they go; when they want to be looked at again."""
         runs = [run for key in claimed if (run := await self._load(key)).has_claim and run.ended is None]
         claimed.clear()
         if not runs:
             return None
-        look, _ = await self._looker.look(runs, None, self._done())
+        look, _ = await self._looker.look(runs, None, self._done(), reads_whole=False)
         if look is None:
             claimed |= {run.key: self._clock() + LOOK_EVERY for run in runs}
         else:

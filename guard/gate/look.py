@@ -73,10 +73,12 @@ class Looker:
         self.is_admin = True
         self.version = ""
 
-    async def look(self, runs: Sequence[DueRun], before: Loop | None, done: Collection[str]) -> tuple[Look | None, str]:
-        """XO now; None and why where it cannot be read."""
+    async def look(
+        self, runs: Sequence[DueRun], before: Loop | None, done: Collection[str], *, reads_whole: bool = True
+    ) -> tuple[Look | None, str]:
+        """XO now; None and why where it cannot be read. ``reads_whole``: first all of it, where that was not done yet."""
         try:
-            if self.usual is None and not any(run.has_claim for run in runs):  # what is claimed may be due at once
+            if self.usual is None and reads_whole:
                 await self.read_whole()
             setup = await self._xo.setup()
             run_ids = [job.run_id for job in setup.jobs] + [call.run_id for call in setup.call_jobs]

@@ -38,10 +38,11 @@ class DueSequence:
 
     def is_ours(self, now: datetime) -> bool:
         """Whether guard answers for its start: surely not XO, and the due time has come."""
-        claim = self.own.claim
-        if now < self.own.key.due or (claim is not None and claim.state is ClaimState.PLACING):
+        claim, due = self.own.claim, self.own.key.due
+        if now < due or (claim is not None and claim.state is ClaimState.PLACING):
             return False
-        return is_ours(self.own) and (claim is None or not claim.stands or self.is_off)
+        is_on = claim is not None and claim.stands and not self.is_off  # not noted yet: XO may be about to fire
+        return is_ours(self.own) and (not is_on or now >= due + SETTLED)
 
     @property
     def has_begun(self) -> bool:

@@ -191,7 +191,8 @@ def _starts(world, schedule, run, ended: Ended, stories, *, guarded_was_away: bo
         return found
     if set(taken) != set(everything) and not (guarded_was_away and End.EXPIRED in {one.end for one in run.given_up}):
         found.append(f"{name}: never started {set(everything) - set(taken)}, end {ended.end}")
-    if real and max(one.at for one in real) > deadline:
+    is_excused = above is not run and guarded_was_away  # a member's own fallback is two hours ahead of its turn
+    if real and max(one.at for one in real) > deadline and not is_excused:
         found.append(f"{name}: started late, at {max(one.at for one in real)}")
     away = any(one.end is End.EXPIRED for one in run.given_up) and guarded_was_away
     if ended.end in (End.MISSED, End.EXPIRED) and doubts == 0 and not away:
