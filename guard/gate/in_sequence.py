@@ -33,7 +33,7 @@ class OpenSequences:
     def of(self, run: DueRun) -> DueSequence | None:
         """The sequence of a member's story, or of its own; None for other runs."""
         own = self._stories.get(RunKey(run.key.via or run.key.schedule, run.key.due))
-        if own is None:
+        if own is None or run.key not in (own.key, *_keys(own)):  # it became a member after the due time was entered
             return None
         return DueSequence(own, tuple(self._stories[key] for key in _keys(own) if key in self._stories))
 
