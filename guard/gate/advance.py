@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Protocol
@@ -99,13 +98,16 @@ class Advance:
                 break
         return wakes
 
-    async def first_reading(self, runs: Sequence[DueRun]) -> None:
-        """Read XO whole for the first time, while what is claimed has its turns. What fails is tried again by the look."""
+    async def first_reading(self, runs: Sequence[DueRun]) -> str:
+        """Read XO whole for the first time, while what is claimed has its turns. Why it could not be read, '' when it was."""
         now = self._clock()
         claimed = {run.key: now for run in runs if run.has_claim}
         keep = partial(self._keep, claimed, Agenda((), (), ()))
-        with suppress(XoError, PolicyError):
+        try:
             await meanwhile(self._looker.read_whole(), keep, now if claimed else None, self._clock)
+        except (XoError, PolicyError) as error:  # the latter: the token's file, read anew for each look
+            return str(error)
+        return ""
 
     async def _keep(self, claimed: dict[RunKey, datetime], agenda: Agenda) -> datetime | None:
         """Look anew for the claimed runs alone, and bring them as far as they go; when they want to be looked at again."""
@@ -113,7 +115,7 @@ class Advance:
         claimed.clear()
         if not runs:
             return None
-        look, _ = await self._looker.look(runs, None, self._done(), reads_whole=False)
+        look, _ = await self._looker.look(runs, None, self._done())
         if look is None:
             claimed |= {run.key: self._clock() + LOOK_EVERY for run in runs}
         else:

@@ -73,13 +73,9 @@ class Looker:
         self.is_admin = True
         self.version = ""
 
-    async def look(
-        self, runs: Sequence[DueRun], before: Loop | None, done: Collection[str], *, reads_whole: bool = True
-    ) -> tuple[Look | None, str]:
-        """XO now; None and why where it cannot be read. ``reads_whole``: first all of it, where that was not done yet."""
+    async def look(self, runs: Sequence[DueRun], before: Loop | None, done: Collection[str]) -> tuple[Look | None, str]:
+        """XO now; None and why where it cannot be read."""
         try:
-            if self.usual is None and reads_whole:
-                await self.read_whole()
             setup = await self._xo.setup()
             run_ids = [job.run_id for job in setup.jobs] + [call.run_id for call in setup.call_jobs]
             running = frozenset(one for one in run_ids if one)

@@ -110,10 +110,12 @@ class Watch:
             await tell_again(self._ledger, self._teller, before, self._clock(), LONGEST_LEAD + LOOK_EVERY)
             self._is_new = False
         open_runs = await self._open_runs()
+        look, error = None, ""
         if self._looker.usual is None:
-            await self._advance.first_reading(open_runs)
+            error = await self._advance.first_reading(open_runs)
             open_runs = await self._open_runs()
-        look, error = await self._looker.look(open_runs, before, self._done)
+        if not error:
+            look, error = await self._looker.look(open_runs, before, self._done)
         agenda, stage, off = None, None, () if before is None else before.switched_off
         looked_like = await self._looked_like()
         seen_setup: Estate | None = None

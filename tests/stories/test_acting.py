@@ -416,3 +416,16 @@ def test_what_is_claimed_starts_within_the_second_while_xo_is_read_for_minutes(t
     assert guarded.run_of(due_at_two).ended.end is End.RAN
     assert len(starts_of(live, waits)) == 1
     assert left_behind(live) == []
+
+
+def test_a_guard_that_comes_back_and_needs_minutes_to_read_xo_starts_what_it_holds_at_its_second(tmp_path):
+    live, schedule = one_job()
+    guarded = Enforcing(live, tmp_path / "ledger", claim="always")
+    guarded.run(DUE - timedelta(seconds=30))
+    assert not schedule["enabled"]
+    guarded.start()
+    reads_slowly(guarded, DUE - timedelta(seconds=50), DUE)
+    guarded.run(FORENOON)
+    (start,) = starts_of(live, schedule)
+    assert (start.origin, timedelta() <= start.at - DUE < timedelta(seconds=1)) == ("rpc", True)
+    assert left_behind(live) == []
