@@ -83,6 +83,10 @@ class LedgerError(GuardError):
     party = "ledger"
 
 
+class LedgerUnwritableError(LedgerError):
+    """The ledger takes no writes at the moment: its disk is full, failing or read-only, or another process keeps it locked."""
+
+
 class ConflictError(LedgerError):
     """Somebody else appended to the same due run first; load it again and look anew."""
 

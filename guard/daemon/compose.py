@@ -15,9 +15,10 @@ from guard.daemon.loop import Flags, run
 from guard.daemon.news import News
 from guard.daemon.standing import claimed, is_unsettled, open_due_runs
 from guard.daemon.systemd import Systemd
-from guard.errors import LedgerError
+from guard.errors import LedgerError, LedgerUnwritableError
 from guard.gate.look import LOOK_EVERY
 from guard.gate.watch import Watch
+from guard.ledger.last_resort import LastResort
 from guard.ledger.sqlite import SqliteLedger, open_ledger
 from guard.lifecycle.loop import Loop
 from guard.mechanics.zones import zone_or_utc
@@ -80,8 +81,11 @@ class PolicyInForce:
 class Kept:
     """The watch with what goes round it: the lease before each look, a sign of life and old runs pruned after."""
 
-    def __init__(self, watch: Watch, ledger: SqliteLedger, queue: Queue, news: News, shell: Shell) -> None:
-        self._watch, self._ledger, self._queue, self._news, self._shell = watch, ledger, queue, news, shell
+    def __init__(
+        self, watch: Watch, ledger: SqliteLedger, resort: LastResort, queue: Queue, news: News, shell: Shell
+    ) -> None:
+        self._watch, self._ledger, self._resort = watch, ledger, resort
+        self._queue, self._news, self._shell = queue, news, shell
         self._pruned_at: datetime | None = None
         self._unwritten_since: datetime | None = None
 
@@ -89,22 +93,26 @@ class Kept:
         """Look once more and claim nothing, give back what is claimed; whether something may still be left. XO is not asked
         where nothing can be. Raises LedgerError.
         """
-        runs = await open_due_runs(self._ledger)
+        runs = await open_due_runs(self._resort)
         if not any(is_unsettled(run, self._shell.clock()) for run in runs):
             return False
         self._watch.lets_go = True
         loop = await self.tick()
-        return bool(loop.xo_error or claimed(await open_due_runs(self._ledger)))
+        return bool(loop.xo_error or claimed(await open_due_runs(self._resort)))
 
     async def tick(self) -> Loop:
         now = self._shell.clock()
         try:
-            await self._ledger.lease(self._shell.holder, now + LEASE)
+            await self._lease(now)
             loop = await self._watch.tick()
         except LedgerError as error:
             self._unwritten_since = self._unwritten_since or now
             await self._news.unwritten(str(error), since=self._unwritten_since, at=now)
             raise
+        if self._resort.trouble:
+            self._unwritten_since = self._unwritten_since or now
+            await self._news.last_resort(self._resort.trouble, since=self._unwritten_since)
+            return loop
         self._unwritten_since = None
         if self._pruned_at is None or now - self._pruned_at >= _PRUNE_EVERY:
             await self._ledger.prune(now - KEPT)
@@ -116,6 +124,15 @@ class Kept:
             )
             await self._queue.tell(alive)
         return loop
+
+    async def _lease(self, now: datetime) -> None:
+        """Renewed before each look. A ledger that takes no writes keeps nobody from bringing to its end what is claimed."""
+        try:
+            await self._ledger.lease(self._shell.holder, now + LEASE)
+            await self._resort.flush()
+        except LedgerUnwritableError as error:
+            if not await self._resort.begin(str(error)):
+                raise
 
 
 async def run_daemon(
@@ -145,10 +162,11 @@ async def run_daemon(
 
         token()  # an unreadable token is told at once, not at the first look
         xo = WritingXo(in_force.xo, token, clock=shell.clock)
-        watch = Watch(ledger, xo, news, clock=shell.clock, policy_of=lambda: in_force.policy, instance=ledger.instance)
+        resort = LastResort(ledger, shell.log)
+        watch = Watch(resort, xo, news, clock=shell.clock, policy_of=lambda: in_force.policy, instance=ledger.instance)
         flags.install(asyncio.get_running_loop())
         await run(
-            Kept(watch, ledger, queue, news, shell),
+            Kept(watch, ledger, resort, queue, news, shell),
             flags,
             Systemd(shell.env, monotonic_us=shell.monotonic_us),
             send_news=lambda: queue.pump(shell.clock()),

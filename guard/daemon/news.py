@@ -118,6 +118,17 @@ class News:
         text = f"Since {self._time(since)} guard can record nothing, and watches no run: {error}"
         await self._tell_now(_page("guard's ledger cannot be written", text, since, LEDGER_UNWRITABLE.id))
 
+    async def last_resort(self, error: str, *, since: datetime) -> None:
+        """The ledger takes nothing while something is claimed: paged at once, by the channels alone."""
+        if self._unwritten_since == since:
+            return
+        self._unwritten_since = since
+        text = (
+            f"Since {self._time(since)} the ledger takes nothing: {error}\nguard brings to its end what it holds in XO, and "
+            "writes each step into its log (journalctl -u guard) in place of the ledger. It begins nothing else."
+        )
+        await self._tell_now(_page("guard's ledger cannot be written", text, since, LEDGER_UNWRITABLE.id))
+
     async def disk_full(self, *, held: bool, at: datetime) -> None:
         """Paged once, when the ledger's reserve had to be given up; ``held``: it is there."""
         was, self._reserve_held = self._reserve_held, held

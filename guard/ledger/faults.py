@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from guard.errors import LedgerError
+from guard.errors import LedgerError, LedgerUnwritableError
 
 # Some file systems say that they are full only when asked to write through, or as an error like any other.
 PERHAPS_FULL = frozenset(
@@ -57,22 +57,24 @@ def explained(path: Path, error: SqliteError) -> LedgerError:
     code = code_of(error) & _PRIMARY
     said = readable(error)
     if code == sqlite3.SQLITE_FULL:
-        return LedgerError(
+        return LedgerUnwritableError(
             f"the disk under the ledger {path} is full, and the reserve that guard kept there is used up: nothing of"
             " this was written; make room on that disk, guard goes on by itself"
         )
     if code in _DAMAGED or _no_text(error):
         return damaged(path, said)
     if code in _BUSY:
-        return LedgerError(f"another process keeps the ledger {path} locked ({said}): end that one, then try again")
+        return LedgerUnwritableError(
+            f"another process keeps the ledger {path} locked ({said}): end that one, then try again"
+        )
     if code in _FORBIDDEN:
-        return LedgerError(
+        return LedgerUnwritableError(
             f"the ledger {path} cannot be opened or written ({said}): its folder or file belongs to another user,"
             " or the file system is read-only"
         )
     if code_of(error) in PERHAPS_FULL:
-        return LedgerError(
+        return LedgerUnwritableError(
             f"the ledger {path} cannot be written ({said}): its disk is full, over a quota, or failing; make room on it,"
             " or look for its errors in the system's log"
         )
-    return LedgerError(f"the ledger {path} failed ({said}): look for errors of its disk in the system's log")
+    return LedgerUnwritableError(f"the ledger {path} failed ({said}): look for errors of its disk in the system's log")

@@ -12,6 +12,7 @@ from guard.daemon.loop import Flags
 from guard.daemon.news import News
 from guard.errors import LedgerError, PolicyError
 from guard.gate.watch import LOOP
+from guard.ledger.last_resort import LastResort
 from guard.ledger.sqlite import read_ledger
 from guard.lifecycle.events import Released, ReleasedHow, RunKey
 from guard.lifecycle.loop import Loop
@@ -120,7 +121,9 @@ class Quiet:
 def test_a_look_renews_the_lease_and_gives_a_sign_of_life(tmp_path):
     quiet = Quiet(Loop(at=DUE))
     with opened(tmp_path / LEDGER, clock=lambda: DUE) as ledger, opened(tmp_path / LEDGER, clock=lambda: DUE) as other:
-        asyncio.run(Kept(quiet, ledger, quiet, News(quiet.tell, lambda: UTC), shell()).tick())
+        asyncio.run(
+            Kept(quiet, ledger, LastResort(ledger, print), quiet, News(quiet.tell, lambda: UTC), shell()).tick()
+        )
         with pytest.raises(LedgerError, match="is held by here until 2026-11-25 00:05:00"):
             asyncio.run(other.lease("there", after(60)))
     (alive,) = quiet.messages
@@ -130,7 +133,9 @@ def test_a_look_renews_the_lease_and_gives_a_sign_of_life(tmp_path):
 def test_a_look_that_could_not_read_xo_is_no_sign_of_life(tmp_path):
     quiet = Quiet(Loop(at=DUE, xo_error="No XO answers"))
     with opened(tmp_path / LEDGER) as ledger:
-        assert asyncio.run(Kept(quiet, ledger, quiet, News(quiet.tell, lambda: UTC), shell()).tick()).xo_error
+        assert asyncio.run(
+            Kept(quiet, ledger, LastResort(ledger, print), quiet, News(quiet.tell, lambda: UTC), shell()).tick()
+        ).xo_error
     assert quiet.messages == []
 
 
@@ -139,14 +144,18 @@ def test_a_guard_whose_lease_another_has_does_not_look(tmp_path):
     with opened(tmp_path / LEDGER, clock=lambda: DUE) as ledger, opened(tmp_path / LEDGER, clock=lambda: DUE) as other:
         asyncio.run(other.lease("there", after(60)))
         with pytest.raises(LedgerError, match="is held by there"):
-            asyncio.run(Kept(quiet, ledger, quiet, News(quiet.tell, lambda: UTC), shell()).tick())
+            asyncio.run(
+                Kept(quiet, ledger, LastResort(ledger, print), quiet, News(quiet.tell, lambda: UTC), shell()).tick()
+            )
 
 
 def test_a_ledger_that_takes_nothing_for_five_minutes_is_paged_once(tmp_path):
     quiet, now = Quiet(Loop(at=DUE)), [DUE]
     with opened(tmp_path / LEDGER, clock=lambda: DUE) as ledger, opened(tmp_path / LEDGER, clock=lambda: DUE) as other:
         asyncio.run(other.lease("there", after(hours=5)))
-        kept = Kept(quiet, ledger, quiet, News(quiet.tell, lambda: UTC), shell(lambda: now[0]))
+        kept = Kept(
+            quiet, ledger, LastResort(ledger, print), quiet, News(quiet.tell, lambda: UTC), shell(lambda: now[0])
+        )
         told = []
         for seconds in (0, 299, 300, 330, 9000):
             now[0] = after(seconds)
@@ -162,7 +171,9 @@ def test_a_ledger_that_takes_nothing_for_five_minutes_is_paged_once(tmp_path):
 def test_a_ledger_without_its_reserve_is_told_by_a_look(tmp_path):
     quiet = Quiet(Loop(at=DUE))
     with opened(tmp_path / LEDGER, ballast_bytes=2**62) as ledger:  # no disk has room for it
-        asyncio.run(Kept(quiet, ledger, quiet, News(quiet.tell, lambda: UTC), shell()).tick())
+        asyncio.run(
+            Kept(quiet, ledger, LastResort(ledger, print), quiet, News(quiet.tell, lambda: UTC), shell()).tick()
+        )
     assert [message.code for message in quiet.messages] == ["LEDGER_DISK_FULL", None]
 
 
@@ -178,7 +189,9 @@ def test_old_due_runs_are_pruned_at_the_first_look_and_then_once_a_day(tmp_path)
         await ledger.append(RunKey("schedule", due), 0, seen(due=due), ended(at=due))
 
     with opened(tmp_path / LEDGER, clock=lambda: now[0]) as ledger:
-        kept = Kept(quiet, ledger, quiet, News(quiet.tell, lambda: UTC), shell(lambda: now[0]))
+        kept = Kept(
+            quiet, ledger, LastResort(ledger, print), quiet, News(quiet.tell, lambda: UTC), shell(lambda: now[0])
+        )
         counts = []
         for number, hours in enumerate((0, 23, 24)):
             now[0] = after(hours=hours)
@@ -231,7 +244,9 @@ async def let_go(kept):
 
 
 def kept_with(ledger, watch, now=None):
-    return Kept(watch, ledger, watch, News(watch.tell, lambda: UTC), shell(lambda: now or after(-45)))
+    return Kept(
+        watch, ledger, LastResort(ledger, print), watch, News(watch.tell, lambda: UTC), shell(lambda: now or after(-45))
+    )
 
 
 def test_letting_go_looks_until_no_claim_stands(tmp_path):
