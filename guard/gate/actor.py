@@ -11,18 +11,21 @@ import msgspec
 
 from guard.agenda import Agenda
 from guard.decision.brakes import Brake, bypassed
+from guard.decision.verdict import Action
 from guard.errors import XoError
 from guard.estate.estate import Estate
 from guard.estate.xo_records import Job
+from guard.finding import Level
 from guard.gate.aside import Standing, other_guard, why_aside
 from guard.gate.hands import Append, Hands, Shown
 from guard.gate.look import LOOK_EVERY, Look
 from guard.gate.ports import GateXo
 from guard.lifecycle.acting import Act, Reconcile, Start, next_act
-from guard.lifecycle.claiming import RELEASE_AFTER, PlaceClaim, Release, Rules, Scene, Sync, wants_claim
+from guard.lifecycle.claiming import PlaceClaim, Postpone, Release, Rules, Scene, Sync, wants_claim
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import RunKey
 from guard.lifecycle.next_step import Evaluate, Observed, Record, Wait
+from guard.lifecycle.resolution import is_ours, resolve
 from guard.lifecycle.sequence import next_of_sequence
 from guard.lifecycle.turn import DueSequence, turn_of
 from guard.mechanics.fallback import is_fallback, placed_in
@@ -126,7 +129,7 @@ class Actor:
         )
         began: dict[str, datetime] = {}
         for run in runs:
-            if not run.key.via and run.key.due <= now:
+            if not run.key.via and run.key.due <= now and not _is_covered(run):
                 began[run.key.schedule] = max(run.key.due, began.get(run.key.schedule, run.key.due))
         return Stage(
             setup, agenda, shown, Standing(told, look.ahead, confirmed), brakes, frozenset(look.running), began
@@ -215,6 +218,8 @@ class Actor:
                 grown = await self._hands.place(run, shown)
             case Release():
                 grown = await self._hands.release(run, step, shown)
+            case Postpone():
+                return await self._hands.postpone(run, step, shown), shown.placed != placed
             case Sync(start_at=start_at):
                 grown = await self._hands.sync(run, start_at, shown)
                 return grown, grown is not run or shown.placed != placed
@@ -249,7 +254,7 @@ class Actor:
         before, now = self._pulses.get(run.key), self._pulse(run, stage)
         if before is None or run.decided is None:
             return False
-        codes = {one.code for one in run.decided.verdict.findings}
+        codes = {one.code for one in run.decided.verdict.findings if one.level in (Level.BLOCK, Level.UNKNOWN)}
         return (
             before.job != now.job
             or before.brakes != now.brakes
@@ -261,10 +266,12 @@ class Actor:
         """Raises XoError."""
         sequence = self._in_xo(run, stage)
         shown, due = stage.view_of(run), run.key.due
-        if run.has_claim:  # it is given back soon, by either clock
-            asks = max(self._clock(), self._clock() - shown.xo_ahead) >= due + RELEASE_AFTER
+        reached = max(self._clock(), self._clock() - shown.xo_ahead)
+        if reached >= due:  # it is started, or given back
+            ours = is_ours(run) or (sequence is not None and sequence.is_ours(reached))
+            asks = run.has_claim or (ours and resolve(run, reached).start is not None)
         else:
-            asks = self._clock() < due and run.claim is None and _wants(run, sequence, rules)
+            asks = run.claim is None and _wants(run, sequence, rules)
         rolling = asks and await self._is_rolling(stage)
         now = self._clock()
         latest = stage.began.get(run.key.via or run.key.schedule)
@@ -292,6 +299,11 @@ class Actor:
             else None,
             above=tuple(one for one in own if one.fallback.schedule == run.key.via),
         )
+
+
+def _is_covered(run: DueRun) -> bool:
+    """Whether another run stands for this one: then it stands for none itself."""
+    return run.decided is not None and run.decided.verdict.action is Action.SKIP and not run.attempts
 
 
 def _wants(run: DueRun, sequence: DueSequence | None, rules: Rules) -> bool:

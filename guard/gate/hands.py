@@ -18,7 +18,7 @@ from guard.errors import XoAnswerError, XoError, XoNotSentError
 from guard.estate.xo_records import BackupLog, Schedule
 from guard.gate.ports import GateXo
 from guard.lifecycle.acting import Start
-from guard.lifecycle.claiming import Release
+from guard.lifecycle.claiming import Postpone, Release
 from guard.lifecycle.due_run import ClaimState, DueRun
 from guard.lifecycle.events import (
     Alarmed,
@@ -139,6 +139,15 @@ class Hands:
             text = f"Schedule {run.seen.schedule_name} is off: {reason[0].lower()}{reason[1:]}"
             events.append(Alarmed(at=self._clock(), code=SCHEDULE_LEFT_OFF.id, text=text))
         return await self._append(grown, Released(at=self._clock(), how=how, reason=reason), *events)
+
+    async def postpone(self, run: DueRun, step: Postpone, shown: Shown) -> DueRun:
+        """The fallback that enables the schedule acts later, as long as guard lives."""
+        cron = at_minutes(step.release_at)
+        for one in shown.placed:
+            if self._is_mine(one, run, run.key.schedule) and one.fallback.kind is FallbackKind.RELEASE:
+                await self._xo.move_fallback(one.job_id, cron)
+        shown.placed = await self._xo.fallbacks()
+        return run
 
     # --- the fallback that starts
 

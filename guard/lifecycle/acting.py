@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from guard.lifecycle.claiming import (
     RETRY,
     PlaceClaim,
+    Postpone,
     Release,
     Rules,
     Scene,
@@ -36,7 +37,16 @@ from guard.lifecycle.next_step import (
     next_step,
     starter,
 )
-from guard.lifecycle.resolution import Resolution, is_ours, is_started, resolve, standby_at, until_its_turn
+from guard.lifecycle.resolution import (
+    Resolution,
+    is_ours,
+    is_started,
+    resolve,
+    standby_at,
+    until_its_turn,
+    waits_for_storm,
+)
+from guard.lifecycle.standby import safe_minute
 from guard.lifecycle.turn import LONGEST
 from guard.mechanics.fallback import FallbackKind
 from guard.outcomes.alarms import RUN_EXPIRED, RUN_REFUSED, START_UNCERTAIN, XO_DID_NOT_FIRE
@@ -44,6 +54,8 @@ from guard.outcomes.alarms import RUN_EXPIRED, RUN_REFUSED, START_UNCERTAIN, XO_
 SETTLE = timedelta(seconds=75)  # after a lost answer; a run that XO began shows in its newest list well before
 STALE = timedelta(minutes=2)  # no run is given up on a decision older than this
 SHORTEST_TURN = timedelta(hours=1)  # of a sequence's member, whose turn may come after its own deadline
+COVERED_WITHIN = timedelta(seconds=5)  # after the due time the run that was foretold to cover it must be there
+A_MOMENT = timedelta(seconds=2)
 GRACE = timedelta(minutes=10)  # a start that was not possible at the deadline is tried a little longer
 
 
@@ -67,7 +79,7 @@ class Reconcile:
     """Ask XO for the runs of an attempt of which nobody knows what came."""
 
 
-Act = Step | PlaceClaim | Start | Reconcile | Release | Sync
+Act = Step | PlaceClaim | Start | Reconcile | Release | Postpone | Sync
 
 
 def next_act(run: DueRun, seen: Observed, scene: Scene, rules: Rules, *, lead: timedelta, look_every: timedelta) -> Act:
@@ -112,7 +124,7 @@ def _after_due(run: DueRun, scene: Scene, rules: Rules, look_every: timedelta) -
     step = _act(run, scene, rules, found, look_every)
     if isinstance(step, Evaluate) and run.has_claim:
         back = give_back(run, scene)
-        if isinstance(back, Release):  # judging takes a whole reading, which may be long, or fail
+        if not isinstance(back, Wait):  # judging takes a whole reading, which may be long, or fail
             return back
     if step is not None and not isinstance(step, Wait):
         return step
@@ -121,7 +133,7 @@ def _after_due(run: DueRun, scene: Scene, rules: Rules, look_every: timedelta) -
         return Sync(wanted)
     if run.has_claim:
         back = give_back(run, scene)
-        if isinstance(back, Release):
+        if not isinstance(back, Wait):
             return back
         return back if step is None or back.until < step.until else step
     if step is not None:
@@ -158,14 +170,29 @@ def _act(run: DueRun, scene: Scene, rules: Rules, found: Resolution, look_every:
         return Wait(scene.now + look_every)
     decided_ago = scene.now - run.decided.at
     if found.covered or found.refused or found.give_up:
-        # what was judged before the deadline may hold no longer
-        return Evaluate() if decided_ago >= STALE else Record(_gave_up(run, scene.now, found))
+        return _give_up(run, scene, found, run.decided.at)
     if decided_ago >= rules.recheck_every or (scene.changed and decided_ago >= RETRY):
         return Evaluate()
     if found.start is not None:
         return _start(run, scene, found.start, look_every)
-    until = found.waits_until or scene.now
-    return Wait(min(until, run.decided.at + rules.recheck_every, scene.now + look_every))
+    until = min(found.waits_until or scene.now, run.decided.at + rules.recheck_every, scene.now + look_every)
+    return _wait_out_storm(run, run.decided.at, scene, until) if waits_for_storm(found) else Wait(until)
+
+
+def _wait_out_storm(run: DueRun, decided_at: datetime, scene: Scene, until: datetime) -> Wait | Evaluate:
+    """Judged anew at the first minute after the gap of the clocks, before XO's fallback acts."""
+    over = safe_minute(run.seen.cron, run.seen.zone, run.key.due)
+    if decided_at < over <= scene.xo_now:
+        return Evaluate()
+    return Wait(min(until, over) if scene.now < over else until)
+
+
+def _give_up(run: DueRun, scene: Scene, found: Resolution, decided_at: datetime) -> Wait | Evaluate | Record:
+    if found.covered and not scene.running and decided_at < run.key.due:  # foretold, and by now it should be there
+        last = run.key.due + COVERED_WITHIN
+        return Wait(min(last, scene.now + A_MOMENT)) if scene.now < last else Evaluate()
+    # what was judged before the deadline may hold no longer
+    return Evaluate() if scene.now - decided_at >= STALE else Record(_gave_up(run, scene.now, found))
 
 
 def _start(run: DueRun, scene: Scene, vms: tuple[str, ...], look_every: timedelta) -> Act:
@@ -173,6 +200,8 @@ def _start(run: DueRun, scene: Scene, vms: tuple[str, ...], look_every: timedelt
         return _expired(run, scene)
     if scene.running:  # XO would log a failure
         return Wait(scene.now + look_every)
+    if scene.rolling:  # hosts reboot
+        return Wait(scene.now + RETRY)
     failed = run.intents[-1].failed if run.intents else None
     if failed is not None and scene.now < failed.at + RETRY:
         return Wait(failed.at + RETRY)

@@ -13,14 +13,18 @@ from guard.estate.xo_records import Schedule
 from guard.lifecycle.due_run import Claim, ClaimState, DueRun
 from guard.lifecycle.events import Claimed, Claiming, ReleasedHow
 from guard.lifecycle.next_step import Record, Wait
-from guard.lifecycle.resolution import FALLBACK_AFTER
-from guard.lifecycle.standby import may_enable, release_minutes, safe_minute
+from guard.lifecycle.standby import fallback_minute, may_enable, release_minutes, safe_minute
 from guard.lifecycle.turn import Turn
+from guard.mechanics.cron import xo_next
 from guard.mechanics.fallback import FallbackKind, Placed, at_minutes
 
 TOO_LATE = timedelta(seconds=5)  # no claim is begun or gone on with so shortly before XO fires
 RELEASE_AFTER = timedelta(seconds=3)  # by XO's clock: in the minute of a due time XO looks strictly beyond it
 RETRY = timedelta(minutes=1)
+POSTPONED_BEFORE, POSTPONED_BY = (
+    timedelta(minutes=3),
+    timedelta(minutes=20),
+)  # of the release, while a rolling update goes on
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,13 @@ class Release:
 
 
 @dataclass(frozen=True)
+class Postpone:
+    """Have XO's fallback enable the schedule at other minutes."""
+
+    release_at: tuple[datetime, ...]
+
+
+@dataclass(frozen=True)
 class Sync:
     """Bring XO's starting fallback to ``start_at``, or remove it (None)."""
 
@@ -94,7 +105,7 @@ def claim_intent(run: DueRun, scene: Scene, reason: str) -> Record | None:
         return None
     if max(scene.xo_now, scene.now) >= run.key.due - TOO_LATE:
         return None
-    start_at = safe_minute(run.seen.cron, run.seen.zone, run.key.due + FALLBACK_AFTER)
+    start_at = fallback_minute(run.seen.cron, run.seen.zone, run.key.due)
     claiming = Claiming(
         at=scene.now,
         found=record,
@@ -146,11 +157,19 @@ def stands_at(fallbacks: tuple[Placed, ...], wanted: datetime | None) -> bool:
     return crons == ([] if wanted is None else [at_minutes([wanted])])
 
 
-def give_back(run: DueRun, scene: Scene) -> Wait | Release:
-    """When the schedule may be enabled: never in or before a minute in which XO's next date is not in the future."""
+def give_back(run: DueRun, scene: Scene) -> Wait | Release | Postpone:
+    """When the schedule may be enabled: never in or before a minute in which XO's next date is not in the future, nor during
+    a rolling update, which XO's own fallback must not undo either.
+    """
     at = run.key.due + RELEASE_AFTER
     if scene.xo_now < at:
         return Wait(scene.now + (at - scene.xo_now))
-    if scene.rolling or not may_enable(run.seen.cron, run.seen.zone, scene.xo_now):
+    if scene.rolling:
+        crons = [one.fallback.cron for one in scene.fallbacks if one.fallback.kind is FallbackKind.RELEASE]
+        if any(xo_next(cron, "utc", scene.xo_now) <= scene.xo_now + POSTPONED_BEFORE for cron in crons):
+            later = safe_minute(run.seen.cron, run.seen.zone, scene.xo_now + POSTPONED_BY)
+            return Postpone(release_minutes(run.seen.cron, run.seen.zone, later))
+        return Wait(scene.now + RETRY)
+    if not may_enable(run.seen.cron, run.seen.zone, scene.xo_now):
         return Wait(scene.now + RETRY)
     return Release(ReleasedHow.ENABLED)

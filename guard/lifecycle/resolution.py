@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from guard.checks.clock_change import DST_STORM
 from guard.decision.verdict import Action, Held, Verdict
 from guard.finding import Harm
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import ReleasedHow, Starter
 from guard.lifecycle.next_step import SETTLED
-from guard.lifecycle.standby import safe_minute
+from guard.lifecycle.standby import fallback_minute, safe_minute
 from guard.mechanics.fallback import whole_minute
 from guard.outcomes.alarms import XO_DID_NOT_FIRE
 
-FALLBACK_AFTER = timedelta(minutes=3)
 TURN_AFTER, MOVED_BEFORE = (
     timedelta(hours=2),
     timedelta(minutes=30),
@@ -121,13 +121,17 @@ def standby_at(run: DueRun, now: datetime, found: Resolution) -> datetime | None
         return claim.intent.start_at if now < claim.intent.start_at else None
     if found.waits_until is None or found.give_up:
         return None
-    storm_only = bool(found.wait) and all(set(one.codes) == {"DST_STORM"} for one in found.wait)
+    storm_only = waits_for_storm(found)
     verdict = run.decided.verdict if run.decided is not None else None
     harmless = all(one.harm is Harm.NONE for one in found.wait) and (verdict is None or verdict.harm is Harm.NONE)
     if not harmless and not storm_only:
         return None
-    after = run.key.due if storm_only else found.waits_until
-    return safe_minute(run.seen.cron, run.seen.zone, whole_minute(after + FALLBACK_AFTER))
+    return fallback_minute(run.seen.cron, run.seen.zone, run.key.due if storm_only else found.waits_until)
+
+
+def waits_for_storm(found: Resolution) -> bool:
+    """Whether all that waits does so for the end of a gap of the clocks alone."""
+    return bool(found.wait) and all(set(one.codes) == {DST_STORM.id} for one in found.wait)
 
 
 def until_its_turn(run: DueRun, now: datetime) -> datetime:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from guard.lifecycle.claiming import (
     TOO_LATE,
     PlaceClaim,
+    Postpone,
     Release,
     Rules,
     Scene,
@@ -39,7 +40,7 @@ def next_of_sequence(
     *,
     lead: timedelta,
     look_every: timedelta,
-) -> Record | PlaceClaim | Release | Sync | Wait:
+) -> Record | PlaceClaim | Release | Postpone | Sync | Wait:
     """The next step of a sequence's story that has not ended. ``placed``: all fallbacks that XO shows."""
     run = sequence.own
     soon = Wait(scene.now + look_every)

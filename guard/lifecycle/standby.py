@@ -9,6 +9,7 @@ from guard.mechanics.due import next_storm
 from guard.mechanics.fallback import whole_minute
 
 MINUTE = timedelta(minutes=1)
+FALLBACK_AFTER = timedelta(minutes=3)
 GAP = timedelta(hours=6)  # a storm's bad minutes lie within so long
 _RELEASES = (0, 3, 7)  # minutes after the first: XO may be down in one
 _LAST_FIRST = 50  # past this minute of an hour the releases begin with the next one, so that all lie in one hour
@@ -31,6 +32,13 @@ def safe_minute(cron: str, zone: str, earliest: datetime) -> datetime:
             at += MINUTE
         else:
             return at
+
+
+def fallback_minute(cron: str, zone: str, due: datetime) -> datetime:
+    """When XO's fallback starts what is due, or waits until then: after guard itself could, also after a gap of the clocks."""
+    first = whole_minute(due + FALLBACK_AFTER)
+    at = safe_minute(cron, zone, first)
+    return at if at == first else safe_minute(cron, zone, at + FALLBACK_AFTER)
 
 
 def release_minutes(cron: str, zone: str, start_at: datetime) -> tuple[datetime, ...]:
