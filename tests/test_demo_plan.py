@@ -67,6 +67,7 @@ def test_no_check_crashed_and_none_lacked_its_facts(plan):
         ("archive nightly", Action.DEFER, 1),
         ("files nightly", Action.START_SOME, 2),
         ("media nightly", Action.START_SOME, 1),
+        ("photos nightly", Action.REFUSE, 1),
         ("branch nightly", Action.DEFER, 1),
         ("retired nightly", Action.DEFER, 1),
         ("two copies nightly", Action.START, 0),
@@ -154,7 +155,7 @@ def call(*argv, env=None):
 
 
 def test_the_demo_shows_every_code_within_80_columns():
-    code, out, err = call("demo")
+    code, out, err = call("demo", "--plan-only")
     assert code == 0
     assert not [one for one in CODES if one not in out]
     assert not [line for line in out.splitlines() if len(line) > 80 and " " in line.strip()]
@@ -166,7 +167,7 @@ def test_plan_demo_as_json_with_exit_code_says_two():
     document = json.loads(out)
     assert code == 2
     assert document["schema"] == "guard.plan/1"
-    assert len(document["due"]) == 34
+    assert len(document["due"]) == 35
     assert all(
         fact["unit"] is not None for due in document["due"] for one in due["findings"] for fact in one["facts"].values()
     )

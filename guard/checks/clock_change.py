@@ -43,10 +43,10 @@ def evaluate(view: View, options: ClockChangeOptions) -> list[Finding]:
 
 def storm_sentence(cron: str, zone: str, storm: Storm, now: datetime) -> str:
     """What a storm is, when, and what avoids it."""
-    away = format_duration(max(0.0, (storm.first - now).total_seconds()))
+    away = f", in {format_duration((storm.first - now).total_seconds())}" if storm.first > now else ""
     whenever = "" if storm.reached else ", if xo-server is restarted or the schedule is saved then"
     return (
-        f"from {storm.first:%a %d %b %Y %H:%M} to {storm.last:%H:%M} UTC, in {away}, XO would start {cron!r} ({zone}) again "
+        f"from {storm.first:%a %d %b %Y %H:%M} to {storm.last:%H:%M} UTC{away}, XO would start {cron!r} ({zone}) again "
         f"and again until it dies{whenever}. {_advice(cron, zone, now)}"
     )
 

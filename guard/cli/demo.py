@@ -1,4 +1,4 @@
-"""guard demo: the plan of a simulated XO, then the night itself, watched, and the report of the morning."""
+"""guard demo: the plan of a simulated XO, then a night in which guard acts on it, and the report of the morning."""
 
 from __future__ import annotations
 
@@ -6,24 +6,20 @@ import asyncio
 import tempfile
 import time
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TextIO
-from zoneinfo import ZoneInfo
 
 from guard.assess import make_plan
 from guard.cli.colour import style_for
-from guard.daemon.news import News
-from guard.gate.watch import Watch
-from guard.ledger.sqlite import open_ledger
-from guard.lifecycle.due_run import fold
-from guard.lifecycle.report import Report, make_report
+from guard.cli.demo_night import PARIS, Morning, live_through
+from guard.lifecycle.report import make_report
 from guard.notify.message import Message, Tier
-from guard.policy.schema import default_policy
+from guard.policy.load import load
 from guard.simulator import demo
 from guard.simulator.live import Live
-from guard.simulator.serve import running
+from guard.simulator.serve import Simulator, serve
 from guard.units import plural
 from guard.views.plan import plan_text
 from guard.views.report import report_text
@@ -34,69 +30,101 @@ from guard.xo.writes import WritingXo
 
 _TOUR = """\
 This is a simulated Xen Orchestra on this machine, on the eve of a night when
-the clocks change. Its pools, jobs and logs hold one of every trouble guard knows.
-Below is what `guard plan` says of it: what would not start whole comes first.
-Ask further: guard explain CODE, guard plan --demo --json, guard match JOB --demo.
+the clocks change. Its pools, jobs and logs hold one of every trouble guard
+knows. Below is what `guard plan` says of it: what would not start whole comes
+first. Ask further: guard explain CODE, guard plan --demo --json,
+guard match JOB --demo.
 
+"""
+_POLICY = """\
+    [xo]
+    url = "{url}"
+    [defaults]
+    gate = "enforce"      # guard has watched for a week; now it acts
+    max_defer = "1 h"     # so long a run waits for its troubles to clear
 """
 _NIGHT = """\
 
-You move the schedule `storm` as advised, leave the rest as it is, and go to bed.
-Now the night goes by, in driven time: XO does what it does, guard only watches.
+You change nothing, and go to bed. guard acts, by this policy:
 
+{policy}
+Now the night goes by, in driven time. What may start whole is left to XO. What
+may not, guard takes from XO and starts when it may, as far as it may; at its
+deadline it is started all the same, unless that does harm. At 22:58 XO dies for
+a while, at 01:29 guard itself. The times are those of each schedule's zone.
 """
 _HOURS = 24
-_PARIS = ZoneInfo(demo.PARIS)
 
 
 def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
-    began = time.monotonic()
-    stderr.write(_TOUR)
     live = demo.awaken(demo.build(lambda: demo.DEMO_NOW))
-    with running(live.world) as url:
-        xo = WritingXo(lambda: XoSettings(url=url), lambda: Token(demo.TOKEN), clock=live.now)
-        estate = asyncio.run(xo.estate())
-        policy, now = default_policy(url), live.now()
-        plan = make_plan(estate, policy, now=now, start=now, within=timedelta(hours=_HOURS))
-        stdout.write(plan_text(plan, took_s=time.monotonic() - began, style=style_for(stdout, env)))
-        if arguments.plan_only:
-            return 0
-        stderr.write(_NIGHT)
-        demo.heed_the_storm(live)
-        report, told = asyncio.run(_night(live, xo, url))
-    stdout.write("\n" + report_text(report, _PARIS))
-    stdout.write("\n" + "\n".join(_told(told)) + "\n")
-    took = time.monotonic() - began
-    stdout.write(f"guard wrote {len(live.world.writes)} times to XO. The night took {took:.0f} s.\n")
+    show(live, stdout, stderr, env, plan_only=arguments.plan_only)
     return 0
 
 
-def _told(messages: list[Message]) -> list[str]:
+def show(
+    live: Live, stdout: TextIO, stderr: TextIO, env: Mapping[str, str], *, plan_only: bool = False
+) -> Morning | None:
+    """The whole tour on the demo's world; None where only the plan was asked for."""
+    began = time.monotonic()
+    stderr.write(_TOUR)
+    morning = asyncio.run(_plan_and_night(live, stdout, stderr, env, plan_only=plan_only))
+    if morning is not None:
+        report = make_report(morning.runs, morning.since, live.now())
+        stdout.write("\n" + report_text(report, PARIS))
+        stdout.write("\n" + "\n".join(_told(morning.told)) + "\n")
+        stdout.write("\n" + "\n".join(_left(live, morning)) + "\n")
+        stdout.write(f"The demo took {time.monotonic() - began:.0f} s.\n")
+    return morning
+
+
+async def _plan_and_night(
+    live: Live, stdout: TextIO, stderr: TextIO, env: Mapping[str, str], *, plan_only: bool
+) -> Morning | None:
+    """XO and guard share one loop, so that neither waits for the other's thread."""
+
+    def say(line: str) -> None:
+        stdout.write(line + "\n")
+        stdout.flush()
+
+    began = time.monotonic()
+    async with serve(Simulator(live.world)) as url:
+        text = _POLICY.format(url=url)
+        xo = WritingXo(lambda: XoSettings(url=url), lambda: Token(demo.TOKEN), clock=live.now)
+        policy, now, estate = load(text, file="guard.toml"), live.now(), await xo.estate()
+        plan = make_plan(estate, policy, now=now, start=now, within=timedelta(hours=_HOURS))
+        stdout.write(plan_text(plan, took_s=time.monotonic() - began, style=style_for(stdout, env)))
+        stdout.flush()
+        if plan_only:
+            return None
+        stderr.write(_NIGHT.format(policy=text))
+        stderr.flush()
+        say("")
+        with tempfile.TemporaryDirectory() as folder:
+            return await live_through(live, xo, policy, Path(folder), say)
+
+
+def _told(messages: Sequence[Message]) -> list[str]:
     pages = [message for message in messages if message.tier is Tier.PAGE]
-    digest = sum(1 for message in messages if message.tier is Tier.DIGEST)
-    lines = wrap(f"Paged: {len(pages)}. For the morning's digest: {plural(digest, 'message')}.", "  ", first="")
-    return lines + [line for page in pages for line in wrap(f"{page.title}: {page.text}", "    ", first="  ")]
+    # the digest tells once what was told in the same words several times
+    digest = {(message.title, message.text) for message in messages if message.tier is Tier.DIGEST}
+    entries = plural(len(digest), "entry", "entries")
+    lines = wrap(f"Paged: {len(pages)}. For the morning's digest: {entries}.", "  ", first="")
+    for page in pages:
+        first, *rest = f"{page.title}: {page.text}".splitlines()
+        lines += wrap(first, "    ", first="  ")
+        lines += [line for more in rest for line in wrap(more, "      ", first="    ")]
+    return lines
 
 
-async def _night(live: Live, xo: WritingXo, url: str) -> tuple[Report, list[Message]]:
-    """Watch until the next evening; the report, and every message."""
-    told: list[Message] = []
-
-    async def tell(message: Message) -> None:
-        told.append(message)
-
-    policy, start = default_policy(url), live.now()
-    end = start + timedelta(hours=_HOURS)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        open_ledger(Path(folder) / "ledger", xo=url, clock=live.now, instance=b"the demo") as ledger,
-    ):
-        watch = Watch(
-            ledger, xo, News(tell, lambda: _PARIS), clock=live.now, policy_of=lambda: policy, instance=ledger.instance
-        )
-        while live.now() < end:
-            loop = await watch.tick()
-            live.advance(min(end, max(loop.wake or end, live.now() + timedelta(seconds=1))))
-        stories = await ledger.between(start, end)
-        runs = [run for key, events in stories.items() if (run := fold(key, events)) is not None]
-    return make_report(runs, start, end), told
+def _left(live: Live, morning: Morning) -> list[str]:
+    """By the simulated XO's own record, not by guard's words."""
+    world = live.world
+    by_guard = sum(1 for one in world.starts if one.origin == "rpc")
+    by_fallback = sum(1 for one in world.starts if one.origin == "sequence" and one.via not in world.schedules)
+    text = (
+        f"guard wrote to XO {plural(len(world.writes), 'time')} and had it start {plural(by_guard, 'run')}; XO's fallbacks "
+        f"started {by_fallback}. Left in XO: {plural(len(morning.left_off), 'schedule')} disabled, "
+        f"{plural(len(morning.left_over), 'fallback')}."
+    )
+    return wrap(text, "  ", first="")

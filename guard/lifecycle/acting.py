@@ -7,9 +7,11 @@ guard/gate/hands.py, which writes the intent into the ledger first.
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from guard.finding import Level
 from guard.lifecycle.claiming import (
     RETRY,
     PlaceClaim,
@@ -54,6 +56,7 @@ from guard.outcomes.alarms import RUN_EXPIRED, RUN_REFUSED, START_UNCERTAIN, XO_
 SETTLE = timedelta(seconds=75)  # after a lost answer; a run that XO began shows in its newest list well before
 STALE = timedelta(minutes=2)  # no run is given up on a decision older than this
 SHORTEST_TURN = timedelta(hours=1)  # of a sequence's member, whose turn may come after its own deadline
+MOST_REASONS = 3  # told with what was given up; all of them are in the story
 COVERED_WITHIN = timedelta(seconds=5)  # after the due time the run that was foretold to cover it must be there
 A_MOMENT = timedelta(seconds=2)
 GRACE = timedelta(minutes=10)  # a start that was not possible at the deadline is tried a little longer
@@ -244,18 +247,29 @@ def _deadline(run: DueRun, scene: Scene) -> datetime:
 
 
 def _gave_up(run: DueRun, now: datetime, found: Resolution) -> tuple[AnyEvent, ...]:
-    verdict = run.decided.verdict if run.decided is not None else None
-    sentence = verdict.sentence if verdict is not None else ""
+    sentence = run.decided.verdict.sentence if run.decided is not None else ""
     if found.covered:
         return (GaveUp(at=now, vms=(), whole=True, end=End.COVERED, reason=sentence),)
     codes = list(dict.fromkeys(code for one in found.give_up for code in one.codes))
     whole = found.refused or (found.start is None and not found.wait)
+    sentence = " ".join((sentence, *_figures(run, {one.vm for one in found.give_up})))
     given = GaveUp(
         at=now, vms=found.give_up, whole=whole, end=End.REFUSED, code=codes[0] if codes else "", reason=sentence
     )
     who = ", ".join(one.name for one in found.give_up[:5]) or "all of it"
     text = f"{run.seen.schedule_name} ({run.seen.job_name}): not started: {who}. {sentence}"
     return given, Alarmed(at=now, code=RUN_REFUSED.id, text=text)
+
+
+def _figures(run: DueRun, vms: AbstractSet[str]) -> list[str]:
+    """What stands against these VMs, with the numbers: a person who is paged wants them at once."""
+    findings = run.decided.verdict.findings if run.decided is not None else ()
+    against = [
+        one.summary
+        for one in findings
+        if one.level in (Level.BLOCK, Level.UNKNOWN) and (not one.holds or not vms or not vms.isdisjoint(one.holds))
+    ]
+    return list(dict.fromkeys(against))[:MOST_REASONS]
 
 
 # --- a start of which nobody knows

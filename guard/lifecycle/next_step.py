@@ -243,7 +243,7 @@ def _missed(run: DueRun, seen: Observed) -> tuple[AnyEvent, ...]:
         )
         return (Ended(at=seen.now, end=End.MISSED, code=SCHEDULE_DISABLED.id, reason=reason),)
     reason = (
-        f"XO started no run of {run.seen.schedule_name} ({run.seen.job_name}), due at {when}: it was down, its scheduler is "
+        f"XO started no run of {run.seen.schedule_name} ({run.seen.job_name}), due at {when}: it was down, or its scheduler is "
         f"not armed{', or the sequence before it stopped' if run.key.via else ''}."
     )
     return (

@@ -25,7 +25,7 @@ class ScheduleRecord(msgspec.Struct, frozen=True, kw_only=True):
     """How one schedule fared. ``observed``: a run was seen, whoever started it.
     ``predicted``: runs guard had predicted and then saw end, without acting on them. ``on_time``: of its starts.
 
-    ``not_ready``: why it is not offered for enforcement, '' when it is.
+    ``not_ready``: why it is not offered for enforcement, '' when it is. ``enforced``: guard acts on it already.
     """
 
     id: str
@@ -40,6 +40,7 @@ class ScheduleRecord(msgspec.Struct, frozen=True, kw_only=True):
     on_time: int
     would_hold: int
     not_ready: str
+    enforced: bool = False
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +86,7 @@ def make_report(runs: Iterable[DueRun], since: datetime, until: datetime) -> Rep
         schedules=tuple(_record(group, scores) for group in by_schedule.values()),
         would_have=dict(
             Counter(
-                run.decided.verdict.action.value for run in mine if run.decided is not None and not run.is_asked_by_hand
+                run.decided.verdict.action.value for run in mine if run.decided is not None and not _is_enforced(run)
             )
         ),
         wolves=tuple(
@@ -95,6 +96,11 @@ def make_report(runs: Iterable[DueRun], since: datetime, until: datetime) -> Rep
         ),
         failed=tuple(sorted((run for run in mine if _went_wrong(run)), key=lambda run: run.key.due)),
     )
+
+
+def _is_enforced(run: DueRun) -> bool:
+    """Whether guard acted on it, or would have if it had to."""
+    return run.claim is not None or bool(run.intents) or (run.decided is not None and run.decided.acts)
 
 
 def _score(run: DueRun) -> RunScore | None:
@@ -137,6 +143,7 @@ def _record(runs: Sequence[DueRun], scores: Mapping[RunKey, RunScore | None]) ->
         on_time=on_time,
         would_hold=held,
         not_ready=_not_ready(len(scored), false_blocks, len(started), on_time),
+        enforced=any(_is_enforced(run) and not run.is_asked_by_hand for run in runs),
     )
 
 

@@ -16,8 +16,11 @@ DEMO_NOW = datetime(2027, 3, 27, 18, 0, tzinfo=UTC)
 TOKEN = "simulated-token"  # noqa: S105  opens a simulation only
 PARIS = "Europe/Paris"
 MIB = GIB // 1024
-_DAILY = {"media-": 20 * GIB, "files-": 10 * GIB}  # bytes a guest writes in a day; 1 GiB for the rest
+SLOW_SR, LOCAL_SR = "NFS old", "Local storage"
+BASE_COPY = 10 * MIB
+_DAILY = {"media-": 20 * GIB, "photos-": 30 * GIB, "files-": 10 * GIB}  # bytes a guest writes in a day; else 1 GiB
 _HOURS_SINCE_BACKUP = 17
+_PAIR_TAKES = timedelta(minutes=188)  # two pairs are merged soon after 1 o'clock, a few minutes after the run is due
 
 PLANTED: tuple[tuple[str, str], ...] = (
     ("CHAIN_UNHEALTHY", "web nightly"),
@@ -25,6 +28,7 @@ PLANTED: tuple[tuple[str, str], ...] = (
     ("SR_NO_SPACE", "archive nightly"),
     ("SR_NO_SPACE", "files nightly"),
     ("REPOSITORY_NO_SPACE", "media nightly"),
+    ("REPOSITORY_NO_SPACE", "photos nightly"),
     ("REPOSITORY_UNREACHABLE", "branch nightly"),
     ("REPOSITORY_DISABLED", "retired nightly"),
     ("REPOSITORY_DISABLED", "two copies nightly"),
@@ -123,9 +127,9 @@ class _Demo:
         web = self.vms(["web-1", "web-2", "web-3", "web-4"], self.san, tags=["web"])
         self.week(self.nightly("web", {"tags": {"__or": [["web"]]}}), web)
         self.world.add_base_copies(self.world.disks_of(web[1])[0], 3)
-        legacy = self.vms(["legacy-1"], self.nfs)
+        legacy = self.vms(["legacy-1"], self.world.add_sr(self.paris, SLOW_SR, SR_type="nfs", size=2000 * GIB))
         self.week(self.nightly("legacy", legacy, cron="15 1 * * *"), legacy)
-        self.world.add_base_copies(self.world.disks_of(legacy[0])[0], 4)
+        self.world.add_base_copies(self.world.disks_of(legacy[0])[0], 4, usage=BASE_COPY)
 
     def space(self) -> None:
         full = self.world.add_sr(self.paris, "SAN LUN 2 (full)", SR_type="lvmoiscsi", size=500 * GIB)
@@ -141,6 +145,9 @@ class _Demo:
         small = self.world.add_repository("usb-box", "smb://usb.example/b", size=400 * GIB, available=45 * GIB)
         media = self.vms(["media-1", "media-2", "media-3"], self.nfs)
         self.week(self.nightly("media", media, remotes=[small], cron="0 21 * * *"), media, delta=20 * GIB)
+        drawer = self.world.add_repository("usb-drawer", "smb://usb.example/d", size=200 * GIB, available=12 * GIB)
+        photos = self.vms(["photos-1"], self.nfs)
+        self.week(self.nightly("photos", photos, remotes=[drawer], cron="15 21 * * *"), photos, delta=30 * GIB)
         broken = self.world.add_repository(
             "branch-nfs",
             "nfs://branch.example:/b",
@@ -178,7 +185,7 @@ class _Demo:
         listed = self.vms(["listed-1", "listed-2"], self.nfs)
         self.week(self.nightly("listed", listed, cron="55 20 * * *"), listed)
         self.world.remove_vm(listed[1])
-        local = self.world.add_sr(self.paris, "Local storage", SR_type="lvm", size=900 * GIB, shared=True)
+        local = self.world.add_sr(self.paris, LOCAL_SR, SR_type="lvm", size=900 * GIB, shared=True)
         unplugged = self.vms(["local-1", "local-2"], local)
         self.week(self.nightly("local", unplugged, cron="0 20 * * *"), unplugged)
         unplugged[1]["$container"] = self.other_host["id"]
@@ -226,17 +233,26 @@ class _Demo:
 
 
 def awaken(world: World) -> Live:
-    """The demo's world, from now on in driven time: its guests write as their past backups tell."""
+    """The demo's world, from now on in driven time: its guests write as their past backups tell, and the collector of one
+    SR is slow: what waits for it, waits past its due time.
+    """
     live = Live(world)
     for vm in list(world.objects["VM"].values()):
         daily = next((size for prefix, size in _DAILY.items() if vm["name_label"].startswith(prefix)), GIB)
         for disk in world.disks_of(vm)[:1]:
             world.write(disk, daily * _HOURS_SINCE_BACKUP // 24)
         live.guests.set_rate(vm, daily / 86400)
+    slow = _sr(world, SLOW_SR)
+    live.collector.rates[slow["id"]] = BASE_COPY / _PAIR_TAKES.total_seconds()
+    live.collector.kick(slow)
     return live
 
 
-def heed_the_storm(live: Live) -> None:
-    """What the plan advises: the schedule that would start without end moves out of the missing hour."""
-    storm = next(one for one in live.world.schedules.values() if one.get("name") == "storm")
-    live.set_schedule({"id": storm["id"], "cron": "0,30 3 * * *"})
+def connect_local_storage(live: Live) -> None:
+    """What the plan advises about ``local nightly``."""
+    for identity in _sr(live.world, LOCAL_SR)["$PBDs"]:
+        live.world.get("PBD", identity)["attached"] = True
+
+
+def _sr(world: World, name: str) -> XoObject:
+    return next(one for one in world.objects["SR"].values() if one["name_label"] == name)

@@ -29,7 +29,7 @@ STARTED_BY = {
 }
 HOW = {
     ReleasedHow.ENABLED: "released: the schedule is enabled again",
-    ReleasedHow.BY_OTHERS: "released: somebody enabled the schedule first",
+    ReleasedHow.BY_OTHERS: "released: the schedule was enabled already, by XO's fallback or a person",
     ReleasedHow.TOUCHED: "released, and left off",
     ReleasedHow.GONE: "released: the schedule was deleted",
     ReleasedHow.NEVER: "not claimed after all: XO keeps it",

@@ -15,7 +15,9 @@ from guard.views.text import wrap
 Style = Callable[[str, str], str]
 """(text, what it is: start, start_some, defer, refuse, skip, warn, unknown, block) -> text, coloured or not."""
 
-ONLY_WATCHES = "This is what guard would do. In this version it only watches: XO starts every run as it is."
+WHERE_IT_ACTS = (
+    'This is what guard does where the policy says gate = "enforce"; elsewhere it watches, and XO starts every run.'
+)
 _WORDS = {
     Action.START: "START",
     Action.START_SOME: "START SOME",
@@ -47,7 +49,7 @@ def plan_text(plan: Plan, *, took_s: float, origin: str = "", style: Style = pla
         word = "Unknown" if note.unknown else "Note"
         lines += wrap(f"{word}: {note.text}", "      ", first="")
     if any(one.verdict.action is not Action.START for one in plan.runs):
-        lines += wrap(ONLY_WATCHES, "  ", first="")
+        lines += wrap(WHERE_IT_ACTS, "  ", first="")
     lines.append(_age(plan, took_s))
     return "\n".join(lines) + "\n"
 

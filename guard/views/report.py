@@ -66,12 +66,17 @@ def _enforced(report: Report) -> list[str]:
 
 
 def _ready(report: Report) -> list[str]:
-    ready = sum(1 for record in report.schedules if not record.not_ready)
-    lines = [f"Ready to be enforced: {ready} of {plural(len(report.schedules), 'schedule')}"]
-    young = [record for record in report.schedules if record.predicted < ENOUGH_RUNS]
+    watched = [record for record in report.schedules if not record.enforced]
+    enforced = len(report.schedules) - len(watched)
+    told = [f"Enforced: {plural(enforced, 'schedule')}"] if enforced else []
+    if not watched and enforced:
+        return told
+    ready = sum(1 for record in watched if not record.not_ready)
+    lines = [*told, f"Ready to be enforced: {ready} of {plural(len(watched), 'schedule')}"]
+    young = [record for record in watched if record.predicted < ENOUGH_RUNS]
     if len(young) > MOST_YOUNG:  # the first nights: every schedule would be told with the same reason
         lines.append(f"  not ready  {len(young)} schedules: fewer than {ENOUGH_RUNS} runs predicted and seen")
-    for record in report.schedules:
+    for record in watched:
         if len(young) > MOST_YOUNG and record in young:
             continue
         word, why = ("not ready", f": {record.not_ready}") if record.not_ready else ("ready", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -66,9 +67,14 @@ class _Collected:
         self.parts[name] = Part(name=name, source=source, read_at=self.clock(), ok=False, error=error)
 
 
-async def read_estate(settings: XoSettings, token: Token, *, clock: Callable[[], datetime]) -> Estate:
-    """The whole estate. Raises XoError where nothing at all can be told: unreachable, refused, too old, too slow."""
-    tls = tls_context(settings.ca_file, verify=settings.verify)
+async def read_estate(
+    settings: XoSettings, token: Token, *, clock: Callable[[], datetime], tls: ssl.SSLContext | None = None
+) -> Estate:
+    """The whole estate. ``tls``: made anew where there is none yet.
+
+    Raises XoError where nothing at all can be told: unreachable, refused, too old, too slow.
+    """
+    tls = tls or tls_context(settings.ca_file, verify=settings.verify)
     limits = {"timeout_s": settings.call_timeout_s, "server_name": settings.server_name}
     try:
         async with asyncio.timeout(settings.total_timeout_s):

@@ -34,7 +34,8 @@ class LiveXo:
 
     async def estate(self) -> Estate:
         """Everything. Raises XoError."""
-        return await read_estate(self._settings(), self._token_of(), clock=self._clock)
+        settings = self._settings()
+        return await read_estate(settings, self._token_of(), clock=self._clock, tls=self._context(settings))
 
     async def setup(self) -> Estate:
         """Schedules, jobs, servers and call jobs, ``taken_at`` by XO's own clock (``GET /ping``, without a login).

@@ -63,8 +63,8 @@ def test_a_troubled_run_tells_its_verdict_its_reason_what_clears_it_and_what_to_
         "    - block CHAIN_UNHEALTHY: web: 2 uncoalesced copies, XO tolerates 1.",
         "      > Wait for the coalesce.",
         "",
-        "This is what guard would do. In this version it only watches: XO starts every",
-        "  run as it is.",
+        'This is what guard does where the policy says gate = "enforce"; elsewhere it',
+        "  watches, and XO starts every run.",
         "Facts are up to 3 min old; this took 0.4 s.",
     ]
 
@@ -72,7 +72,7 @@ def test_a_troubled_run_tells_its_verdict_its_reason_what_clears_it_and_what_to_
 def test_a_plan_that_is_not_from_xo_just_now_says_so_first():
     told = plan_text(plan(run()), took_s=0, origin="From the capture night.guard:").splitlines()
     assert told[0] == "From the capture night.guard:"
-    assert not [line for line in told if "only watches" in line]
+    assert not [line for line in told if "elsewhere it" in line]
 
 
 def test_what_would_not_start_whole_comes_first_and_the_rest_is_listed_below():

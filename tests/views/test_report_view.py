@@ -145,6 +145,15 @@ def test_a_code_longer_than_its_column_does_not_run_into_the_figures():
     assert "  VENDOR_DEVICE_UNLICENSED   12" in report_text(long, UTC)
 
 
+def test_a_schedule_that_guard_acts_on_is_told_as_enforced_and_not_offered_for_it():
+    acted = story(seen(), msgspec.structs.replace(decided(action=Action.DEFER), acts=True), started(), ended())
+    told = text(acted)
+    assert "Enforced: 1 schedule" in told
+    assert "Ready to be enforced" not in told
+    assert "would not have started whole" not in told
+    assert "Ready to be enforced: 0 of 1 schedule" in text(acted, night(1, key="other"))
+
+
 def test_the_document_has_every_figure():
     runs = [night(0, finding()), night(1, status="failure"), missed(2)]
     assert document(*runs) == {
@@ -173,6 +182,7 @@ def test_the_document_has_every_figure():
                 "on_time": 2,
                 "would_hold": 0,
                 "not_ready": "2 of 7 runs predicted and seen",
+                "enforced": False,
             }
         ],
     }
