@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench chaos clean
+.PHONY: demo test lint bench chaos year clean
 .DEFAULT_GOAL := test
 
 $(VENV)/.installed: pyproject.toml
@@ -41,6 +41,11 @@ CRASHES ?= 1000
 SEED ?= 1
 chaos: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.chaos.chaos $(CRASHES) $(SEED)
+
+# simulated years, a week of each at a time: make year YEARS=5 SEED=1
+YEARS ?= 1
+year: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.chaos.year $(YEARS) $(SEED)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .coverage*

@@ -252,7 +252,7 @@ def _gave_up(run: DueRun, now: datetime, found: Resolution) -> tuple[AnyEvent, .
         return (GaveUp(at=now, vms=(), whole=True, end=End.COVERED, reason=sentence),)
     codes = list(dict.fromkeys(code for one in found.give_up for code in one.codes))
     whole = found.refused or (found.start is None and not found.wait)
-    sentence = " ".join((sentence, *_figures(run, {one.vm for one in found.give_up})))
+    sentence = " ".join(dict.fromkeys((sentence, *_figures(run, {one.vm for one in found.give_up}))))
     given = GaveUp(
         at=now, vms=found.give_up, whole=whole, end=End.REFUSED, code=codes[0] if codes else "", reason=sentence
     )
