@@ -81,7 +81,8 @@ class Defaults(Section, frozen=True, kw_only=True):
     gate: Annotated[
         Literal["observe", "enforce"],
         Meta(
-            description="observe: predict and watch, XO starts everything; enforce: hold in XO what the verdict holds."
+            description="observe: predict and watch, XO starts everything; enforce: hold in XO what the verdict holds. "
+            "A sequence goes by its own schedule's."
         ),
     ] = "observe"
     claim: Annotated[
