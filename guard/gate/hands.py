@@ -33,6 +33,7 @@ from guard.lifecycle.events import (
     Started,
     Starter,
     Starting,
+    SwitchingOff,
 )
 from guard.lifecycle.next_step import EARLY, chosen_of, starter
 from guard.lifecycle.standby import may_enable
@@ -97,8 +98,13 @@ class Hands:
         if not all(_stands(one, shown.placed) for one in wanted):
             return None
         record = shown.records[fired_by] = await self._xo.schedule(fired_by)
-        if record not in (claim.intent.found, claim.off):
+        if record not in (claim.intent.found, claim.off) or (record == claim.off and not claim.asked):
             return run  # changed meanwhile: the next step sees it
+        if not claim.asked:
+            grown = await self._append(run, SwitchingOff(at=self._clock()))
+            if grown is None:
+                return None
+            run = grown
         if record != claim.off:
             await self._xo.set_enabled(fired_by, False)
             record = shown.records[fired_by] = await self._xo.schedule(fired_by)

@@ -124,6 +124,8 @@ def claim_step(run: DueRun, claim: Claim, scene: Scene) -> Record | Release | Pl
     is_off = record == claim.off
     if claim.state is ClaimState.PLACING:
         late = max(scene.xo_now, scene.now) >= run.key.due - TOO_LATE
+        if is_off and not claim.asked:  # somebody else's hand
+            return Release(ReleasedHow.TOUCHED)
         if is_off and (late or _stand(claim, scene)):
             return Record((Claimed(at=scene.now, held=record),))
         if scene.bypass or late or (not is_off and record != claim.intent.found):

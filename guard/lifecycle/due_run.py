@@ -30,6 +30,7 @@ from guard.lifecycle.events import (
     Standby,
     Started,
     Starting,
+    SwitchingOff,
 )
 
 
@@ -52,10 +53,13 @@ class ClaimState(StrEnum):
 
 @dataclass(frozen=True)
 class Claim:
-    """A schedule taken from XO. ``held``: its record as read back once it was off, None before."""
+    """A schedule taken from XO. ``asked``: guard may have had XO switch it off. ``held``: its record as read back once it was
+    off, None before.
+    """
 
     state: ClaimState
     intent: Claiming
+    asked: bool = False
     held: Schedule | None = None
     released: Released | None = None
 
@@ -172,7 +176,7 @@ def _grown(key: RunKey, run: DueRun, event: AnyEvent) -> DueRun:
             return _with_attempt(run, event)
         case Starting() | NotStarted() | Doubted():
             return _with_intent(run, event)
-        case Claiming() | Claimed() | Releasing() | Released():
+        case Claiming() | SwitchingOff() | Claimed() | Releasing() | Released():
             return _with_claim(run, event)
         case Standby():
             return replace(run, standbys=(*run.standbys, event.start_at))
@@ -214,7 +218,7 @@ def _with_intent(run: DueRun, event: Starting | Started | NotStarted | Doubted) 
     return replace(run, intents=(*run.intents[:-1], grown))
 
 
-def _with_claim(run: DueRun, event: Claiming | Claimed | Releasing | Released) -> DueRun:
+def _with_claim(run: DueRun, event: Claiming | SwitchingOff | Claimed | Releasing | Released) -> DueRun:
     if isinstance(event, Claiming):
         if run.claim is not None:
             raise _impossible(run.key, event, "it was claimed already")
@@ -223,6 +227,8 @@ def _with_claim(run: DueRun, event: Claiming | Claimed | Releasing | Released) -
     if run.claim is None or not run.claim.stands:
         raise _impossible(run.key, event, "it is not claimed")
     match event:
+        case SwitchingOff():
+            claim = replace(run.claim, asked=True)
         case Claimed():
             claim = replace(run.claim, state=ClaimState.HELD, held=event.held)
         case Releasing():

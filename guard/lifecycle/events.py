@@ -119,6 +119,10 @@ class Claiming(Event, frozen=True, kw_only=True, tag="claiming"):
     reason: str = ""
 
 
+class SwitchingOff(Event, frozen=True, kw_only=True, tag="switching_off"):
+    """The intent to switch the schedule off: both fallbacks stand. One that is off before this, somebody else switched off."""
+
+
 class Claimed(Event, frozen=True, kw_only=True, tag="claimed"):
     """Both fallbacks stand and the schedule is off. ``held``: its record as read back."""
 
@@ -221,6 +225,7 @@ AnyEvent = (
     Seen
     | Decided
     | Claiming
+    | SwitchingOff
     | Claimed
     | Standby
     | Starting

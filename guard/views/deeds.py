@@ -17,10 +17,11 @@ from guard.lifecycle.events import (
     Standby,
     Starter,
     Starting,
+    SwitchingOff,
 )
 from guard.units import format_time, plural
 
-Deed = Claiming | Claimed | Standby | Starting | Doubted | NotStarted | GaveUp | Releasing | Released
+Deed = Claiming | SwitchingOff | Claimed | Standby | Starting | Doubted | NotStarted | GaveUp | Releasing | Released
 
 STARTED_BY = {
     Starter.XO: "XO started it",
@@ -42,6 +43,8 @@ def deed_sentence(event: Deed, zone: tzinfo) -> str:
         case Claiming():
             fallback = format_time(event.start_at, zone)
             return f"claims the schedule; XO's fallback starts it at {fallback} if guard is gone: {event.reason}"
+        case SwitchingOff():
+            return "has XO switch the schedule off"
         case Claimed():
             return "claimed: the schedule is off in XO, both fallbacks stand"
         case Standby(start_at=start_at):

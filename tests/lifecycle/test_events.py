@@ -26,6 +26,7 @@ from guard.lifecycle.events import (
     Started,
     Starter,
     Starting,
+    SwitchingOff,
 )
 from tests.builders import make_schedule
 from tests.lifecycle.stories import (
@@ -45,6 +46,7 @@ from tests.lifecycle.stories import (
 FOUND = make_schedule(cron="0 0 * * *")
 ACTED = [
     Claiming(at=after(-50), found=FOUND, start_at=after(180), release_at=(after(300), after(480)), reason="web waits."),
+    SwitchingOff(at=after(-50)),
     Claimed(at=after(-49), held=msgspec.structs.replace(FOUND, enabled=False)),
     Standby(at=after(0), start_at=after(3780)),
     Starting(at=after(1), attempt=1, vms=("vm",), known=("1795478400000",), reason="1 of 2 VMs held."),
@@ -118,6 +120,7 @@ def test_an_old_event_log_still_folds_into_its_due_runs():
         ("silent", "sequence"): (3, True, None, [], ["XO_DID_NOT_FIRE"], (End.MISSED, "XO_DID_NOT_FIRE")),
         ("acted", ""): (14, False, "start_some", [("1795564911000", None)], [], (End.RAN_IN_PART, "ON_HOLD")),
         ("open", ""): (2, False, None, [("1795564800002", None)], [], None),
+        ("in a row", ""): (7, False, None, [], [], (End.RAN, "")),
     }
 
 
