@@ -158,15 +158,15 @@ def _act(run: DueRun, scene: Scene, rules: Rules, found: Resolution, look_every:
     """Start, wait or give up; None when nothing is left to be done about the start."""
     if found.is_over:
         return None
-    is_late = scene.now > _deadline(run, scene) + GRACE
+    is_late = _is_late(run, scene)
     if scene.turn is not None and not scene.turn.has_come and (run.decided is None or found.start is not None):
         return Wait(scene.now + look_every) if scene.now < run.key.due + LONGEST else _expired(run, scene)
-    if run.decided is None:
-        return _expired(run, scene) if is_late else Evaluate()
     if scene.next_began:
         vms, what = (found.wait, "the VMs that waited") if is_started(run) else ((), "this one")
         text = f"The schedule's next due time came first and covers {what}."
         return Record((GaveUp(at=scene.now, vms=vms, whole=True, end=End.COVERED, reason=text),))
+    if run.decided is None:
+        return _expired(run, scene) if is_late else Evaluate()
     if is_late and not (scene.running and is_started(run)) and scene.now > run.decided.at + GRACE:
         return _expired(run, scene)  # it could not be judged either: gone from XO, or XO cannot be read whole
     if scene.running and is_started(run):  # judged now, its own run would stand in the way of the rest
@@ -199,7 +199,7 @@ def _give_up(run: DueRun, scene: Scene, found: Resolution, decided_at: datetime)
 
 
 def _start(run: DueRun, scene: Scene, vms: tuple[str, ...], look_every: timedelta) -> Act:
-    if scene.now > _deadline(run, scene) + GRACE:
+    if _is_late(run, scene):
         return _expired(run, scene)
     if scene.running:  # XO would log a failure
         return Wait(scene.now + look_every)
@@ -232,6 +232,11 @@ def _expired(run: DueRun, scene: Scene) -> Record:
             Alarmed(at=scene.now, code=RUN_EXPIRED.id, text=f"{run.seen.schedule_name}: {text}"),
         )
     )
+
+
+def _is_late(run: DueRun, scene: Scene) -> bool:
+    """By both clocks: one that is ahead must not give up what has just come due."""
+    return min(scene.now, scene.xo_now) > _deadline(run, scene) + GRACE
 
 
 def _deadline(run: DueRun, scene: Scene) -> datetime:

@@ -24,12 +24,13 @@ from tests.chaos.year_plan import CHANGING, EPOCH, WEEKS, Episode, Happening, Pl
 LIVED = Tally()
 
 
-@settings(max_examples=4, derandomize=True, deadline=None, database=None, phases=(Phase.explicit, Phase.generate))
-@example(seed=2, week=9)  # the clocks of New York go forward
-@example(seed=2, week=11)  # of Paris
-@example(seed=3, week=38)  # Lord Howe's, by half an hour
-@example(seed=2, week=42)  # Paris goes back
-@example(seed=4, week=43)  # and New York
+@settings(max_examples=2, derandomize=True, deadline=None, database=None, phases=(Phase.explicit, Phase.generate))
+@example(seed=5, week=9)  # the clocks of New York go forward
+@example(seed=10, week=11)  # of Paris
+@example(seed=8, week=12)  # Lord Howe's go back, by half an hour
+@example(seed=3, week=38)  # and forward
+@example(seed=7, week=42)  # Paris goes back
+@example(seed=12, week=43)  # and New York
 @given(seed=st.integers(1, 10**6), week=st.integers(0, WEEKS - 1))
 def test_in_any_week_every_due_time_ends_once_and_nothing_is_lost_doubled_or_undone(tmp_path_factory, seed, week):
     wrong = LIVED.news(try_episode(episode_of(seed, week), tmp_path_factory.mktemp("week"), LIVED))

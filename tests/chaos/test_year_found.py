@@ -84,3 +84,26 @@ def test_a_schedule_that_others_switch_off_while_guard_claims_it_is_left_to_them
     setattr(guarded.xo, call, switched_off_meanwhile)
     guarded.run(FORENOON)
     assert (starts_of(live, schedule), schedule["enabled"]) == ([], False)
+
+
+def test_two_due_times_of_one_schedule_that_are_judged_late_do_not_cover_each_other(tmp_path):
+    """XO was away at 2:00 and at 3:00: the later one stands for both."""
+    live, schedule = one_job(cron="0 2,3 * * *")
+    guarded = Enforcing(live, tmp_path / "ledger", claim="always")
+    happens(live, DUE - timedelta(minutes=10), live.stop_xo)
+    happens(live, DUE + timedelta(minutes=65), live.start_xo)
+    guarded.must_look.append(DUE + timedelta(minutes=65, seconds=20))
+    guarded.run(FORENOON)
+    assert len(starts_of(live, schedule)) == 1
+
+
+def test_a_claimed_run_is_not_expired_by_a_clock_that_is_ahead(tmp_path):
+    """What has just come due by XO's clock is not given up because guard's is hours ahead."""
+    live, schedule = one_job()
+    guarded = Enforcing(live, tmp_path / "ledger", claim="always")
+    guarded.run(DUE - timedelta(seconds=20))
+    guarded.shift = timedelta(hours=2)
+    guarded.run(DUE + timedelta(seconds=20))
+    guarded.shift = timedelta()
+    guarded.run(FORENOON)
+    assert len(starts_of(live, schedule)) == 1

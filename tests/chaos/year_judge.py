@@ -124,8 +124,8 @@ class Judge:
     def _is_sure(self, key: str, at: datetime) -> bool:
         """CLOSE and BLIND."""
         looks = self.life.looks
-        before = max((one for one in looks if one <= at - timedelta(seconds=5)), default=self.life.first)
-        after = min((one for one in looks if one >= at), default=self.life.live.now())
+        before = max((began for began, _ in looks if began <= at - EARLY), default=self.life.first)
+        after = min((ended for began, ended in looks if began >= at), default=self.life.live.now())
         for old, new in zip(self.life.will[key], self.life.will[key][1:], strict=False):
             if _fires_alike(old, new):
                 continue
@@ -263,6 +263,8 @@ class Judge:
                 run = self.story(due)
                 end = run.ended if run is not None else None
                 told = f"{end.end}: {end.reason}" if end is not None else "no end"
+                if any(one.detail == "far" for one in self.trouble(due.at - WARNED, due.limit, "clock")):
+                    told += " guard's clock was far off"
                 yield f"{self._name(due)}: {len(set(self._vms(due)) - taken)} VMs never started; {told}"
 
     def _any_start(self, due: Due) -> list[Start]:

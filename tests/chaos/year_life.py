@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -179,7 +179,8 @@ class Fate:
 
 
 class Life(Guarded):
-    """``will``: schedule id -> what others than guard want of it, from when on. ``looks``: when guard saw XO, its clock right.
+    """``will``: schedule id -> what others than guard want of it, from when on.
+    ``looks``: (from, to) of guard's looks at XO while its clock was right.
 
     ``fallbacks``: the id of a fallback's own schedule -> (kind,
     the schedule it is for, due time). ``disarmed``: (schedule id, from, until) while XO has no timer for it.
@@ -196,7 +197,7 @@ class Life(Guarded):
         }
         self.changes: list[Change] = []
         self.troubles: list[Trouble] = []
-        self.looks: list[datetime] = []
+        self.looks: list[tuple[datetime, datetime]] = []
         self.brakes: list[Braked] = []
         self.fallbacks: dict[str, tuple[FallbackKind, str, datetime]] = {}
         self.disarmed: list[tuple[str, datetime, datetime]] = []
@@ -247,6 +248,7 @@ class Life(Guarded):
             )
             self.ids[one.name] = made["id"]
         live = Live(world)
+        live.scheduler.storm_cap = 20  # each start is a log: more of them show nothing more
         for one in self.episode.schedules:
             if one.lasts:
                 live.rates.jobs[jobs[one.name]["id"]] = GIB / (60 * one.lasts)
@@ -478,8 +480,16 @@ class Life(Guarded):
             case "slow":
                 self.fate.slow = 0.0
             case _:
-                target = f"schedule:{self.ids[one.on]}" if one.on else "all"
-                self._standing = [kept for kept in self._standing if (kept.kind, kept.scope) != (one.what, target)]
+                target = self.ids[one.on] if one.on else ""
+                scope = f"schedule:{target}" if target else "all"
+                self._standing = [kept for kept in self._standing if (kept.kind, kept.scope) != (one.what, scope)]
+                now = self.live.now()
+                self.brakes = [
+                    replace(each, until=min(each.until, now))
+                    if (each.kind, each.schedule) == (one.what, target)
+                    else each
+                    for each in self.brakes
+                ]
                 await self._remember_brakes()
 
     async def _remember_brakes(self) -> None:
@@ -555,7 +565,7 @@ class Life(Guarded):
             if self.live.now() - began > A_MOMENT:  # what it saw may be old: the daemon soon looks again
                 self.must_look.append(self.live.now() + LOOK_EVERY)
             if not loop.xo_error and abs(self.shift) < timedelta(seconds=30):
-                self.looks.append(self.live.now())
+                self.looks.append((began, self.live.now()))
             soon = [one for one in self.must_look if one > self.live.now()]
             wake = (loop.wake or moment + self.shift) - self.shift
             self.live.advance(max(self.live.now(), min(moment, max(wake, self.live.now() + A_MOMENT), *soon)))

@@ -46,7 +46,7 @@ def test_a_story_of_deeds_is_told_from_the_claim_to_the_end():
     assert "claims the schedule" in text
     assert "guard started it; XO runs it since" in text
     kinds = [one["event"] for one in story_document(run, events, after())["events"]]
-    assert kinds[:4] == ["seen", "decided", "claiming", "claimed"]
+    assert kinds[:5] == ["seen", "decided", "claiming", "switchingoff", "claimed"]
 
 
 def test_a_decision_that_guard_acts_on_and_one_it_leaves_to_xo_read_differently():
