@@ -166,12 +166,11 @@ class Actor:
             recheck_every=rules.recheck_every,
         )
         new_runs: tuple[tuple[str, datetime], ...] | None = None
-        soon = Wait(self._clock() + LOOK_EVERY)
         for _ in range(MOST_STEPS):
             try:
                 scene = replace(await self._scene(run, stage, own), new_runs=new_runs)
             except XoError:
-                return run, soon
+                return run, self._soon()
             step = self._next(run, seen, scene, own, stage, lead)
             if isinstance(step, Wait | Evaluate):
                 return run, step
@@ -179,22 +178,26 @@ class Actor:
                 try:
                     new_runs = await self._hands.new_runs(run)
                 except XoError:
-                    return run, soon
+                    return run, self._soon()
                 continue
             new_runs = None
             try:
                 grown, went_on = await self._take(run, step, stage)
             except XoError:
-                return run, soon
+                return run, self._soon()
             if grown is None:
                 return run, None
             if not went_on:
-                return run, soon
+                return run, self._soon()
             run = grown
             if run.ended is not None:
                 self._pulses.pop(run.key, None)
                 return run, None
-        return run, soon
+        return run, self._soon()
+
+    def _soon(self) -> Wait:
+        """From now on: the step before may have taken long."""
+        return Wait(self._clock() + LOOK_EVERY)
 
     def _next(self, run: DueRun, seen: Observed, scene: Scene, rules: Rules, stage: Stage, lead: timedelta) -> Act:
         sequence = self._in_xo(run, stage)

@@ -29,6 +29,8 @@ EXEMPT = {
     "BLIND": "changed while guard was away or saw no XO: what it brought meanwhile is not known (guard/gate/entries.py)",
     "NO_TRACE": "a write that leaves the record as guard had it is nothing anybody can see (year_life.Life._will)",
     "LEFT_OFF": "changed while guard held it, its enabled not named: left off, and paged (docs/enforce.md, What dies)",
+    "VERY_MOMENT": "somebody wrote it between guard's last look and its own switching off (docs/enforce.md): switched on again, "
+    "or left off, which must be told",
     "FALLBACK": "XO's fallback knows no verdict and no person's hand (docs/enforce.md, What cannot be proven)",
     "TWO_BY_FALLBACK": "guard away between placing the starting fallback and switching off, or switching on before the due "
     "time and deleting it: XO's timer and the fallback both start it (docs/enforce.md)",
@@ -431,8 +433,9 @@ class Judge:
                 yield f"{self._called(key)}: a person's word was undone: {wrong}"
             if page.is_off and record["enabled"] and not self._enabled_since(key, page):
                 yield f"{self._called(key)}: is on, and {page.by} left it off"
-            if page.either and not record["enabled"]:
-                self.exempt["LEFT_OFF"] += 1
+            crossed = page.is_on and self._crossed(key, page)
+            if (page.either or crossed) and not record["enabled"]:
+                self.exempt["VERY_MOMENT" if crossed else "LEFT_OFF"] += 1
                 if not any(run.schedule == key and code == SCHEDULE_LEFT_OFF.id for run, code in self.life.ear.alarms):
                     yield f"{self._called(key)}: left off, and nobody was told"
             elif page.is_on and not record["enabled"]:
@@ -448,6 +451,8 @@ class Judge:
             if page.is_off and change.before != change.after:
                 if change.by == "fallback":
                     self.exempt["FALLBACK"] += 1
+                elif self._crossed(change.schedule, page):
+                    self.exempt["VERY_MOMENT"] += 1
                 elif not self._held_before(change.schedule, page.since):
                     yield f"{told} what {page.by} had switched off, not guard"
                 elif change.at - page.since > INSTANT:
@@ -464,6 +469,12 @@ class Judge:
             and one.after["enabled"] for one in self.life.changes
         )  # fmt: skip
 
+    def _crossed(self, key: str, page: Page) -> bool:
+        return any(
+            one.schedule == key and one.by == "guard" and one.after is not None and not one.after["enabled"]
+            and timedelta() <= one.at - page.since <= INSTANT for one in self.life.changes
+        )  # fmt: skip
+
     def _held_before(self, key: str, moment: datetime) -> bool:
         """Whether guard had it off when somebody wrote it then."""
         written = [one for one in self.life.changes if one.schedule == key and one.at <= moment and one.by != "person"]
@@ -478,6 +489,8 @@ class Judge:
                 record = page.record or self.life.will[key][0].record
                 assert record is not None
                 reach = timedelta(hours=6)
+                if self._crossed(key, page):
+                    continue  # left off, and told (_edits)
                 if next_storm(record["cron"], zone_of(record), since, until + reach) is not None:
                     continue  # it is given back after the gap
                 ends = [since, *(one.end for one in self.life.troubles if since <= one.end < until)]

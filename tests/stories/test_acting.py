@@ -86,6 +86,23 @@ def test_a_schedule_that_xo_switches_off_late_is_given_back_and_its_run_started_
     assert left_behind(live) == []
 
 
+def test_fallbacks_that_take_xo_past_the_due_time_leave_the_schedule_on(tmp_path):
+    live, schedule = one_job()
+    guarded = Enforcing(live, tmp_path / "ledger", claim="always")
+    put = guarded.xo.put_fallback
+
+    async def slowly(fallback):
+        await put(fallback)
+        live.advance(timedelta(seconds=40))
+
+    guarded.xo.put_fallback = slowly
+    guarded.run(FORENOON)
+    assert [one.origin for one in starts_of(live, schedule)] == ["cron"]
+    assert not any(one.method == "schedule.set" and not one.params.get("enabled") for one in live.world.writes)
+    assert guarded.run_of(schedule).ended.end is End.LEFT_TO_XO
+    assert left_behind(live) == []
+
+
 def two_vms():
     """Two VMs of one job, each with a chain that has to coalesce, on an SR of its own."""
     world = World(lambda: EVENING)
