@@ -8,13 +8,13 @@ from typing import TextIO
 
 from guard.cli import source
 from guard.errors import UsageError
-from guard.estate.estate import PartName
+from guard.estate.estate import PartName, require
 from guard.views.match import match_text
 
 
 def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
     estate, _, _ = source.read(arguments, stderr, env)
-    source.require(estate, PartName.JOBS, PartName.VMS)
+    require(estate, PartName.JOBS, PartName.VMS)
     jobs = [job for job in estate.jobs if arguments.job in (job.id, job.name)]
     if len(jobs) != 1:
         found = "XO has no job of that id or name" if not jobs else f"{len(jobs)} jobs have that name; give the id"

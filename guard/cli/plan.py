@@ -16,7 +16,7 @@ from guard.assess import Plan, make_plan
 from guard.cli import source
 from guard.cli.colour import style_for
 from guard.errors import UsageError
-from guard.estate.estate import PartName
+from guard.estate.estate import PartName, require
 from guard.units import format_time, parse_duration
 from guard.views.documents import plan_document
 from guard.views.plan import plan_text
@@ -36,7 +36,7 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     start = source.parse_time(arguments.start) if arguments.start is not None else now
     plan = make_plan(estate, policy, now=now, start=start, within=within, only=arguments.schedule)
     if arguments.schedule is not None and not plan.runs and arguments.schedule not in _known(plan):
-        source.require(estate, PartName.SCHEDULES)
+        require(estate, PartName.SCHEDULES)
         raise UsageError(f"--schedule {arguments.schedule!r}: {_unknown(arguments.schedule, plan)}")
     if arguments.json:
         stdout.write(msgspec.json.encode(plan_document(plan)).decode() + "\n")

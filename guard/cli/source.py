@@ -12,9 +12,9 @@ from typing import TextIO
 from guard.cli import clock
 from guard.cli.files import read_bounded
 from guard.cli.parser import DEFAULT_CONFIG
-from guard.errors import CaptureError, PolicyError, UsageError, XoAnswerError, XoAuthError
+from guard.errors import CaptureError, PolicyError, UsageError
 from guard.estate.capture import from_bytes
-from guard.estate.estate import Estate, PartName
+from guard.estate.estate import Estate
 from guard.policy.load import load
 from guard.policy.schema import Policy, default_policy
 
@@ -80,16 +80,6 @@ def read_demo() -> Estate:
     world = demo.build(lambda: demo.DEMO_NOW)
     with running(world) as url:
         return asyncio.run(read_estate(XoSettings(url=url), Token(demo.TOKEN), clock=lambda: demo.DEMO_NOW))
-
-
-def require(estate: Estate, *names: PartName) -> None:
-    """What a command cannot answer without. Raises XoError: a list that was not read is not an empty one."""
-    for name in names:
-        part = estate.parts[name]
-        if not part.ok:
-            raise XoAnswerError(f"XO's {name.value} could not be read: {part.error}")
-        if not part.complete:
-            raise XoAuthError(f"XO may have filtered its {name.value}: the token's user is no administrator")
 
 
 def parse_time(text: str, option: str = "--from") -> datetime:

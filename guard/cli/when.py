@@ -9,7 +9,7 @@ from typing import TextIO
 
 from guard.cli import clock, source
 from guard.errors import UsageError
-from guard.estate.estate import Estate, PartName
+from guard.estate.estate import Estate, PartName, require
 from guard.estate.xo_records import Schedule
 from guard.mechanics.cron import CronError, parse
 from guard.mechanics.due import DueTime, due_times, storm_free
@@ -26,7 +26,7 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     schedule = Schedule(id="", cron=arguments.expression)
     if not _is_expression(arguments):
         estate, policy, now = source.read(arguments, stderr, env)
-        source.require(estate, PartName.SCHEDULES)
+        require(estate, PartName.SCHEDULES)
         schedule, local_zone = _named(estate, arguments.expression), policy.xo.zone
     zone_name = _zone_name(arguments.zone, schedule, local_zone)
     start = source.parse_time(arguments.start) if arguments.start is not None else now

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from guard.errors import XoAnswerError, XoAuthError
 from guard.estate import xo_records as records
 
 
@@ -163,3 +164,13 @@ class Estate:
             if pbd.sr:
                 grouped.setdefault(pbd.sr, []).append(pbd)
         return {sr: tuple(group) for sr, group in grouped.items()}
+
+
+def require(estate: Estate, *names: PartName) -> None:
+    """What cannot be answered without these. Raises XoError: a list that was not read is not an empty one."""
+    for name in names:
+        part = estate.parts[name]
+        if not part.ok:
+            raise XoAnswerError(f"XO's {name.value} could not be read: {part.error}")
+        if not part.complete:
+            raise XoAuthError(f"XO may have filtered its {name.value}: the token's user is no administrator")

@@ -18,7 +18,7 @@ from guard.errors import XoAnswerError, XoError, XoNotSentError
 from guard.estate.xo_records import BackupLog, Schedule
 from guard.gate.ports import GateXo
 from guard.lifecycle.acting import Start
-from guard.lifecycle.claiming import TOO_LATE, Postpone, Release
+from guard.lifecycle.claiming import Postpone, Release, is_at_hand
 from guard.lifecycle.due_run import ClaimState, DueRun
 from guard.lifecycle.events import (
     Alarmed,
@@ -100,7 +100,8 @@ class Hands:
         record = shown.records[fired_by] = await self._xo.schedule(fired_by)
         if record not in (claim.intent.found, claim.off) or (record == claim.off and not claim.asked):
             return run  # changed meanwhile: the next step sees it
-        if record != claim.off and self._is_late(run, shown):
+        now = self._clock()
+        if record != claim.off and is_at_hand(run, now, now - shown.xo_ahead):
             return run  # the calls before this one took long, and XO is about to fire: the next step takes it back
         if not claim.asked:
             grown = await self._append(run, SwitchingOff(at=self._clock()))
@@ -113,11 +114,6 @@ class Hands:
         if record != claim.off or record is None:
             return run
         return await self._append(run, Claimed(at=self._clock(), held=record))
-
-    def _is_late(self, run: DueRun, shown: Shown) -> bool:
-        """Whether by either clock it is due at once."""
-        now = self._clock()
-        return max(now, now - shown.xo_ahead) >= run.key.due - TOO_LATE
 
     async def release(self, run: DueRun, step: Release, shown: Shown) -> DueRun | None:
         """Enable the schedule where guard may, then remove the fallback that would, then note it."""

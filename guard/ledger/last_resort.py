@@ -9,8 +9,9 @@ claims in its ledger as they were, and the runs in XO.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 
 import msgspec
 
@@ -97,25 +98,24 @@ class LastResort:
 
     async def mark(self, marks: Mapping[str, datetime]) -> None:
         """See Ledger. Left out while the ledger cannot be written: the due times are entered afterwards."""
-        if not self.trouble:
-            try:
-                await self._ledger.mark(marks)
-            except LedgerUnwritableError as error:
-                if not await self.begin(str(error)):
-                    raise
+        await self._unless_full(partial(self._ledger.mark, marks))
 
     async def remember(self, name: str, value: bytes) -> None:
         """See Ledger. Left out while the ledger cannot be written: there will be a newer one."""
-        if not self.trouble:
-            try:
-                await self._ledger.remember(name, value)
-            except LedgerUnwritableError as error:
-                if not await self.begin(str(error)):
-                    raise
+        await self._unless_full(partial(self._ledger.remember, name, value))
 
     async def recall(self, name: str) -> bytes | None:
         """See Ledger."""
         return await self._ledger.recall(name)
+
+    async def _unless_full(self, write: Callable[[], Awaitable[None]]) -> None:
+        """What can be left out. Raises LedgerError where nothing is claimed."""
+        if not self.trouble:
+            try:
+                await write()
+            except LedgerUnwritableError as error:
+                if not await self.begin(str(error)):
+                    raise
 
     def _since(self, key: RunKey) -> list[AnyEvent]:
         return self._kept[key][1] if key in self._kept else []

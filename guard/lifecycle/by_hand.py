@@ -16,8 +16,8 @@ from guard.assess import Situation, look_again
 from guard.checks import CODES
 from guard.decision.codes import POLICY_CODES
 from guard.decision.verdict import Action, Held, Verdict
-from guard.errors import UsageError, XoAnswerError, XoAuthError
-from guard.estate.estate import Estate, PartName
+from guard.errors import UsageError
+from guard.estate.estate import Estate, PartName, require
 from guard.estate.xo_records import Job, Schedule
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import AnyEvent, Decided, End, GaveUp, Seen
@@ -119,7 +119,7 @@ def known_codes(codes: Iterable[str]) -> tuple[str, ...]:
 
 def find_schedule(estate: Estate, wanted: str) -> tuple[Schedule, Job]:
     """The schedule of that id or name, with its job. Raises UsageError naming what there is, XoError."""
-    _require(estate, PartName.SCHEDULES, PartName.JOBS)
+    require(estate, PartName.SCHEDULES, PartName.JOBS)
     by_id = estate.schedule_by_id.get(wanted)
     found = [by_id] if by_id is not None else [one for one in estate.schedules if one.name == wanted]
     if len(found) > 1:
@@ -197,16 +197,6 @@ def _listed(estate: Estate, schedules: Sequence[Schedule]) -> str:
     return ", ".join(map(told, schedules[:5])) + more
 
 
-def _require(estate: Estate, *names: PartName) -> None:
-    """A list that was not read whole is not one to start from. Raises XoError."""
-    for name in names:
-        part = estate.parts[name]
-        if not part.ok:
-            raise XoAnswerError(f"XO's {name.value} could not be read: {part.error}")
-        if not part.complete:
-            raise XoAuthError(f"XO may have filtered its {name.value}: the token's user is no administrator")
-
-
 # --- the verdict
 
 
@@ -242,7 +232,7 @@ def _taken(estate: Estate, job: Job) -> tuple[str, ...]:
     """The ids of all VMs that a job takes now, those of an id list that XO does not show included."""
     if job.type != "backup":
         return ()
-    _require(estate, PartName.VMS)
+    require(estate, PartName.VMS)
     selection = Selector(estate).select(job)
     return tuple(dict.fromkeys((*selection.ids, *selection.unknown)))
 

@@ -21,10 +21,8 @@ from guard.mechanics.fallback import FallbackKind, Placed, at_minutes
 TOO_LATE = timedelta(seconds=5)  # no claim is begun or gone on with so shortly before XO fires
 RELEASE_AFTER = timedelta(seconds=3)  # by XO's clock: in the minute of a due time XO looks strictly beyond it
 RETRY = timedelta(minutes=1)
-POSTPONED_BEFORE, POSTPONED_BY = (
-    timedelta(minutes=3),
-    timedelta(minutes=20),
-)  # of the release, while a rolling update goes on
+# of the fallback that enables the schedule, while a rolling update goes on
+POSTPONED_BEFORE, POSTPONED_BY = timedelta(minutes=3), timedelta(minutes=20)
 
 
 @dataclass(frozen=True)
@@ -96,6 +94,11 @@ def wants_claim(run: DueRun, *, always: bool) -> bool:
     return run.decided is not None and (always or run.decided.verdict.action is not Action.START)
 
 
+def is_at_hand(run: DueRun, now: datetime, xo_now: datetime) -> bool:
+    """Whether by guard's clock or XO's it is due so soon that nothing is switched off any more."""
+    return max(now, xo_now) >= run.key.due - TOO_LATE
+
+
 def claim_intent(run: DueRun, scene: Scene, reason: str) -> Record | None:
     """The intent to claim, where it is allowed and there is time. ``reason``: why XO must not start it by itself."""
     record = scene.record
@@ -103,7 +106,7 @@ def claim_intent(run: DueRun, scene: Scene, reason: str) -> Record | None:
         return None
     if scene.aside or scene.bypass or scene.rolling or record is None or not record.enabled:
         return None
-    if max(scene.xo_now, scene.now) >= run.key.due - TOO_LATE:
+    if is_at_hand(run, scene.now, scene.xo_now):
         return None
     start_at = fallback_minute(run.seen.cron, run.seen.zone, run.key.due)
     claiming = Claiming(
@@ -123,7 +126,7 @@ def claim_step(run: DueRun, claim: Claim, scene: Scene) -> Record | Release | Pl
         return Release(ReleasedHow.GONE)
     is_off = record == claim.off
     if claim.state is ClaimState.PLACING:
-        late = max(scene.xo_now, scene.now) >= run.key.due - TOO_LATE
+        late = is_at_hand(run, scene.now, scene.xo_now)
         if is_off and not claim.asked:  # somebody else's hand
             return Release(ReleasedHow.TOUCHED)
         if is_off and (late or _stand(claim, scene)):

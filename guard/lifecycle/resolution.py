@@ -15,10 +15,8 @@ from guard.lifecycle.standby import fallback_minute, safe_minute
 from guard.mechanics.fallback import whole_minute
 from guard.outcomes.alarms import XO_DID_NOT_FIRE
 
-TURN_AFTER, MOVED_BEFORE = (
-    timedelta(hours=2),
-    timedelta(minutes=30),
-)  # of a member's fallback while it waits for its turn
+# of a sequence's member that waits for its turn: its fallback stands so far ahead, and is moved on so long before
+TURN_AFTER, MOVED_BEFORE = timedelta(hours=2), timedelta(minutes=30)
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,7 @@ def standby_at(run: DueRun, now: datetime, found: Resolution) -> datetime | None
 
     It starts all VMs: so there is one only while nothing was started, and only where every waiting VM has harm none.
     """
-    if run.open_intent is not None or is_started(run) or run.attempts or found.is_over:
+    if run.open_intent is not None or is_started(run) or found.is_over:
         return None
     claim = run.claim
     if claim is not None and claim.stands and (now < run.key.due or found.start is not None):

@@ -14,13 +14,13 @@ from datetime import UTC, datetime, timedelta
 from guard.lifecycle.due_run import ClaimState, DueRun, Intent
 from guard.lifecycle.events import Starter
 from guard.lifecycle.next_step import SETTLED
-from guard.lifecycle.resolution import is_ours, resolve
+from guard.lifecycle.resolution import is_ours, is_started, resolve
 
 LONGEST = timedelta(hours=24)
 """After so long the turn of a member comes no more."""
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 FRESH = timedelta(minutes=10)
 """A member judged longer ago is judged anew at its own turn, and not left to XO before."""
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class DueSequence:
     @property
     def has_begun(self) -> bool:
         """Whether any member was started, by whomever."""
-        return any(_has_begun(one) for one in self.members)
+        return any(map(is_started, self.members))
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,10 @@ class Turn:
     """Where one member stands.
 
     ``ours``: guard answers for the sequence. ``has_come``: this one may be started now; ``since``: from when on, as far as
-    those before it are concerned. ``entrusted``: guard had XO run
-    it after an earlier one, and XO may still come to it. ``begun``: a member was started. ``along``: the ids of the schedules
-    that XO can run after this one in the same call. ``first``: none comes before it. ``standbys``: when the sequence's own
-    fallback starts all of it; ``through``: who started the sequence, None for XO's timer or a person.
+    those before it are concerned. ``entrusted``: guard had XO run it after an earlier one, and XO may still come to it.
+    ``begun``: a member was started. ``along``: the ids of the schedules that XO can run after this one in the same call.
+    ``first``: none comes before it. ``standbys``: when the sequence's own fallback starts all of it; ``through``: who
+    started the sequence, None for XO's timer or a person.
     """
 
     ours: bool
@@ -96,10 +96,6 @@ def turn_of(run: DueRun, sequence: DueSequence, now: datetime, xo_now: datetime)
     )
 
 
-def _has_begun(run: DueRun) -> bool:
-    return bool(run.attempts) or any(one.run for one in run.intents)
-
-
 def _is_pending(run: DueRun, now: datetime) -> bool:
     """Whether it is still to be started in its place."""
     return run.ended is None and resolve(run, now).start is not None
@@ -120,7 +116,7 @@ def _settled(before: tuple[DueRun, ...]) -> datetime:
 def _along(later: tuple[DueRun, ...], now: datetime) -> Iterator[str]:
     """The members that XO can go on with by itself: up to the next that is to be started in part, or judged anew."""
     for one in later:
-        if one.ended is not None or _has_begun(one):
+        if one.ended is not None or is_started(one):
             continue
         start = resolve(one, now).start
         if start is None:  # taken out: it waits for its own cause, or was given up

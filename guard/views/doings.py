@@ -79,12 +79,11 @@ def doings(
 
 def _fallbacks(run: DueRun, now: datetime, instance: str) -> list[Expected]:
     claim = run.claim
-    fired_by = claim.intent.found.id if claim is not None else run.key.schedule
     found: list[Expected] = []
 
     def add(kind: FallbackKind, minutes: Sequence[datetime]) -> None:
         due = run.key.due.astimezone(UTC)
-        made = Fallback(kind=kind, schedule=fired_by, due=due, cron=at_minutes(minutes), instance=instance)
+        made = Fallback(kind=kind, schedule=run.key.schedule, due=due, cron=at_minutes(minutes), instance=instance)
         found.append(Expected(run, made, minutes[0]))
 
     answers = run.has_claim or is_ours(run)
