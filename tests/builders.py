@@ -139,6 +139,11 @@ def make_xapi_task(id_="task", /, **xo) -> records.XapiTask:
     return decode(records.XapiTask, {"id": id_, "name_label": "Garbage Collection", "status": "pending"} | xo)
 
 
+def make_vusb(id_="vusb", /, *, vm="vm", **xo) -> records.Vusb:
+    """A USB device passed through to a VM."""
+    return decode(records.Vusb, {"id": id_, "vm": vm, "currentlyAttached": True} | xo)
+
+
 def make_transfer(
     size, target="repo", *, full=False, start=LAST_NIGHT, seconds=60, kind="remote", status="success"
 ) -> dict:

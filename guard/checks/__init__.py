@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from guard.checks import chain, clock_change, connectivity, job_settings, overlap, repository, selection, sr_space
+from guard.checks import (
+    blocked_operations,
+    chain,
+    chain_depth,
+    clock_change,
+    connectivity,
+    disk_missing,
+    job_settings,
+    overlap,
+    passthrough,
+    repository,
+    selection,
+    snapshot_support,
+    sr_space,
+    target_srs,
+    vm_state,
+)
 from guard.checks.check import Check
 from guard.finding import Code
 
@@ -15,6 +31,13 @@ ALL: tuple[Check, ...] = (
     clock_change.CHECK,
     overlap.CHECK,
     repository.CHECK,
+    target_srs.CHECK,
+    vm_state.CHECK,
+    disk_missing.CHECK,
+    snapshot_support.CHECK,
+    passthrough.CHECK,
+    blocked_operations.CHECK,
+    chain_depth.CHECK,
     chain.CHECK,
     sr_space.CHECK,
 )

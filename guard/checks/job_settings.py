@@ -11,7 +11,7 @@ from guard.estate.estate import PartName
 from guard.finding import Certainty, ClearedBy, Clears, Code, Fact, Finding, Harm, Level, Scope, ScopeKind
 from guard.mechanics.outlook import repository_ids, target_sr_ids
 from guard.mechanics.retention import kept_backups
-from guard.mechanics.settings import settings_key_exists
+from guard.mechanics.settings import Settings, settings_key_exists
 from guard.units import plural
 
 SETTINGS_MISSING = Code(
@@ -22,14 +22,26 @@ SETTINGS_MISSING = Code(
     do="Open the job in XO, edit the schedule, set a retention and save.",
 )
 
+JOB_MISCONFIGURED = Code(
+    id="JOB_MISCONFIGURED",
+    title="Two settings of the job do not go together",
+    why="XO accepts them when the job is saved and refuses them in the run: an offline backup with snapshots to keep, or a "
+    "long-term retention without a time zone or with a number that is not positive.",
+    do="Edit the job in XO: take one of the two settings out, or give the schedule a time zone and a positive retention.",
+)
+
 
 def evaluate(view: View, options: JobSettingsOptions) -> list[Finding]:
-    """A missing entry blocks, retentions of nothing warn."""
+    """A missing entry and settings that do not go together block, retentions of nothing warn."""
     del options
     job, schedule = view.run.job, view.run.schedule
     if not settings_key_exists(job, schedule.id):
         text = f"Job {job.name} has no settings for schedule {schedule.name}: XO crashes when it starts it."
         return [_finding(view, Level.BLOCK, text)]
+    clash = _clash(view.run.settings)
+    if clash is not None:
+        text, fact = f"Job {job.name}, schedule {schedule.name}: {clash[0]}; every VM would fail.", clash[1]
+        return [_finding(view, Level.BLOCK, text, view.fact(*fact, PartName.JOBS), code=JOB_MISCONFIGURED)]
     vms = (*view.run.selection.ids, *view.run.selection.unknown)
     lost = _keeping_nothing(view, vms or ("",))
     if not lost:
@@ -45,6 +57,22 @@ def evaluate(view: View, options: JobSettingsOptions) -> list[Finding]:
     return [_finding(view, Level.WARN, text, *facts)]
 
 
+def _clash(settings: Settings) -> tuple[str, tuple[str, float | str | None, str]] | None:
+    """Two settings that XO stores and its backup code refuses, VM by VM (failure-modes.md 4.2; _getOldEntries.mjs)."""
+    if settings.offline_backup and settings.snapshot_retention > 0:
+        text = (
+            f"an offline backup takes no snapshots, and {plural(settings.snapshot_retention, 'snapshot')} shall be kept"
+        )
+        return text, ("snapshotRetention", settings.snapshot_retention, "snapshots")
+    for name, entry in (settings.long_term_retention or {}).items():
+        count = entry.get("retention") if isinstance(entry, dict) else None
+        if not isinstance(count, int) or count <= 0:
+            return f"its long-term retention {name} is no positive number", (name, str(count), "")
+    if settings.long_term_retention and not settings.timezone:
+        return "its long-term retention has no time zone", ("timezone", None, "")
+    return None
+
+
 def _keeping_nothing(view: View, vms: tuple[str, ...]) -> list[str]:
     """The VMs of which no target and no snapshot is kept; those without settings of their own are judged once."""
     run = view.run
@@ -57,9 +85,9 @@ def _keeping_nothing(view: View, vms: tuple[str, ...]) -> list[str]:
     return [vm for vm in vms if kept.get(vm, kept[""]) == 0]
 
 
-def _finding(view: View, level: Level, summary: str, *facts: Fact) -> Finding:
+def _finding(view: View, level: Level, summary: str, *facts: Fact, code: Code = SETTINGS_MISSING) -> Finding:
     return Finding(
-        code=SETTINGS_MISSING.id,
+        code=code.id,
         check="job_settings",
         level=level,
         certainty=Certainty.CERTAIN,
@@ -67,7 +95,8 @@ def _finding(view: View, level: Level, summary: str, *facts: Fact) -> Finding:
         scope=Scope(ScopeKind.JOB, view.run.job.id, view.run.job.name),
         summary=summary,
         facts=facts,
-        remedy=f"Edit schedule {view.run.schedule.name} of job {view.run.job.name} in XO and set a retention.",
+        remedy=f"Edit schedule {view.run.schedule.name} of job {view.run.job.name} in XO and "
+        + ("set a retention." if code is SETTINGS_MISSING else "correct these settings."),
         clears=Clears(ClearedBy.PERSON),
     )
 
@@ -75,7 +104,7 @@ def _finding(view: View, level: Level, summary: str, *facts: Fact) -> Finding:
 CHECK = Check(
     name="job_settings",
     title="Job settings",
-    codes=(SETTINGS_MISSING,),
+    codes=(SETTINGS_MISSING, JOB_MISCONFIGURED),
     needs={PartName.JOBS: timedelta(minutes=10)},
     options=JobSettingsOptions,
     evaluate=evaluate,

@@ -73,3 +73,35 @@ class ClockChangeOptions(Options, frozen=True, kw_only=True):
 
 class JobSettingsOptions(Options, frozen=True, kw_only=True):
     """Job settings that make XO itself fail or do nothing."""
+
+
+class ChainDepthOptions(Options, frozen=True, kw_only=True):
+    """Depth of VDI chains."""
+
+    warn_depth: Annotated[
+        int, Meta(ge=2, le=30, description="Warn from so many images below a disk; SM's limit is 30.")
+    ] = 25
+
+
+class SnapshotSupportOptions(Options, frozen=True, kw_only=True):
+    """Disks that cannot be snapshotted."""
+
+
+class DiskMissingOptions(Options, frozen=True, kw_only=True):
+    """Disks that are missing on their SR."""
+
+
+class PassthroughOptions(Options, frozen=True, kw_only=True):
+    """USB, PCI and GPU devices passed through."""
+
+
+class BlockedOperationsOptions(Options, frozen=True, kw_only=True):
+    """Operations blocked on a VM."""
+
+
+class VmStateOptions(Options, frozen=True, kw_only=True):
+    """VMs that migrate, and replicas the job made itself."""
+
+
+class TargetSrsOptions(Options, frozen=True, kw_only=True):
+    """Target SRs of replications and health checks."""

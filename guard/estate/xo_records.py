@@ -98,7 +98,10 @@ class Pbd(Record, frozen=True, kw_only=True, gc=False):
 
 
 class Vm(Record, frozen=True, kw_only=True, gc=False):
-    """REST ``/vms`` (no snapshots, templates or dom0). ``container``: its host while running, else its pool or host."""
+    """REST ``/vms`` (no snapshots, templates or dom0). ``container``: its host while running, else its pool or host.
+
+    ``current_operations``: task id -> operation. ``attached_pcis``: ids of PCI devices passed through.
+    """
 
     name_label: str | UnsetType = UNSET
     power_state: str | UnsetType = UNSET
@@ -107,6 +110,9 @@ class Vm(Record, frozen=True, kw_only=True, gc=False):
     container: str | UnsetType = field(name="$container", default=UNSET)
     blocked_operations: dict[str, str] | UnsetType = field(name="blockedOperations", default=UNSET)
     other: dict[str, Any] | UnsetType = UNSET
+    current_operations: dict[str, str] | UnsetType = UNSET
+    attached_pcis: list[str] | UnsetType = field(name="attachedPcis", default=UNSET)
+    vgpus: list[str] | UnsetType = field(name="VGPUs", default=UNSET)
 
     @property
     def name(self) -> str:

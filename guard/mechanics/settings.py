@@ -7,6 +7,7 @@ Code defaults, then job.settings[''], [schedule id], [VM id], and inside the wri
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -24,12 +25,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     concurrency: int = 2
     bypass_vdi_chains_check: bool = False
     offline_backup: bool = False
+    offline_snapshot: bool = False
     checkpoint_snapshot: bool = False
     unconditional_snapshot: bool = False
     delete_first: bool = False
     distribute_backups: bool = False
     health_check_sr: str | None = None
     long_term_retention: dict[str, Any] | None = None
+    timezone: str | None = None
 
 
 _NAMES = frozenset(Settings.__struct_encode_fields__)
@@ -72,3 +75,13 @@ def takes_snapshot(job: Job, settings: Settings, power_state: str | None, *, has
         return True
     running = power_state == "Running" and not settings.offline_backup
     return running or settings.snapshot_retention != 0 or settings.unconditional_snapshot or has_nobak_disk
+
+
+def takes_memory(settings: Settings, tags: Collection[str]) -> bool:
+    """Whether a snapshot is a checkpoint: by the job, or by the VM's tag (_AbstractXapi.mjs:82)."""
+    return settings.checkpoint_snapshot or "xo-memory-backup" in tags
+
+
+def is_offline(settings: Settings, tags: Collection[str]) -> bool:
+    """Whether XO shuts a running VM down first: by the job, or by the VM's tag (_AbstractXapi.mjs)."""
+    return settings.offline_backup or settings.offline_snapshot or "xo-offline-backup" in tags

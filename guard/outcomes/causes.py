@@ -12,13 +12,20 @@ from collections.abc import Callable
 
 import msgspec
 
+from guard.checks.blocked_operations import SNAPSHOT_BLOCKED
 from guard.checks.chain import CHAIN_UNHEALTHY
+from guard.checks.chain_depth import CHAIN_TOO_LONG
 from guard.checks.connectivity import POOL_DISCONNECTED, SR_DETACHED, VM_UNKNOWN
-from guard.checks.job_settings import SETTINGS_MISSING
+from guard.checks.disk_missing import DISK_UNREADABLE
+from guard.checks.job_settings import JOB_MISCONFIGURED, SETTINGS_MISSING
 from guard.checks.overlap import JOB_RUNNING
+from guard.checks.passthrough import PASSTHROUGH_ATTACHED, USB_ATTACHED
 from guard.checks.repository import REPOSITORY_DISABLED, REPOSITORY_NO_SPACE, REPOSITORY_UNREACHABLE
 from guard.checks.selection import NO_VM_MATCHES
+from guard.checks.snapshot_support import SNAPSHOT_UNSUPPORTED
 from guard.checks.sr_space import SR_NO_SPACE
+from guard.checks.target_srs import HEALTH_CHECK_SR_MISSING, SR_UNKNOWN
+from guard.checks.vm_state import OWN_REPLICA, VM_MIGRATING
 from guard.estate.xo_records import BackupLog
 from guard.finding import Code, Scope
 from guard.outcomes import codes
@@ -99,24 +106,24 @@ _STORED = (Place.ADAPTER, Place.REPOSITORY)
 
 _BY_CODE = (
     # the disk and its SR; what has a number of its own before what has only a number
-    _rule(codes.CHAIN_TOO_LONG, ids="SR_BACKEND_FAILURE_109"),
+    _rule(CHAIN_TOO_LONG, ids="SR_BACKEND_FAILURE_109"),
     _rule(SR_NO_SPACE, ids="SR_BACKEND_FAILURE_(44|81|180)|SR_SUSPEND_SPACE_INSUFFICIENT|SR_FULL"),
     _rule(
-        codes.SNAPSHOT_UNSUPPORTED,
+        SNAPSHOT_UNSUPPORTED,
         ids="SR_OPERATION_NOT_SUPPORTED|SR_BACKEND_FAILURE_38|VDI_ON_BOOT_MODE_INCOMPATIBLE_WITH_OPERATION",
     ),
-    _rule(codes.SNAPSHOT_UNSUPPORTED, ids="NOT_IMPLEMENTED", says="VTPM"),
-    _rule(codes.DISK_UNREADABLE, ids="VDI_IO_ERROR|VDI_MISSING|SR_BACKEND_FAILURE_(46|117)"),
+    _rule(SNAPSHOT_UNSUPPORTED, ids="NOT_IMPLEMENTED", says="VTPM"),
+    _rule(DISK_UNREADABLE, ids="VDI_IO_ERROR|VDI_MISSING|SR_BACKEND_FAILURE_(46|117)"),
     _rule(SR_DETACHED, ids="SR_HAS_NO_PBDS|HOST_OFFLINE"),
     _rule(codes.SR_FAILURE, ids=r"SR_BACKEND_FAILURE(_\d+)?"),
     _rule(codes.SNAPSHOT_STUCK, ids="VDI_IN_USE"),
     # the VM and its host
-    _rule(codes.USB_ATTACHED, ids="VM_HAS_VUSBS"),
-    _rule(codes.PASSTHROUGH_ATTACHED, ids="VM_HAS_PCI_ATTACHED|VM_HAS_VGPU"),
+    _rule(USB_ATTACHED, ids="VM_HAS_VUSBS"),
+    _rule(PASSTHROUGH_ATTACHED, ids="VM_HAS_PCI_ATTACHED|VM_HAS_VGPU"),
     _rule(codes.VENDOR_DEVICE_UNLICENSED, ids="LICENSE_RESTRICTION", when=_about_vendor_device),
-    _rule(codes.VM_MIGRATING, ids="OTHER_OPERATION_IN_PROGRESS", says="migrate"),
+    _rule(VM_MIGRATING, ids="OTHER_OPERATION_IN_PROGRESS", says="migrate"),
     _rule(codes.VM_BUSY, ids="OTHER_OPERATION_IN_PROGRESS|TOO_MANY_PENDING_TASKS"),
-    _rule(codes.SNAPSHOT_BLOCKED, ids="OPERATION_BLOCKED|OPERATION_NOT_ALLOWED"),
+    _rule(SNAPSHOT_BLOCKED, ids="OPERATION_BLOCKED|OPERATION_NOT_ALLOWED"),
     _rule(codes.HEALTH_CHECK_FAILED, ids="HOST_NOT_ENOUGH_FREE_MEMORY"),
     _rule(codes.VM_BAD_POWER_STATE, ids="VM_BAD_POWER_STATE|VM_MISSING_PV_DRIVERS|VM_FAILED_SHUTDOWN_ACKNOWLEDGMENT"),
     _rule(codes.PLATFORM_TOO_OLD, ids="HPE_.*|HTTPParserError"),
@@ -152,7 +159,7 @@ _BY_TEXT = (
     _rule(JOB_RUNNING, says="is already running$"),
     _rule(SETTINGS_MISSING, says="^Cannot read propert.*healthCheckSr"),
     _rule(
-        codes.JOB_MISCONFIGURED,
+        JOB_MISCONFIGURED,
         says="^timezone must (be )?defined for ltr|^retention .*must be a |^offlineBackup is not compatible",
     ),
     _rule(codes.WORKER_DIED, says="^worker exited with code "),
@@ -161,8 +168,8 @@ _BY_TEXT = (
     # what XO no longer finds: what that is depends on who asked
     _rule(REPOSITORY_DISABLED, says="^no such remote |^remote is disabled$|^couldn't instantiate "),
     _rule(REPOSITORY_DISABLED, *_STORED, says=_GONE),
-    _rule(codes.SR_UNKNOWN, Place.SR, Place.RESTORE, says=_GONE),
-    _rule(codes.HEALTH_CHECK_SR_MISSING, Place.JOB, Place.HEALTH_CHECK, says=_GONE),
+    _rule(SR_UNKNOWN, Place.SR, Place.RESTORE, says=_GONE),
+    _rule(HEALTH_CHECK_SR_MISSING, Place.JOB, Place.HEALTH_CHECK, says=_GONE),
     _rule(POOL_DISCONNECTED, Place.POOL, says=_GONE),
     _rule(POOL_DISCONNECTED, says="^no connection found for object"),
     _rule(VM_UNKNOWN, says="^no XAPI associated to |^no such (object|VM) "),
@@ -180,9 +187,9 @@ _BY_TEXT = (
     ),
     _rule(REPOSITORY_UNREACHABLE, *_STORED, says=rf"^(operation timed out|timeout)$|{_NET_SAYS}"),
     # the VM and its snapshot
-    _rule(codes.VM_MIGRATING, says="currently being migrated$"),
-    _rule(codes.OWN_REPLICA, says="^cannot backup a VM created by this very job"),
-    _rule(codes.SNAPSHOT_BLOCKED, says="^forbidden operation"),
+    _rule(VM_MIGRATING, says="currently being migrated$"),
+    _rule(OWN_REPLICA, says="^cannot backup a VM created by this very job"),
+    _rule(SNAPSHOT_BLOCKED, says="^forbidden operation"),
     _rule(codes.SNAPSHOT_STUCK, says="^VM must be a snapshot|^VDI must be free|related to multiple VMs"),
     _rule(
         codes.HEALTH_CHECK_FAILED,
@@ -233,7 +240,7 @@ TRANSIENT = frozenset(
         codes.PROXY_UNREACHABLE,
         codes.RUN_INTERRUPTED,
         codes.VM_BUSY,
-        codes.VM_MIGRATING,
+        VM_MIGRATING,
     )
 )
 # A full SR or repository, a VM or SR that is not shown and a read error may clear by themselves, or need a person
@@ -245,10 +252,10 @@ WAITING_HELPS = TRANSIENT | {
         SR_DETACHED,
         SR_NO_SPACE,
         VM_UNKNOWN,
-        codes.DISK_UNREADABLE,
-        codes.HEALTH_CHECK_SR_MISSING,
+        DISK_UNREADABLE,
+        HEALTH_CHECK_SR_MISSING,
         codes.SR_FAILURE,
-        codes.SR_UNKNOWN,
+        SR_UNKNOWN,
     )
 }
 

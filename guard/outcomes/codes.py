@@ -13,57 +13,10 @@ from guard.checks import CODES
 from guard.finding import Code
 from guard.outcomes.alarms import ALARMS
 
-_CHAIN = "VDI chain protection"
 _LOCK = "Error: Lock file is already being held"
-_NOT_SUPPORTED = "Error: SR_OPERATION_NOT_SUPPORTED"
-_NO_XAPI = "Error: no XAPI associated to <UUID>"
 
 # -- the disk, its chain and its SR -----------------------------------------------------------------------------------
 
-CHAIN_TOO_LONG = Code(
-    id="CHAIN_TOO_LONG",
-    title="The snapshot chain of a disk has reached its limit of 30",
-    why="The host refuses a snapshot when 30 images already hang together below a disk (SR_BACKEND_FAILURE_109). Many kept "
-    "or manual snapshots lead there, and so does a replica, where every transfer adds one on the target.",
-    do="Delete snapshots of the VM that nobody needs, lower the snapshot or copy retention of its jobs, then rescan the SR "
-    "(Rescan all disks) and let the coalesce finish. Moving the disk to another SR and back flattens the chain too.",
-    page_section=_CHAIN,
-)
-SNAPSHOT_UNSUPPORTED = Code(
-    id="SNAPSHOT_UNSUPPORTED",
-    title="A disk of the VM cannot be snapshotted",
-    why="One disk is in RAW format, on a removable or ISO SR, resets at boot, or the host cannot snapshot what the VM has "
-    "(a vTPM on an old host). XAPI then refuses the snapshot of the whole VM.",
-    do="Detach the removable device or disk and run the backup again. A disk whose data the backup can do without may stay: "
-    "put [NOBAK] in its name and XO leaves it out. A RAW disk has to be copied into a new disk in another format.",
-    page_section=_NOT_SUPPORTED,
-)
-USB_ATTACHED = Code(
-    id="USB_ATTACHED",
-    title="A USB device is passed through to the VM",
-    why="XAPI takes no snapshot of a running VM that has a USB device of the host (VM_HAS_VUSBS). Waiting does not help.",
-    do="Detach the device from the VM (VM > Advanced in XO) and start the backup again, or let the job take its snapshot "
-    "with the VM shut down (offline snapshot): XO then detaches the device and attaches it again.",
-    page_section=_NOT_SUPPORTED,
-)
-PASSTHROUGH_ATTACHED = Code(
-    id="PASSTHROUGH_ATTACHED",
-    title="A PCI device or a GPU is passed through to the VM",
-    why="The memory of a VM with a PCI device or a virtual GPU cannot be saved, so a backup with RAM is refused "
-    "(VM_HAS_PCI_ATTACHED, VM_HAS_VGPU).",
-    do="Turn off the backup of memory for this VM: take the tag xo-memory-backup off, or the checkpoint option out of the "
-    "job. Otherwise detach the device, or back the VM up offline.",
-    page_section=_NOT_SUPPORTED,
-)
-SNAPSHOT_BLOCKED = Code(
-    id="SNAPSHOT_BLOCKED",
-    title="An operation that the backup needs is blocked on the VM",
-    why="Somebody blocked snapshot, checkpoint or clean shutdown on the VM, or destroy on one of its snapshots "
-    "(OPERATION_BLOCKED). XAPI refuses it until it is unblocked.",
-    do="Find out why it was blocked, then remove the block: VM > Advanced in XO, or on the host "
-    "xe vm-param-remove uuid=<VM> param-name=blocked-operations param-key=snapshot. For a snapshot that may not be deleted, "
-    "unblock destroy on the snapshot.",
-)
 SNAPSHOT_STUCK = Code(
     id="SNAPSHOT_STUCK",
     title="An old snapshot of the job cannot be removed",
@@ -79,23 +32,6 @@ SR_FAILURE = Code(
     "left paused, an SR that is broken or cannot be reached, a snapshot that failed half-way.",
     do="Look at /var/log/SMlog on the pool master at the time of the failure. Make sure the SR is connected on every host, "
     "rescan it, and run the backup again; when it fails again, the storage needs a person.",
-)
-SR_UNKNOWN = Code(
-    id="SR_UNKNOWN",
-    title="XO does not show a target SR of the job",
-    why="XO looks the SRs of a replication up at the start. One it does not find is dropped and every VM misses that copy: "
-    "the SR was forgotten, or its pool is not connected.",
-    do="Search the UUID in XO. Reconnect its pool (Settings > Servers), or take the SR out of the job.",
-    page_section=_NO_XAPI,
-)
-DISK_UNREADABLE = Code(
-    id="DISK_UNREADABLE",
-    title="The host could not read or write a disk",
-    why="The host reported an I/O error on a disk (VDI_IO_ERROR), or the disk is not there. The data on the SR may be "
-    "damaged, or the SR is too slow for the copy beside the VMs. In a replication it is the disk of the target SR.",
-    do="Run the backup of this VM once more. When it fails again, look for I/O errors in dmesg and /var/log/SMlog on the "
-    "host, check the health of the storage, and try to copy the disk to another SR while it can still be read.",
-    page_section="Error: VDI_IO_ERROR",
 )
 
 # -- the VM and its host ----------------------------------------------------------------------------------------------
@@ -118,13 +54,6 @@ PLATFORM_TOO_OLD = Code(
     "when no task is running, then try again.",
     page_section="Parse Error",
 )
-VM_MIGRATING = Code(
-    id="VM_MIGRATING",
-    title="The VM was being migrated",
-    why="XO does not back up a VM that moves to another host or SR, and does not try it again in the same run.",
-    do="Nothing, when it was a single migration: run the backup of this VM once it has ended. When a load balancer moves VMs "
-    "every night, keep it out of the backup window.",
-)
 VM_BUSY = Code(
     id="VM_BUSY",
     title="Another operation kept the VM or its host busy",
@@ -146,13 +75,6 @@ VM_HAS_NO_DISKS = Code(
     title="The VM has no disk to back up",
     why="XO skips a VM when nothing is left to copy: it has no disk, or every disk is marked [NOBAK].",
     do="Take the VM out of the job, or take [NOBAK] out of the name of the disk that should be copied.",
-)
-OWN_REPLICA = Code(
-    id="OWN_REPLICA",
-    title="The job was told to back up a replica it made itself",
-    why="XO refuses a VM that this very job created on its target. It gets there by a list of VMs, or a replica whose "
-    "start was never allowed.",
-    do="Take the replica out of the job's list. To keep using it as a VM of its own, make a copy and back that up.",
 )
 
 # -- the transfer -----------------------------------------------------------------------------------------------------
@@ -239,14 +161,6 @@ HEALTH_CHECK_FAILED = Code(
     do="The backup itself is there. Install or update the guest tools of the VM, give the check more time "
     "(healthCheckTimeout) or a host with free memory. Then restore it once by hand to see it start.",
 )
-HEALTH_CHECK_SR_MISSING = Code(
-    id="HEALTH_CHECK_SR_MISSING",
-    title="The SR for the health checks is not there",
-    why="XO opens the health check SR before any VM. When it does not find it, the whole run fails and no VM is backed up.",
-    do="Edit the schedule in XO and choose another SR for the health check, or reconnect the pool of this one "
-    "(Settings > Servers). Then start the job again.",
-    page_section=_NO_XAPI,
-)
 
 # -- XO itself, its job and its proxy ---------------------------------------------------------------------------------
 
@@ -277,13 +191,6 @@ PROXY_UNREACHABLE = Code(
     why="The job runs on a proxy, and that is off, has no address, or does not answer. No VM was attempted.",
     do="In XO, open Proxies: check its state, start its VM, and look at its address and certificate.",
 )
-JOB_MISCONFIGURED = Code(
-    id="JOB_MISCONFIGURED",
-    title="Two settings of the job do not go together",
-    why="XO accepts them when the job is saved and refuses them in the run: an offline backup with snapshots to keep, or a "
-    "long-term retention without a time zone or with a number that is not positive.",
-    do="Edit the job in XO: take one of the two settings out, or give the schedule a time zone and a positive retention.",
-)
 UNCLASSIFIED = Code(
     id="UNCLASSIFIED",
     title="guard does not know this error",
@@ -293,22 +200,13 @@ UNCLASSIFIED = Code(
 )
 
 OWN: tuple[Code, ...] = (
-    CHAIN_TOO_LONG,
-    SNAPSHOT_UNSUPPORTED,
-    USB_ATTACHED,
-    PASSTHROUGH_ATTACHED,
-    SNAPSHOT_BLOCKED,
     SNAPSHOT_STUCK,
     SR_FAILURE,
-    SR_UNKNOWN,
-    DISK_UNREADABLE,
     VENDOR_DEVICE_UNLICENSED,
     PLATFORM_TOO_OLD,
-    VM_MIGRATING,
     VM_BUSY,
     VM_BAD_POWER_STATE,
     VM_HAS_NO_DISKS,
-    OWN_REPLICA,
     EXPORT_TIMEOUT,
     EXPORT_INCOMPLETE,
     EXPORT_TOO_LONG,
@@ -318,12 +216,10 @@ OWN: tuple[Code, ...] = (
     REPOSITORY_MISCONFIGURED,
     REPOSITORY_IMMUTABLE,
     HEALTH_CHECK_FAILED,
-    HEALTH_CHECK_SR_MISSING,
     RUN_INTERRUPTED,
     WORKER_DIED,
     XO_FEATURE_REFUSED,
     PROXY_UNREACHABLE,
-    JOB_MISCONFIGURED,
     UNCLASSIFIED,
     *ALARMS,
 )

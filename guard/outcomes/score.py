@@ -60,6 +60,8 @@ def score_run(findings: Iterable[Finding], outcomes: Iterable[Outcome]) -> RunSc
     }
     own = {one: _fitting(one, happened) for one in _predicted(findings)}
     open_causes = happened.difference(*own.values())
+    # a run that died of one foretold cause never came to the others: nothing is proved of them
+    died_as_foretold = any((WHOLE_RUN, code) in fitting for (vm, code, _), fitting in own.items() if vm == WHOLE_RUN)
     hits, false_alarms, wrong = set(), set(), set()
     for one, fitting in sorted(own.items()):
         vm, code, shared = one
@@ -71,7 +73,7 @@ def score_run(findings: Iterable[Finding], outcomes: Iterable[Outcome]) -> RunSc
             open_causes.difference_update(elsewhere[:1])
         elif vm in succeeded or (vm == WHOLE_RUN and whole):
             false_alarms.add((vm, code))
-        elif any(vm in (WHOLE_RUN, who) for who, _ in happened):
+        elif any(vm in (WHOLE_RUN, who) for who, _ in happened) and not (vm == WHOLE_RUN and died_as_foretold):
             wrong.add((vm, code))
     return RunScore(
         hits=tuple(sorted(hits)),

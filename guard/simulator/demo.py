@@ -43,6 +43,17 @@ PLANTED: tuple[tuple[str, str], ...] = (
     ("RUNS_TWICE", "half past two"),
     ("DST_STORM", "storm"),
     ("SETTINGS_MISSING", "unsaved nightly"),
+    ("VM_MIGRATING", "warehouse evening"),
+    ("CHAIN_TOO_LONG", "retired nightly"),
+    ("DISK_UNREADABLE", "retired nightly"),
+    ("SNAPSHOT_UNSUPPORTED", "retired nightly"),
+    ("USB_ATTACHED", "retired nightly"),
+    ("PASSTHROUGH_ATTACHED", "retired nightly"),
+    ("SNAPSHOT_BLOCKED", "retired nightly"),
+    ("OWN_REPLICA", "retired nightly"),
+    ("SR_UNKNOWN", "retired nightly"),
+    ("HEALTH_CHECK_SR_MISSING", "retired nightly"),
+    ("JOB_MISCONFIGURED", "retired nightly"),
 )
 
 
@@ -156,8 +167,7 @@ class _Demo:
         branch = self.vms(["branch-1"], self.nfs)
         self.week(self.nightly("branch", branch, remotes=[broken], cron="5 21 * * *"), branch)
         off = self.world.add_repository("old-nas", "nfs://old.example:/b", enabled=False)
-        retired = self.vms(["retired-1"], self.nfs)
-        self.week(self.nightly("retired", retired, remotes=[off], cron="10 21 * * *"), retired)
+        self.retired(off)
         copies = self.vms(["copies-1"], self.nfs)
         self.week(self.nightly("two copies", copies, remotes=[self.nas, off], cron="20 21 * * *"), copies)
         blind = self.world.add_repository("new-nfs", "nfs://new.example:/b")
@@ -167,6 +177,27 @@ class _Demo:
         cloud = self.world.add_repository("cloud", "s3://key@s3.example/bucket", size=None)
         offsite = self.vms(["offsite-1"], self.nfs)
         self.week(self.nightly("offsite", offsite, remotes=[cloud], cron="35 21 * * *"), offsite)
+
+    def retired(self, off: XoObject) -> None:
+        """A job nobody looked after for years: its target is gone, and each of its VMs has a trouble of its own."""
+        attic = self.world.add_sr(self.paris, "NFS attic", SR_type="nfs", size=2000 * GIB)
+        names = ["retired-1", "deep-1", "lost-1", "raw-1", "dongle-1", "gpu-1", "pinned-1", "replica-1"]
+        first, deep, lost, raw, dongle, gpu, pinned, replica = vms = self.vms(names, attic)
+        schedule = self.nightly("retired", vms, remotes=[off], cron="10 21 * * *")
+        job = self.world.jobs[schedule["jobId"]]
+        self.week(schedule, [first])
+        self.world.add_base_copies(self.world.disks_of(deep)[0], 30, usage=BASE_COPY)
+        self.world.disks_of(lost)[0]["missing"] = True
+        self.world.disks_of(raw)[0]["image_format"] = "raw"
+        self.world.add_vusb(dongle)
+        gpu |= {"attachedPcis": ["0000:03:00.0"], "tags": ["xo-memory-backup"]}
+        pinned["blockedOperations"] = {"snapshot": "database, ask first"}
+        replica |= {"blockedOperations": {"start": "a replica"}, "other": {"xo:backup:job": job["id"]}}
+        job["srs"] = {"id": self.world.new_id("SR", "forgotten")}
+        job["settings"][schedule["id"]] |= {
+            "healthCheckSr": self.world.new_id("SR", "forgotten too"),
+            "longTermRetention": {"monthly": {"retention": 12, "settings": {}}},
+        }
 
     def selections(self) -> None:
         staging = {"$pool": self.paris["id"], "tags": {"__or": [["staging"]]}}
@@ -192,11 +223,12 @@ class _Demo:
         self.world.unplug(local, self.other_host)
 
     def overlaps(self) -> None:
-        warehouse = self.vms(["warehouse-1"], self.nfs)
+        warehouse = self.vms(["warehouse-1", "warehouse-2"], self.nfs)
         job = self.world.add_job("warehouse", vms=warehouse, remotes=[self.nas])
         evening = self.world.add_schedule(job, "30 19 * * *", timezone=PARIS, name="warehouse evening")
         self.week(evening, warehouse, minutes=120, hours_ago=23)
         self.world.start_run(evening, at=DEMO_NOW - timedelta(minutes=40))
+        warehouse[1]["current_operations"] = {self.world.new_id("task", "migration"): "pool_migrate"}
         often = self.vms(["often-1"], self.nfs)
         job = self.world.add_job("often", vms=often, remotes=[self.nas])
         frequent = self.world.add_schedule(job, "0 8,10 * * *", timezone=PARIS, name="every two hours")
@@ -242,6 +274,8 @@ def awaken(world: World) -> Live:
         for disk in world.disks_of(vm)[:1]:
             world.write(disk, daily * _HOURS_SINCE_BACKUP // 24)
         live.guests.set_rate(vm, daily / 86400)
+    for vm in world.objects["VM"].values():
+        vm["current_operations"] = {}  # the migration that the plan shows is over before the first run is due
     slow = _sr(world, SLOW_SR)
     live.collector.rates[slow["id"]] = BASE_COPY / _PAIR_TAKES.total_seconds()
     live.collector.kick(slow)

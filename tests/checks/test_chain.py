@@ -452,22 +452,3 @@ def test_without_fresh_and_whole_lists_the_chain_is_unknown_and_never_healthy(pa
     view = make_view(make_estate(reading={part: change}))
     findings = run_checks([CHECK], view, {"chain": CHECK.options()})
     assert [(one.code, one.level) for one in findings] == ([] if known else [("CHAIN_UNHEALTHY", Level.UNKNOWN)])
-
-
-DEPTH = (
-    "predicted from issue Know on: a chain of 30 is refused by SM (failure-modes.md 3.2), no check looks at the depth"
-)
-
-
-@pytest.mark.parametrize(
-    ("nodes", "level"),
-    [
-        (24, None),
-        pytest.param(25, Level.WARN, marks=pytest.mark.xfail(strict=True, reason=DEPTH)),
-        pytest.param(29, Level.WARN, marks=pytest.mark.xfail(strict=True, reason=DEPTH)),
-        pytest.param(30, Level.BLOCK, marks=pytest.mark.xfail(strict=True, reason=DEPTH)),
-    ],
-)
-def test_a_chain_of_thirty_nodes_is_refused_by_the_storage_whatever_xo_thinks_of_it(nodes, level):
-    found_levels = [one.level for one in said(deep(nodes) | {"jobs": job_with(bypassVdiChainsCheck=True)})]
-    assert found_levels == ([] if level is None else [level])

@@ -330,12 +330,10 @@ def test_a_health_check_or_a_replication_on_an_sr_xo_shows_is_fine():
     assert everything(jobs=[make_job(srs={"id": "sr"})]) == []
 
 
-@pytest.mark.xfail(strict=True, reason="predicted from issue Know on: healthCheckSr missing (failure-modes.md 3.16)")
 def test_a_health_check_on_an_sr_xo_does_not_show_fails_the_whole_job():
     assert any(one.level is Level.BLOCK and not one.holds for one in everything(**with_health_check("gone")))
 
 
-@pytest.mark.xfail(strict=True, reason="predicted from issue Know on: target SRs missing (failure-modes.md 3.16)")
 @pytest.mark.parametrize("remotes", [{"id": "repo"}, UNSET], ids=["beside a repository", "alone"])
 def test_a_replication_to_an_sr_xo_does_not_show_is_told(remotes):
     jobs = [make_job(srs={"id": "gone"}, remotes=remotes, settings={"schedule": {"copyRetention": 1}})]
@@ -481,7 +479,6 @@ def test_any_other_unplugged_sr_waits_for_a_person(world):
     assert facts(finding) == {"attached": read(False, "", "pbds")}
 
 
-@pytest.mark.xfail(strict=True, reason="predicted from issue Know on: VDI.missing (failure-modes.md 3.15 c, 4.3)")
 def test_a_disk_that_is_missing_on_its_sr_fails_for_certain():
     findings = [one for one in everything(vdis=[make_vdi(missing=True)]) if one.level is Level.BLOCK]
     assert [(one.certainty, one.holds) for one in findings] == [(Certainty.CERTAIN, ("vm",))]

@@ -163,9 +163,6 @@ def test_a_job_that_takes_no_vm_now_is_judged_by_its_schedule():
     assert levels({"schedule": KEPT, "vm": {"exportRetention": 0}}, vms={"power_state": "Halted"}) == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="predicted from issue Know on: settings with which every VM fails (failure-modes.md 4.2)"
-)
 @pytest.mark.parametrize(
     ("mode", "settings"),
     [

@@ -61,6 +61,8 @@ CASES = [
      RunScore(false_alarms=((WHOLE_RUN, "JOB_RUNNING"),))),
     ("the whole run, of something else", [block("NO_VM_MATCHES")], [failed_as_a_whole()],
      RunScore(misses=((WHOLE_RUN, "JOB_RUNNING"),), wrong_causes=((WHOLE_RUN, "NO_VM_MATCHES"),))),
+    ("the whole run, of one of two foreseen", [block("JOB_RUNNING"), block("NO_VM_MATCHES")], [failed_as_a_whole()],
+     RunScore(hits=((WHOLE_RUN, "JOB_RUNNING"),))),
     ("foreseen for the run, shown at its VMs", [block("CHAIN_UNHEALTHY")], [bad()],
      RunScore(hits=((WHOLE_RUN, "CHAIN_UNHEALTHY"),))),
     ("foreseen for the run, another failure at a VM", [block("JOB_RUNNING")], [bad()],
