@@ -105,3 +105,7 @@ class VmStateOptions(Options, frozen=True, kw_only=True):
 
 class TargetSrsOptions(Options, frozen=True, kw_only=True):
     """Target SRs of replications and health checks."""
+
+
+class NextFullOptions(Options, frozen=True, kw_only=True):
+    """Deltas that become fulls."""

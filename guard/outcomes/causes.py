@@ -18,6 +18,7 @@ from guard.checks.chain_depth import CHAIN_TOO_LONG
 from guard.checks.connectivity import POOL_DISCONNECTED, SR_DETACHED, VM_UNKNOWN
 from guard.checks.disk_missing import DISK_UNREADABLE
 from guard.checks.job_settings import JOB_MISCONFIGURED, SETTINGS_MISSING
+from guard.checks.next_full import NEXT_RUN_FULL
 from guard.checks.overlap import JOB_RUNNING
 from guard.checks.passthrough import PASSTHROUGH_ATTACHED, USB_ATTACHED
 from guard.checks.repository import REPOSITORY_DISABLED, REPOSITORY_NO_SPACE, REPOSITORY_UNREACHABLE
@@ -208,7 +209,7 @@ _BY_TEXT = (
         r"^A differential VHD must have a parent|^unexpected \d{3}\b",
     ),
     _rule(
-        codes.NEXT_RUN_FULL,
+        NEXT_RUN_FULL,
         says="could not find the base VM|^no validated target base for |^Missing vdi .*base for a delta",
     ),
     _rule(codes.PLATFORM_TOO_OLD, says="^Parse Error|invalid HTTP header in response body"),

@@ -113,15 +113,6 @@ NETWORK_LOST = Code(
     do="Run it again. When it repeats, check from the XO machine that the address in the error answers, and look for "
     "restarts, firewalls with idle limits, and address conflicts on the way.",
 )
-NEXT_RUN_FULL = Code(
-    id="NEXT_RUN_FULL",
-    title="The base of a delta is gone, so a full is needed",
-    why="The snapshot, archive or replica on which the delta builds was deleted. Today's XO makes a full by itself; older "
-    "ones failed, and a few cases still do.",
-    do="When the run failed: delete the job's own snapshot on the source VM, so that the next run starts with a full. Make "
-    "sure that the repository has the room and the night the hours for it. A mirror job: run the source's job first.",
-    page_section="Could not find the base VM",
-)
 
 # -- backup repositories ----------------------------------------------------------------------------------------------
 
@@ -211,7 +202,6 @@ OWN: tuple[Code, ...] = (
     EXPORT_INCOMPLETE,
     EXPORT_TOO_LONG,
     NETWORK_LOST,
-    NEXT_RUN_FULL,
     REPOSITORY_LOCKED,
     REPOSITORY_MISCONFIGURED,
     REPOSITORY_IMMUTABLE,

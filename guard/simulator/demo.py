@@ -22,6 +22,8 @@ _DAILY = {"media-": 20 * GIB, "photos-": 30 * GIB, "files-": 10 * GIB}  # bytes 
 _HOURS_SINCE_BACKUP = 17
 _PAIR_TAKES = timedelta(minutes=188)  # two pairs are merged soon after 1 o'clock, a few minutes after the run is due
 
+_MIGRATION_TAKES = timedelta(minutes=20)  # over before the run of its VM is due
+
 PLANTED: tuple[tuple[str, str], ...] = (
     ("CHAIN_UNHEALTHY", "web nightly"),
     ("CHAIN_UNHEALTHY", "legacy nightly"),
@@ -43,6 +45,7 @@ PLANTED: tuple[tuple[str, str], ...] = (
     ("RUNS_TWICE", "half past two"),
     ("DST_STORM", "storm"),
     ("SETTINGS_MISSING", "unsaved nightly"),
+    ("NEXT_RUN_FULL", "two copies nightly"),
     ("VM_MIGRATING", "warehouse evening"),
     ("CHAIN_TOO_LONG", "retired nightly"),
     ("DISK_UNREADABLE", "retired nightly"),
@@ -169,7 +172,7 @@ class _Demo:
         off = self.world.add_repository("old-nas", "nfs://old.example:/b", enabled=False)
         self.retired(off)
         copies = self.vms(["copies-1"], self.nfs)
-        self.week(self.nightly("two copies", copies, remotes=[self.nas, off], cron="20 21 * * *"), copies)
+        self.week(self.nightly("two copies", copies, remotes=[self.nas, off], cron="20 21 * * *"), copies, base=False)
         blind = self.world.add_repository("new-nfs", "nfs://new.example:/b")
         self.world.repository_info.pop(blind["id"], None)
         fresh = self.vms(["fresh-1"], self.nfs)
@@ -275,7 +278,8 @@ def awaken(world: World) -> Live:
             world.write(disk, daily * _HOURS_SINCE_BACKUP // 24)
         live.guests.set_rate(vm, daily / 86400)
     for vm in world.objects["VM"].values():
-        vm["current_operations"] = {}  # the migration that the plan shows is over before the first run is due
+        if vm["current_operations"]:
+            live.timeline.after(_MIGRATION_TAKES.total_seconds(), vm["current_operations"].clear, live.outside)
     slow = _sr(world, SLOW_SR)
     live.collector.rates[slow["id"]] = BASE_COPY / _PAIR_TAKES.total_seconds()
     live.collector.kick(slow)
