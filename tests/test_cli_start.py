@@ -379,7 +379,7 @@ def test_an_override_that_keeps_nothing_back_says_so(place):
         (("--override", " , ", *WHY), "--override names no code; expected one such as ON_HOLD"),
         (
             ("--override", "CHAIN_UNHEALTY", *WHY),
-            "--override CHAIN_UNHEALTY: no code of that name holds a start back; did you mean CHAIN_UNHEALTHY?",
+            "--override CHAIN_UNHEALTY: no code of that name holds a start back; did you mean CHAIN_UNHEALTHY or CHAIN_TOO_LONG?",
         ),
         (
             ("--override", "xyz", *WHY),

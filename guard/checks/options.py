@@ -109,3 +109,15 @@ class TargetSrsOptions(Options, frozen=True, kw_only=True):
 
 class NextFullOptions(Options, frozen=True, kw_only=True):
     """Deltas that become fulls."""
+
+
+class VendorDeviceOptions(Options, frozen=True, kw_only=True):
+    """Vendor devices that a target pool does not allow."""
+
+
+class PlatformOptions(Options, frozen=True, kw_only=True):
+    """Pools too old for deltas."""
+
+
+class RepositoryProxyOptions(Options, frozen=True, kw_only=True):
+    """Repositories of another proxy than the job's."""

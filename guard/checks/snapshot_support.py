@@ -21,7 +21,8 @@ SNAPSHOT_UNSUPPORTED = Code(
     page_section="Error: SR_OPERATION_NOT_SUPPORTED",
 )
 
-_NO_SNAPSHOTS = frozenset({"udev", "iso"})  # their drivers lack VDI_SNAPSHOT (SM udevSR.py, ISOSR.py)
+_NO_SNAPSHOTS = frozenset({"udev", "iso", "hba", "rawhba", "iscsi", "rawiscsi"})
+"""SR types whose drivers lack VDI_SNAPSHOT (SM udevSR.py, ISOSR.py, HBASR.py)."""
 
 
 def evaluate(view: View, options: SnapshotSupportOptions) -> list[Finding]:

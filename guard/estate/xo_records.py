@@ -44,12 +44,14 @@ class Pool(Record, frozen=True, kw_only=True, gc=False):
 
 
 class Host(Record, frozen=True, kw_only=True, gc=False):
-    """REST ``/hosts``. ``power_state``: Running, Halted or Unknown."""
+    """REST ``/hosts``. ``power_state``: Running, Halted or Unknown. ``version``: the product's, e.g. 8.3.0."""
 
     name_label: str = ""
     pool: str | UnsetType = field(name="$pool", default=UNSET)
     enabled: bool | UnsetType = UNSET
     power_state: str | UnsetType = UNSET
+    version: str | UnsetType = UNSET
+    license_params: dict[str, str] | UnsetType = UNSET
 
 
 class Server(Record, frozen=True, kw_only=True, gc=False):
@@ -112,6 +114,7 @@ class Vm(Record, frozen=True, kw_only=True, gc=False):
     other: dict[str, Any] | UnsetType = UNSET
     current_operations: dict[str, str] | UnsetType = UNSET
     attached_pcis: list[str] | UnsetType = field(name="attachedPcis", default=UNSET)
+    has_vendor_device: bool | UnsetType = field(name="hasVendorDevice", default=UNSET)
     vgpus: list[str] | UnsetType = field(name="VGPUs", default=UNSET)
 
     @property

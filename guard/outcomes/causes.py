@@ -21,11 +21,14 @@ from guard.checks.job_settings import JOB_MISCONFIGURED, SETTINGS_MISSING
 from guard.checks.next_full import NEXT_RUN_FULL
 from guard.checks.overlap import JOB_RUNNING
 from guard.checks.passthrough import PASSTHROUGH_ATTACHED, USB_ATTACHED
+from guard.checks.platform import PLATFORM_TOO_OLD
 from guard.checks.repository import REPOSITORY_DISABLED, REPOSITORY_NO_SPACE, REPOSITORY_UNREACHABLE
+from guard.checks.repository_proxy import REPOSITORY_MISCONFIGURED
 from guard.checks.selection import NO_VM_MATCHES
 from guard.checks.snapshot_support import SNAPSHOT_UNSUPPORTED
 from guard.checks.sr_space import SR_NO_SPACE
 from guard.checks.target_srs import HEALTH_CHECK_SR_MISSING, SR_UNKNOWN
+from guard.checks.vendor_device import VENDOR_DEVICE_UNLICENSED
 from guard.checks.vm_state import OWN_REPLICA, VM_MIGRATING
 from guard.estate.xo_records import BackupLog
 from guard.finding import Code, Scope
@@ -111,7 +114,7 @@ _BY_CODE = (
     _rule(SR_NO_SPACE, ids="SR_BACKEND_FAILURE_(44|81|180)|SR_SUSPEND_SPACE_INSUFFICIENT|SR_FULL"),
     _rule(
         SNAPSHOT_UNSUPPORTED,
-        ids="SR_OPERATION_NOT_SUPPORTED|SR_BACKEND_FAILURE_38|VDI_ON_BOOT_MODE_INCOMPATIBLE_WITH_OPERATION",
+        ids="SR_OPERATION_NOT_SUPPORTED|UNIMPLEMENTED_IN_SM_BACKEND|SR_BACKEND_FAILURE_38|VDI_ON_BOOT_MODE_INCOMPATIBLE_WITH_OPERATION",
     ),
     _rule(SNAPSHOT_UNSUPPORTED, ids="NOT_IMPLEMENTED", says="VTPM"),
     _rule(DISK_UNREADABLE, ids="VDI_IO_ERROR|VDI_MISSING|SR_BACKEND_FAILURE_(46|117)"),
@@ -121,20 +124,20 @@ _BY_CODE = (
     # the VM and its host
     _rule(USB_ATTACHED, ids="VM_HAS_VUSBS"),
     _rule(PASSTHROUGH_ATTACHED, ids="VM_HAS_PCI_ATTACHED|VM_HAS_VGPU"),
-    _rule(codes.VENDOR_DEVICE_UNLICENSED, ids="LICENSE_RESTRICTION", when=_about_vendor_device),
+    _rule(VENDOR_DEVICE_UNLICENSED, ids="LICENSE_RESTRICTION", when=_about_vendor_device),
     _rule(VM_MIGRATING, ids="OTHER_OPERATION_IN_PROGRESS", says="migrate"),
     _rule(codes.VM_BUSY, ids="OTHER_OPERATION_IN_PROGRESS|TOO_MANY_PENDING_TASKS"),
     _rule(SNAPSHOT_BLOCKED, ids="OPERATION_BLOCKED|OPERATION_NOT_ALLOWED"),
     _rule(codes.HEALTH_CHECK_FAILED, ids="HOST_NOT_ENOUGH_FREE_MEMORY"),
     _rule(codes.VM_BAD_POWER_STATE, ids="VM_BAD_POWER_STATE|VM_MISSING_PV_DRIVERS|VM_FAILED_SHUTDOWN_ACKNOWLEDGMENT"),
-    _rule(codes.PLATFORM_TOO_OLD, ids="HPE_.*|HTTPParserError"),
+    _rule(PLATFORM_TOO_OLD, ids="HPE_.*|HTTPParserError"),
     # XO's own numbers: feature unauthorized, no VM matches (xo-common)
     _rule(codes.XO_FEATURE_REFUSED, ids="XO_26"),
     _rule(NO_VM_MATCHES, ids="XO_27"),
     # the backup repository
     _rule(REPOSITORY_NO_SPACE, ids="ENOSPC|EDQUOT|QuotaExceeded|.*StorageFull"),
     _rule(codes.REPOSITORY_LOCKED, ids="ELOCKED"),
-    _rule(codes.REPOSITORY_MISCONFIGURED, ids=".*BAD_DECRYPT"),
+    _rule(REPOSITORY_MISCONFIGURED, ids=".*BAD_DECRYPT"),
     _rule(REPOSITORY_UNREACHABLE, Place.ADAPTER, ids="EPERM"),  # a mount refused, not a file protected
     _rule(codes.REPOSITORY_IMMUTABLE, ids="EPERM"),
     _rule(REPOSITORY_UNREACHABLE, ids="ESTALE|EROFS|EACCES|EIO"),
@@ -176,7 +179,7 @@ _BY_TEXT = (
     _rule(VM_UNKNOWN, says="^no XAPI associated to |^no such (object|VM) "),
     # the backup repository
     _rule(
-        codes.REPOSITORY_MISCONFIGURED,
+        REPOSITORY_MISCONFIGURED,
         says="linked to (a|the) proxy|^Remote directory must be empty|BAD_DECRYPT|unable to authenticate|"
         "^Either the algorithm|^an Aggregate remote can't use a mix|^Local remotes are disabled in proxies",
     ),
@@ -212,7 +215,7 @@ _BY_TEXT = (
         NEXT_RUN_FULL,
         says="could not find the base VM|^no validated target base for |^Missing vdi .*base for a delta",
     ),
-    _rule(codes.PLATFORM_TOO_OLD, says="^Parse Error|invalid HTTP header in response body"),
+    _rule(PLATFORM_TOO_OLD, says="^Parse Error|invalid HTTP header in response body"),
     # the network
     _rule(POOL_DISCONNECTED, says=_NET_SAYS, when=_at_login),
     _rule(codes.EXPORT_INCOMPLETE, Place.TRANSFER, says="^other side closed"),

@@ -36,24 +36,6 @@ SR_FAILURE = Code(
 
 # -- the VM and its host ----------------------------------------------------------------------------------------------
 
-VENDOR_DEVICE_UNLICENSED = Code(
-    id="VENDOR_DEVICE_UNLICENSED",
-    title="The VM has a vendor device that its host's licence does not allow",
-    why="The VM was made on a XenServer with a paid licence and asks for the Windows Update device; a free edition refuses "
-    "to create a copy of it (LICENSE_RESTRICTION, PCI_device_for_auto_update).",
-    do="With the VM halted, on the host: xe vm-param-set has-vendor-device=false uuid=<VM_UUID>. Windows may then need its "
-    "drivers from another source.",
-    page_section="LICENSE_RESTRICTION",
-)
-PLATFORM_TOO_OLD = Code(
-    id="PLATFORM_TOO_OLD",
-    title="The host does not speak what the backup needs",
-    why="A delta backup or a replication asks the host for something that XenServer offers since 6.5. An older host, or one "
-    "that fails in the middle of its answer, sends what is no HTTP.",
-    do="Upgrade the pool, or change the job to full backups. On a recent host, restart its toolstack (xe-toolstack-restart) "
-    "when no task is running, then try again.",
-    page_section="Parse Error",
-)
 VM_BUSY = Code(
     id="VM_BUSY",
     title="Another operation kept the VM or its host busy",
@@ -125,14 +107,6 @@ REPOSITORY_LOCKED = Code(
     "jobs with the same VMs, and check that the repository keeps up: merges of slow storage run into the next job.",
     page_section=_LOCK,
 )
-REPOSITORY_MISCONFIGURED = Code(
-    id="REPOSITORY_MISCONFIGURED",
-    title="A backup repository is set up in a way the job cannot use",
-    why="Repository and job belong to different proxies, the encryption key is wrong or of the wrong length, a new key "
-    "meets a folder that is not empty, or a distributed job mixes storages with and without a size.",
-    do="Compare the proxy of the job with that of the repository. Check the encryption key: a repository that holds "
-    "backups cannot get another one; make a new repository with an empty folder for it.",
-)
 REPOSITORY_IMMUTABLE = Code(
     id="REPOSITORY_IMMUTABLE",
     title="Retention must delete a backup that is protected",
@@ -193,8 +167,6 @@ UNCLASSIFIED = Code(
 OWN: tuple[Code, ...] = (
     SNAPSHOT_STUCK,
     SR_FAILURE,
-    VENDOR_DEVICE_UNLICENSED,
-    PLATFORM_TOO_OLD,
     VM_BUSY,
     VM_BAD_POWER_STATE,
     VM_HAS_NO_DISKS,
@@ -203,7 +175,6 @@ OWN: tuple[Code, ...] = (
     EXPORT_TOO_LONG,
     NETWORK_LOST,
     REPOSITORY_LOCKED,
-    REPOSITORY_MISCONFIGURED,
     REPOSITORY_IMMUTABLE,
     HEALTH_CHECK_FAILED,
     RUN_INTERRUPTED,

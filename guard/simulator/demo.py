@@ -46,6 +46,9 @@ PLANTED: tuple[tuple[str, str], ...] = (
     ("DST_STORM", "storm"),
     ("SETTINGS_MISSING", "unsaved nightly"),
     ("NEXT_RUN_FULL", "two copies nightly"),
+    ("REPOSITORY_MISCONFIGURED", "unsaved nightly"),
+    ("PLATFORM_TOO_OLD", "retired nightly"),
+    ("VENDOR_DEVICE_UNLICENSED", "retired nightly"),
     ("VM_MIGRATING", "warehouse evening"),
     ("CHAIN_TOO_LONG", "retired nightly"),
     ("DISK_UNREADABLE", "retired nightly"),
@@ -186,7 +189,13 @@ class _Demo:
         attic = self.world.add_sr(self.paris, "NFS attic", SR_type="nfs", size=2000 * GIB)
         names = ["retired-1", "deep-1", "lost-1", "raw-1", "dongle-1", "gpu-1", "pinned-1", "replica-1"]
         first, deep, lost, raw, dongle, gpu, pinned, replica = vms = self.vms(names, attic)
-        schedule = self.nightly("retired", vms, remotes=[off], cron="10 21 * * *")
+        museum = self.world.add_pool("museum")
+        xenserver = self.world.add_host(museum, "xs-museum-1")
+        xenserver |= {"version": "6.2.0", "license_params": {"restrict_pci_device_for_auto_update": "true"}}
+        antique = self.world.add_vm(museum, "antique-1")
+        shelf = self.world.add_sr(museum, "Museum ext", SR_type="ext")
+        self.world.add_disk(antique, shelf, size=GIB)
+        schedule = self.nightly("retired", [*vms, antique], remotes=[off], cron="10 21 * * *")
         job = self.world.jobs[schedule["jobId"]]
         self.week(schedule, [first])
         self.world.add_base_copies(self.world.disks_of(deep)[0], 30, usage=BASE_COPY)
@@ -196,7 +205,8 @@ class _Demo:
         gpu |= {"attachedPcis": ["0000:03:00.0"], "tags": ["xo-memory-backup"]}
         pinned["blockedOperations"] = {"snapshot": "database, ask first"}
         replica |= {"blockedOperations": {"start": "a replica"}, "other": {"xo:backup:job": job["id"]}}
-        job["srs"] = {"id": self.world.new_id("SR", "forgotten")}
+        first["hasVendorDevice"] = True
+        job["srs"] = {"id": {"__or": [self.world.new_id("SR", "forgotten"), shelf["id"]]}}
         job["settings"][schedule["id"]] |= {
             "healthCheckSr": self.world.new_id("SR", "forgotten too"),
             "longTermRetention": {"monthly": {"retention": 12, "settings": {}}},
@@ -250,7 +260,8 @@ class _Demo:
 
     def oddities(self) -> None:
         unsaved = self.vms(["unsaved-1"], self.nfs)
-        self.nightly("unsaved", unsaved, cron="0 12 * * *", with_settings=False)
+        misfit = self.world.add_repository("proxy-nas", "nfs://far.example:/b", proxy=self.world.add_proxy("far"))
+        self.nightly("unsaved", unsaved, "0 12 * * *", [self.nas, misfit], with_settings=False)
         number = self.vms(["number-1"], self.nfs)
         job = self.world.add_job(123, vms=number, remotes=[self.nas])
         self.week(self.world.add_schedule(job, "0 13 * * *", timezone="Mars/Olympus", name="number"), number)

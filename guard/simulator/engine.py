@@ -41,8 +41,12 @@ def backup(live: Live, run: Run) -> Steps:
         raise JobError(failing("TypeError", "Cannot read properties of undefined (reading 'healthCheckSr')"))
     targets = chosen_targets(live, run)
     yield FORK
+    note_missing_srs(live, run)
     targets = [target for target in targets if is_opened(live, run, target)]
     settings = run.settings.get("", {}) | run.settings[run.schedule["id"]]
+    health_check = settings.get("healthCheckSr")
+    if health_check is not None and live.world.find("SR", health_check) is None:
+        raise JobError(failing("Error", f"no XAPI associated to {health_check}"))
     if not targets and not settings.get("snapshotRetention"):
         return
     run.log["infos"] = [{"data": {"vms": vms}, "message": "vms"}]
@@ -142,12 +146,29 @@ def chosen_targets(live: Live, run: Run) -> list[Target]:
             errors[identity] = {"code": 1, "data": {"id": identity, "type": "remote"}}
         elif not repository["enabled"]:
             errors[identity] = {}
+        elif repository.get("proxy") != run.job.get("proxy"):
+            raise JobError(failing("Error", _other_proxy(repository, run.job.get("proxy"))))
         else:
             found.append(Target(kind, repository))
     remotes = [identity for kind, identity in wanted if kind == "remote"]
     if remotes and len(errors) == len(remotes):
         raise JobError(failing("Error", "couldn't instantiate any remote", errors=errors))
     return found
+
+
+def note_missing_srs(live: Live, run: Run) -> None:
+    """The worker's failed task for each target SR that XO does not know; the rest goes on (failure-modes.md 3.16)."""
+    for kind, identity in targets_of(run.job):
+        if kind == "SR" and live.world.find("SR", identity) is None:
+            task = live.tasks.open(run.log, "get SR record", {"id": identity, "type": "SR"})
+            live.tasks.close(task, error=failing("Error", f"no XAPI associated to {identity}"))
+
+
+def _other_proxy(repository: XoObject, wanted: str | None) -> str:
+    """What XO says of a repository that belongs to another proxy than the job (failure-modes.md 4.1)."""
+    if wanted is None:
+        return "The remote must not be linked to a proxy"
+    return f"The remote {repository['name']} must be linked to the proxy {wanted}"
 
 
 def is_opened(live: Live, run: Run, target: Target) -> bool:

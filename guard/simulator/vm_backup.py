@@ -13,6 +13,7 @@ from guard.simulator.repository import Shelf
 from guard.simulator.shapes import XoObject
 from guard.simulator.storage import StorageRefusedError
 from guard.simulator.timeline import Steps
+from guard.simulator.vm_refusals import snapshot_refusal
 
 if TYPE_CHECKING:
     from guard.simulator.jobs import Run
@@ -96,6 +97,8 @@ class VmBackup:
         self.task["data"]["name_label"] = vm["name_label"]
         if {"migrate_send", "pool_migrate"} & set(vm["current_operations"].values()):
             raise VmError(failing("Error", "cannot backup a VM currently being migrated"), retried=False)
+        if "start" in vm["blockedOperations"] and vm["other"].get("xo:backup:job") == self.run.job["id"]:
+            raise VmError(failing("Error", "cannot backup a VM created by this very job"), retried=False)
         return vm
 
     def _try(self, vm: XoObject) -> Steps:
@@ -204,7 +207,7 @@ class VmBackup:
             error = CHAIN
         if error is None:
             yield live.pace.snapshot
-            error = self._hindrance(vm)
+            error = self._hindrance(vm) or self._refusal(vm)
         if error is None:
             live.guests.write(vm)
             try:
@@ -225,6 +228,10 @@ class VmBackup:
             return xapi_error(self.live, "HANDLE_INVALID", ["VM", vm["_xapiRef"]])
         unplugged = next((sr for sr in self._srs(vm) if not self._is_plugged(sr, vm)), None)
         return None if unplugged is None else xapi_error(self.live, "SR_HAS_NO_PBDS", [unplugged["_xapiRef"]])
+
+    def _refusal(self, vm: XoObject) -> XoObject | None:
+        refused = snapshot_refusal(self.live.world, vm)
+        return None if refused is None else xapi_error(self.live, *refused)
 
     def _srs(self, vm: XoObject) -> list[XoObject]:
         disks = [disk for disk in self.live.world.disks_of(vm) if "[NOBAK]" not in disk["name_label"]]

@@ -16,7 +16,7 @@ def test_a_healthy_disk_has_nothing_to_say():
     assert said() == []
 
 
-@pytest.mark.parametrize("kind", ["udev", "iso"])
+@pytest.mark.parametrize("kind", ["udev", "iso", "hba", "rawhba", "iscsi", "rawiscsi"])
 def test_a_disk_on_a_removable_or_iso_sr_makes_the_whole_vm_fail(kind):
     (finding,) = said(srs=[make_sr(SR_type=kind)])
     assert (finding.code, finding.level, finding.certainty) == (

@@ -45,7 +45,7 @@ def test_a_long_title_goes_on_below_itself():
 def test_every_code_of_guard_is_explained_within_80_columns_and_with_something_to_do(code):
     text = explain_text(code)
     assert max(map(len, text.splitlines())) <= 80
-    assert text.startswith(f"{code.id}: {code.title}")
+    assert " ".join(text.split()).startswith(f"{code.id}: {code.title}. ")
     assert all(part.strip() for part in (code.title, code.why, code.do))
 
 
