@@ -1,12 +1,13 @@
-"""The simulated XO on a loopback port, for tests, the benchmark and the demo."""
+"""The simulated XO, or another simulated server, on a loopback port, for tests, the benchmark and the demo."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, closing, contextmanager, suppress
+from typing import Protocol, runtime_checkable
 
 import uvicorn
 from starlette.requests import Request
@@ -19,6 +20,16 @@ from guard.simulator.rpc import RpcApi
 from guard.simulator.world import World
 
 
+@runtime_checkable
+class Served(Protocol):
+    """An ASGI application that wants to be able to lose its connections."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    def served_by(self, drop: Callable[[], None]) -> None:
+        """Told once it is served on sockets; ``drop`` aborts every open connection."""
+
+
 class Simulator:
     """The ASGI application: XO's two faces over one world, with planted faults."""
 
@@ -29,6 +40,10 @@ class Simulator:
         self._rpc = RpcApi(world, self.faults)
         self._entry: ASGIApp = FaultyHttp(self._dispatch, self.faults)
         self._watched: set[asyncio.AbstractEventLoop] = set()
+
+    def served_by(self, drop: Callable[[], None]) -> None:
+        self.faults.drop = drop
+        self.faults.on_sockets = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self.world.turn():
@@ -91,6 +106,8 @@ class _Server(uvicorn.Server):
                 await asyncio.wait_for(self.stopping.wait(), 0.1)
 
     def stop(self) -> None:
+        for listening in self.servers:
+            listening.close()  # first, or a client that connects again at once finds nobody who would ever answer it
         self.drop_connections()
         self.should_exit = True
         self.stopping.set()
@@ -103,7 +120,7 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serve(
-    app: Simulator, *, certfile: str | None = None, keyfile: str | None = None, port: int = 0
+    app: ASGIApp | Served, *, certfile: str | None = None, keyfile: str | None = None, port: int = 0
 ) -> AsyncIterator[str]:
     """Serve on 127.0.0.1 and give the URL, ``https`` when a certificate is given. Port 0: any free one."""
     # named TCP, or asyncio leaves Nagle's algorithm on and every second answer waits 40 ms; Node.js switches it off
@@ -124,8 +141,8 @@ async def serve(
         server_header=False,
     )
     server = _Server(config)
-    app.faults.drop = server.drop_connections
-    app.faults.on_sockets = True
+    if isinstance(app, Served):
+        app.served_by(server.drop_connections)
     with closing(listener):
         running_server = asyncio.create_task(server.serve(sockets=[listener]))
         ready = asyncio.create_task(server.ready.wait())
@@ -139,14 +156,20 @@ async def serve(
         finally:
             server.stop()
             await running_server
+            server.drop_connections()  # one that was being accepted while the others were dropped
+            await asyncio.sleep(0)
+
+
+def running(
+    world: World, faults: Faults | None = None, *, certfile: str | None = None, keyfile: str | None = None
+) -> AbstractContextManager[str]:
+    """A world's XO from code that is not asynchronous."""
+    return serving(Simulator(world, faults), certfile=certfile, keyfile=keyfile)
 
 
 @contextmanager
-def running(
-    world: World, faults: Faults | None = None, *, certfile: str | None = None, keyfile: str | None = None
-) -> Iterator[str]:
-    """The same from code that is not asynchronous: serves in a thread of its own and gives the URL."""
-    app = Simulator(world, faults)
+def serving(app: ASGIApp | Served, *, certfile: str | None = None, keyfile: str | None = None) -> Iterator[str]:
+    """Like ``serve`` from code that is not asynchronous: serves in a thread of its own and gives the URL."""
     loop = asyncio.new_event_loop()
     started: list[str] = []
     failed: list[BaseException] = []
