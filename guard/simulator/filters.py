@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from guard.simulator import expressions
+
 Predicate = Callable[[object], bool]
 
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
@@ -165,20 +167,37 @@ class _Parser:
             return None
         self.at = found.end()
         try:
-            expression = re.compile(found[1], re.IGNORECASE if found[2] else 0)
-        except re.error as error:
-            raise FilterError(f"Invalid regular expression: /{found[1]}/: {error}", self.text) from None
-        return matches(expression)
+            return matches(expressions.compiled(found[1], found[2]))
+        except ValueError as error:
+            raise FilterError(str(error), self.text) from None
 
 
 def is_word_character(character: str) -> bool:
-    """Letters of any script, digits, and ``_ - . $``."""
-    return character.isdigit() or character in "_-.$" or character.upper() != character.lower()
+    """Letters of any script that have two cases, the digits 0 to 9, and ``_ - . $``."""
+    return character in "0123456789_-.$" or character.upper() != character.lower()
 
 
 def to_number(word: str) -> float:
-    """The number a word stands for, or NaN."""
-    return float(word) if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", word, re.IGNORECASE) else math.nan
+    """The number a word stands for in JavaScript, or NaN."""
+    if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|[+-]?Infinity", word.replace("E", "e")):
+        return float(word)
+    is_whole = re.fullmatch(r"0x[0-9a-f]+|0o[0-7]+|0b[01]+", word.lower())
+    return float(int(word, 0)) if is_whole else math.nan
+
+
+def member(value: object, name: str) -> Any:  # noqa: ANN401  whatever JSON holds
+    """``value[name]`` in JavaScript, for what JSON can hold; MISSING where there is none."""
+    if isinstance(value, dict):
+        return value.get(name, MISSING)
+    if not isinstance(value, list | str):
+        return MISSING
+    if name == "length":
+        return len(value) if isinstance(value, list) else len(value.encode("utf-16-le")) // 2
+    return value[int(name)] if is_index(name) and int(name) < len(value) else MISSING
+
+
+def is_index(name: str) -> bool:
+    return re.fullmatch("0|[1-9][0-9]*", name) is not None
 
 
 def all_of(terms: list[Predicate]) -> Predicate:
@@ -195,11 +214,7 @@ def any_of(terms: list[Predicate]) -> Predicate:
 
 def property_is(name: str, term: Predicate) -> Predicate:
     def holds(value: object) -> bool:
-        if isinstance(value, dict):
-            return term(value.get(name, MISSING))
-        if isinstance(value, list) and name.isdigit():
-            return term(value[int(name)] if int(name) < len(value) else MISSING)
-        return value is not None and value is not MISSING and term(MISSING)
+        return value is not None and value is not MISSING and term(member(value, name))
 
     return holds
 
@@ -208,8 +223,8 @@ def truthy(name: str) -> Predicate:
     """JavaScript's idea of true: empty arrays and objects are, 0 and "" are not."""
 
     def holds(value: object) -> bool:
-        found = value.get(name) if isinstance(value, dict) else None
-        return isinstance(found, (list, dict)) or bool(found)
+        found = member(value, name)
+        return isinstance(found, list | dict) or (found is not MISSING and bool(found))
 
     return holds
 
@@ -249,7 +264,8 @@ def matches(expression: re.Pattern[str]) -> Predicate:
 
 def matches_glob(pattern: str) -> Predicate:
     """A glob is not anchored: ``b*r`` is found inside a longer text."""
-    return matches(re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.IGNORECASE))
+    anything = expressions.NOT_A_LINE_END + "*"
+    return matches(re.compile(anything.join(re.escape(part) for part in pattern.split("*")), re.IGNORECASE))
 
 
 def is_number(value: object) -> bool:

@@ -20,6 +20,8 @@ OBJECT = {
     "$SR": "a-b-c",
     "type": "VDI-unmanaged",
     "path": "a/b",
+    "text": "2048",
+    "two_lines": "first\nsecond\n",
 }
 
 MATCHING = [
@@ -54,6 +56,16 @@ MATCHING = [
     "  web   prod  ",
     r"path:/^a\/b$/",
     "tags:0:prod",
+    "tags:length:2",
+    "tags:length:>1",
+    "tags:length?",
+    "name_label:0:w",
+    "name_label:length:13",
+    "size:0x20",
+    "size:<Infinity",
+    "size:>0x1f",
+    "flag:>0",
+    "text:>2047",
 ]
 
 NOT_MATCHING = [
@@ -73,6 +85,12 @@ NOT_MATCHING = [
     "|(nope neither)",
     "tags:size",
     "type:/^VDI$/",
+    "tags:2:prod",
+    "size:length?",
+    "tags:01:prod",
+    "nothing:length:0",
+    "two_lines:/first$/",
+    "two_lines:/second$/",
 ]
 
 
@@ -87,7 +105,11 @@ def test_a_filter_does_not_match(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "position"), [("((", 0), ("web (", 4), ("web )", 4), ("|(", 0), ("a b (c", 4), ("!", 0), ("/open", 0)]
+    ("text", "position"),
+    [
+        *[("((", 0), ("web (", 4), ("web )", 4), ("|(", 0), ("a b (c", 4)],
+        *[("!", 0), ("/open", 0), ("٣", 0), ("x²", 1)],
+    ],
 )
 def test_a_text_that_is_no_filter_is_refused_at_the_right_place(text: str, position: int) -> None:
     with pytest.raises(FilterError, match=f"expected end of input at position {position}$") as caught:

@@ -1,0 +1,1 @@
+module.exports = () => { throw new Error('diff: not needed here') }

@@ -1,0 +1,1 @@
+export const mount = async () => { throw new Error('fuse-vhd: not needed here') }
