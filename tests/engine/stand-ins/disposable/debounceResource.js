@@ -1,0 +1,7 @@
+'use strict'
+
+exports.createDebounceResource = () => {
+  const debounce = resource => resource
+  debounce.flushAll = async () => {}
+  return debounce
+}
