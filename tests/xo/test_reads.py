@@ -26,7 +26,10 @@ from msgspec import UNSET
 def test_the_fields_asked_for_are_those_the_record_holds_in_xos_words():
     assert fields_of(Host) == "id,name_label,$pool,enabled,power_state,version,license_params"
     assert "allocationStrategy" in fields_of(Sr).split(",")
-    assert fields_of(Host, ["address", "enabled"]) == "id,name_label,$pool,enabled,power_state,version,license_params,address"
+    assert (
+        fields_of(Host, ["address", "enabled"])
+        == "id,name_label,$pool,enabled,power_state,version,license_params,address"
+    )
 
 
 def test_no_collection_that_carries_credentials_is_read():
