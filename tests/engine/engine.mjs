@@ -114,7 +114,7 @@ const adapterOf = remotes =>
   })
 
 async function connect({ url, user, password }, maxUncoalescedVdis) {
-  const options = { auth: { user, password }, debounce: 5, transport: 'json-rpc', url, maxUncoalescedVdis }
+  const options = { auth: { user, password }, transport: 'json-rpc', url, maxUncoalescedVdis }
   const xapi = new Xapi({ ...options, vdiDestroyRetryWhenInUse: { delay: 10, tries: 2 } })
   await xapi.connect()
   await xapi.objectsFetched

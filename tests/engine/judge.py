@@ -17,6 +17,7 @@ import msgspec
 from guard.assess import make_plan
 from guard.decision.verdict import Verdict
 from guard.finding import Certainty, Finding, Level, ScopeKind
+from guard.http import tls_context
 from guard.mechanics.outlook import Outlook
 from guard.outcomes.outcome import Outcome, outcome
 from guard.policy.schema import Policy, default_policy
@@ -32,6 +33,8 @@ NONE, UNKNOWN, NOT_TOLD = "none", "unknown", "not told"
 FULL = "NEXT_RUN_FULL"
 SENT_WHOLE, SENT_DELTA = "full", "delta"
 AGREES, MISS, FALSE_ALARM, OTHER_CODE, OPEN = "agrees", "miss", "false alarm", "another code", "left open"
+TLS = tls_context(None, verify=True)
+"""Made once: it reads every certificate of the machine."""
 RUNNER_SECONDS = 2
 """Between two runs of one VM the engine's clock has to move on: its files are named by the second."""
 
@@ -106,7 +109,8 @@ class Predicted:
 
 async def predict(stage: Stage) -> Predicted:
     async with serve(Simulator(stage.world)) as url:
-        estate = await read_estate(XoSettings(url=url), Token("simulated-token"), clock=lambda: stage.clock)
+        settings, token = XoSettings(url=url), Token("simulated-token")
+        estate = await read_estate(settings, token, clock=lambda: stage.clock, tls=TLS)
     plan = make_plan(estate, policy_of(stage), now=NOW, start=NOW, within=timedelta(minutes=30))
     (planned,) = plan.runs
     outlook, target = Outlook(estate, NOW), _ids(stage.the_job["remotes"])[0]

@@ -44,10 +44,11 @@ def devices() -> Iterator[Stage]:
 
 def unsupported() -> Iterator[Stage]:
     """Disks that take no snapshot, and the same ones left out of the backup by their name."""
-    for kind, left_out in product(("udev", "iso"), (False, True)):
+    for kind, left_out in product(("udev", "iso", "raw lvm", "raw ext"), (False, True)):
         stage = Stage("unsupported disk", f"{kind} left out {left_out}")
         vm = stage.vm(stage.sr("nfs"), state="Halted")
-        stage.disk(vm, stage.sr(kind), name="[NOBAK] stick" if left_out else "stick")
+        raw = {"image_format": "raw"} if kind.startswith("raw") else {}
+        stage.disk(vm, stage.sr(kind.split()[-1]), name="[NOBAK] stick" if left_out else "stick", **raw)
         if not left_out:
             stage.plant(vm, "SNAPSHOT_UNSUPPORTED")
         stage.bystanders()
