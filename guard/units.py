@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta, tzinfo
 
 KIB = 1024
@@ -64,6 +65,12 @@ def format_duration(seconds: float) -> str:
 def format_time(moment: datetime, zone: tzinfo) -> str:
     """An instant in a zone, with its abbreviation: ``"Tue 24 Nov 02:00 CET"``."""
     return moment.astimezone(zone).strftime("%a %d %b %H:%M %Z")
+
+
+def some_of(names: Iterable[str], most: int = 3) -> str:
+    """The first names, and how many more there are: ``"a, b, c and 2 more"``."""
+    told = list(names)
+    return ", ".join(told[:most]) + (f" and {len(told) - most} more" if len(told) > most else "")
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

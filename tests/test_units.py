@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from guard.units import format_bytes, format_duration, format_time, parse_duration, plural
+from guard.units import format_bytes, format_duration, format_time, parse_duration, plural, some_of
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,12 @@ def test_durations_are_printed_in_two_parts_at_most(seconds, text):
 def test_times_carry_their_zone_and_counts_their_plural():
     assert format_time(datetime(2026, 11, 24, 2, tzinfo=UTC), UTC) == "Tue 24 Nov 02:00 UTC"
     assert (plural(1, "VM"), plural(2, "VM"), plural(2, "copy", "copies")) == ("1 VM", "2 VMs", "2 copies")
+
+
+@pytest.mark.parametrize(("names", "text"), [("", ""), ("a", "a"), ("abc", "a, b, c"), ("abcd", "a, b, c and 1 more")])
+def test_of_many_names_the_first_are_told_and_the_rest_counted(names, text):
+    assert some_of(names) == text
+
+
+def test_how_many_names_are_told_can_be_chosen():
+    assert some_of(iter("abcdef"), 5) == "a, b, c, d, e and 1 more"

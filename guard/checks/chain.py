@@ -12,7 +12,7 @@ from guard.estate.estate import PartName
 from guard.estate.xo_records import Vdi
 from guard.finding import Certainty, ClearedBy, Clears, Code, Fact, Finding, Harm, Level, Scope, ScopeKind
 from guard.mechanics.retention import removed_first
-from guard.mechanics.settings import effective, takes_snapshot
+from guard.mechanics.settings import effective
 from guard.units import plural
 
 CHAIN_UNHEALTHY = Code(
@@ -35,12 +35,8 @@ def evaluate(view: View, options: ChainOptions) -> list[Finding]:
     """One finding per VM with a disk beyond the tolerance, now or once the run has pruned its own snapshots."""
     findings = []
     for vm_id in view.vms:
-        settings = view.outlook.settings_of(view.run, vm_id)
-        vm = view.estate.vm_by_id[vm_id]
-        nobak = view.outlook.has_nobak_disk(vm_id)
-        if settings.bypass_vdi_chains_check or not takes_snapshot(
-            view.run.job, settings, vm.power_state or None, has_nobak_disk=nobak
-        ):
+        bypassed = view.outlook.settings_of(view.run, vm_id).bypass_vdi_chains_check
+        if bypassed or not view.takes_snapshot(vm_id):
             continue
         finding = _worst_disk(view, options, vm_id)
         if finding is not None:

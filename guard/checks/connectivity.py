@@ -7,13 +7,13 @@ from datetime import timedelta
 
 from guard.checks.check import Check
 from guard.checks.options import ConnectivityOptions
-from guard.checks.view import View
+from guard.checks.view import View, back_by
 from guard.estate.estate import PartName
 from guard.estate.xo_records import Server, Sr, Vm
 from guard.finding import Certainty, ClearedBy, Clears, Code, Fact, Finding, Harm, Level, Scope, ScopeKind
-from guard.mechanics.connection import is_live, reconnects
+from guard.mechanics.connection import is_live
 from guard.mechanics.selection import named_pools
-from guard.units import plural
+from guard.units import plural, some_of
 
 POOL_DISCONNECTED = Code(
     id="POOL_DISCONNECTED",
@@ -66,15 +66,6 @@ def _concerns(view: View, server: Server) -> bool:
     return server.enabled and (before is None or any(vm not in view.estate.vm_by_id for vm in before))
 
 
-def _lost(view: View) -> list[Server]:
-    return [server for server in view.estate.servers if server.status != "connected"]
-
-
-def _back_by(lost: list[Server]) -> Clears:
-    """What brings back the VMs of lost pools: time where XO reconnects to one of them by itself."""
-    return Clears(ClearedBy.TIME if any(map(reconnects, lost)) else ClearedBy.PERSON)
-
-
 def _disconnected(view: View, server: Server) -> Finding:
     told = server.error
     text = f": {told.get('code') or told.get('message') or told}" if isinstance(told, dict) else ""
@@ -93,13 +84,13 @@ def _disconnected(view: View, server: Server) -> Finding:
             view.fact("enabled", server.enabled, "", PartName.SERVERS),
         ),
         remedy=f"Reconnect {server.name} in XO (Settings > Servers).",
-        clears=_back_by([server]),
+        clears=back_by([server]),
     )
 
 
 def _unknown_pools(view: View) -> list[Finding]:
     """Pools that the pattern asks for and no server of XO has: with one not connected, that one is told instead."""
-    if _lost(view):
+    if view.servers_away:
         return []
     wanted = [pool for pool in dict.fromkeys(named_pools(view.run.job.vms)) if pool not in view.estate.pool_by_id]
     return [
@@ -125,8 +116,8 @@ def _unknown_vms(view: View) -> list[Finding]:
     unknown = view.run.selection.unknown
     if not unknown:
         return []
-    lost = _lost(view)
-    shown = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
+    lost = view.servers_away
+    shown = some_of(unknown)
     why = (
         f"XO is not connected to {', '.join(server.name for server in lost)}"
         if lost
@@ -144,7 +135,7 @@ def _unknown_vms(view: View) -> list[Finding]:
             summary=f"{plural(len(unknown), 'listed VM')} not shown by XO ({shown}): {why}.",
             facts=(view.fact("not_shown", len(unknown), "VMs", PartName.VMS),),
             remedy="Reconnect the pool." if lost else f"Take the deleted VM out of job {view.run.job.name}.",
-            clears=_back_by(lost),
+            clears=back_by(lost),
         )
     ]
 
@@ -159,8 +150,7 @@ def _of_lost_pools(view: View) -> list[Finding]:
             by_pool.setdefault(home, []).append(vm_id)
     findings = []
     for pool_id, vms in by_pool.items():
-        pool = view.estate.pool_by_id.get(pool_id)
-        name = pool.name_label if pool is not None and pool.name_label else pool_id
+        name = view.pool_name(pool_id)
         findings.append(
             Finding(
                 code=POOL_DISCONNECTED.id,
@@ -173,7 +163,7 @@ def _of_lost_pools(view: View) -> list[Finding]:
                 summary=f"No server connects XO to pool {name} now; what it shows of {plural(len(vms), 'VM')} there is old.",
                 facts=(view.fact("vms", len(vms), "VMs", PartName.VMS),),
                 remedy=f"Reconnect the server of {name} in XO (Settings > Servers).",
-                clears=_back_by(_lost(view)),
+                clears=back_by(view.servers_away),
             )
         )
     return findings

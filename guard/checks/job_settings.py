@@ -12,7 +12,7 @@ from guard.finding import Certainty, ClearedBy, Clears, Code, Fact, Finding, Har
 from guard.mechanics.outlook import repository_ids, target_sr_ids
 from guard.mechanics.retention import kept_backups
 from guard.mechanics.settings import Settings, settings_key_exists
-from guard.units import plural
+from guard.units import plural, some_of
 
 SETTINGS_MISSING = Code(
     id="SETTINGS_MISSING",
@@ -40,8 +40,9 @@ def evaluate(view: View, options: JobSettingsOptions) -> list[Finding]:
         return [_finding(view, Level.BLOCK, text)]
     clash = _clash(view.run.settings)
     if clash is not None:
-        text, fact = f"Job {job.name}, schedule {schedule.name}: {clash[0]}; every VM would fail.", clash[1]
-        return [_finding(view, Level.BLOCK, text, view.fact(*fact, PartName.JOBS), code=JOB_MISCONFIGURED)]
+        why, figure = clash
+        text = f"Job {job.name}, schedule {schedule.name}: {why}; every VM would fail."
+        return [_finding(view, Level.BLOCK, text, view.fact(*figure, PartName.JOBS), code=JOB_MISCONFIGURED)]
     vms = (*view.run.selection.ids, *view.run.selection.unknown)
     lost = _keeping_nothing(view, vms or ("",))
     if not lost:
@@ -50,7 +51,7 @@ def evaluate(view: View, options: JobSettingsOptions) -> list[Finding]:
     if len(lost) >= len(vms):
         text = f"Job {job.name} keeps nothing for schedule {schedule.name}: XO would report a success without a backup."
     else:
-        names = ", ".join(map(view.vm_name, lost[:3])) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+        names = some_of(map(view.vm_name, lost))
         text = f"Job {job.name} keeps nothing of {len(lost)} of {plural(len(vms), 'VM')} ({names}) for schedule "
         text += f"{schedule.name}: XO would report a success without a backup of them."
         facts.append(view.fact("vms_without_retention", len(lost), "VMs", PartName.JOBS))
@@ -58,7 +59,10 @@ def evaluate(view: View, options: JobSettingsOptions) -> list[Finding]:
 
 
 def _clash(settings: Settings) -> tuple[str, tuple[str, float | str | None, str]] | None:
-    """Two settings that XO stores and its backup code refuses, VM by VM (failure-modes.md 4.2; _getOldEntries.mjs)."""
+    """Two settings that XO stores and its backup code refuses, VM by VM: why, and the figure with its name and unit.
+
+    (failure-modes.md 4.2; _getOldEntries.mjs)
+    """
     if settings.offline_backup and settings.snapshot_retention > 0:
         text = (
             f"an offline backup takes no snapshots, and {plural(settings.snapshot_retention, 'snapshot')} shall be kept"

@@ -11,7 +11,7 @@ from guard.estate.estate import PartName
 from guard.finding import Certainty, ClearedBy, Clears, Code, Finding, Harm, Level, Scope, ScopeKind
 from guard.mechanics.outlook import repository_ids, target_sr_ids
 from guard.mechanics.retention import has_base
-from guard.units import format_bytes, plural
+from guard.units import format_bytes, plural, some_of
 
 NEXT_RUN_FULL = Code(
     id="NEXT_RUN_FULL",
@@ -35,11 +35,11 @@ def evaluate(view: View, options: NextFullOptions) -> list[Finding]:
         return []
     targets = (*repository_ids(run.job), *target_sr_ids(run.job))
     without: dict[str, int] = {}
+    snapshots = view.estate.snapshots_of_vdi
     for vm_id in view.vms:
         # a VM that was never sent is expected to be sent whole; without logs nothing tells, and nothing is said
-        if any(view.outlook.history.transfers_to(run.job.id, vm_id, (target,)) for target in targets):
+        if view.outlook.history.transfers_to(run.job.id, vm_id, targets):
             disks = [vdi for _, vdi in view.outlook.disks(vm_id)]
-            snapshots = view.estate.snapshots_of_vdi
             lost = sum(not has_base(run.job, vm_id, snapshots.get(vdi.id, ()))[0] for vdi in disks)
             if lost:
                 without[vm_id] = lost
@@ -47,10 +47,8 @@ def evaluate(view: View, options: NextFullOptions) -> list[Finding]:
         return []
     sizes = [view.outlook.bytes_of(run, vm_id, targets[0]).expected for vm_id in without]
     known = [size for size in sizes if size is not None]
-    names = ", ".join(map(view.vm_name, list(without)[:3])) + (
-        f" and {len(without) - 3} more" if len(without) > 3 else ""
-    )
-    how_much = f", about {format_bytes(sum(known))} to each target" if len(known) == len(without) else ""
+    expected = sum(known) if len(known) == len(sizes) else None
+    how_much = f", about {format_bytes(expected)} to each target" if expected is not None else ""
     return [
         Finding(
             code=NEXT_RUN_FULL.id,
@@ -61,11 +59,11 @@ def evaluate(view: View, options: NextFullOptions) -> list[Finding]:
             scope=Scope(ScopeKind.JOB, run.job.id, run.job.name),
             holds=tuple(without),
             summary=f"{plural(len(without), 'VM')} of this delta job will be sent whole{how_much}: the host has no exported "
-            f"snapshot of the job left for a disk of {names}.",
+            f"snapshot of the job left for a disk of {some_of(map(view.vm_name, without))}.",
             facts=(
                 view.fact("vms", len(without), "VMs", PartName.VDI_SNAPSHOTS),
                 view.fact("disks_without_base", sum(without.values()), "VDIs", PartName.VDI_SNAPSHOTS),
-                view.fact("expected", sum(known) if len(known) == len(without) else None, "bytes", PartName.LOGS),
+                view.fact("expected", expected, "bytes", PartName.LOGS),
             ),
             remedy="Nothing, when the repository has the room and the night the hours for it. Keep the snapshots that carry "
             "the job's name: a failed transfer, or a person who deletes them, costs the base.",

@@ -15,7 +15,7 @@ from guard.mechanics.occupancy import RunningNow
 from guard.mechanics.outlook import ExpectedRun, repository_ids
 from guard.mechanics.repository_space import is_object_store
 from guard.mechanics.zones import zone_or_utc
-from guard.units import format_duration, plural
+from guard.units import format_duration, plural, some_of
 
 JOB_RUNNING = Code(
     id="JOB_RUNNING",
@@ -176,7 +176,7 @@ def _collision(
 
 
 def _beside(view: View, options: OverlapOptions, names: list[str]) -> Finding:
-    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    shown = some_of(names)
     return _finding(
         view,
         options,

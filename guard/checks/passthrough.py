@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 
 from guard.checks.check import Check
@@ -35,20 +36,19 @@ def evaluate(view: View, options: PassthroughOptions) -> list[Finding]:
     """One finding per VM that runs at its snapshot. One that is shut down for it has its USB devices taken off by XO."""
     del options
     findings = []
-    usb = {vusb.vm for vusb in view.estate.vusbs if vusb.vm}
+    usb = Counter(vusb.vm for vusb in view.estate.vusbs if vusb.vm)
     for vm_id in view.vms:
         vm = view.estate.vm_by_id[vm_id]
         if vm.power_state == "Halted" or view.is_offline(vm_id) or not view.takes_snapshot(vm_id):
             continue
         if vm_id in usb:
-            findings.append(_usb(view, vm))
+            findings.append(_usb(view, vm, usb[vm_id]))
         elif view.takes_memory(vm_id) and (vm.attached_pcis or vm.vgpus):
             findings.append(_device(view, vm))
     return findings
 
 
-def _usb(view: View, vm: Vm) -> Finding:
-    count = sum(one.vm == vm.id for one in view.estate.vusbs)
+def _usb(view: View, vm: Vm, count: int) -> Finding:
     return Finding(
         code=USB_ATTACHED.id,
         check="passthrough",

@@ -29,16 +29,15 @@ def evaluate(view: View, options: PlatformOptions) -> list[Finding]:
     del options
     if view.run.job.mode != "delta":
         return []
+    too_old = _too_old(view)
     by_pool: dict[str, list[str]] = {}
     for vm_id in view.vms:
         home = view.estate.vm_by_id[vm_id].pool
-        if home and _oldest(view, home):
+        if home and home in too_old:
             by_pool.setdefault(home, []).append(vm_id)
     findings = []
     for pool_id, vms in by_pool.items():
-        pool = view.estate.pool_by_id.get(pool_id)
-        name = pool.name_label if pool is not None and pool.name_label else pool_id
-        version = _oldest(view, pool_id)
+        name, version = view.pool_name(pool_id), too_old[pool_id]
         findings.append(
             Finding(
                 code=PLATFORM_TOO_OLD.id,
@@ -58,16 +57,16 @@ def evaluate(view: View, options: PlatformOptions) -> list[Finding]:
     return findings
 
 
-def _oldest(view: View, pool_id: str) -> str:
-    """The lowest version of the pool's hosts, where that is too old; else ''. One that is no version tells nothing."""
-    old = []
+def _too_old(view: View) -> dict[str, str]:
+    """Pool id -> the lowest version of its hosts, where that is too old. One that is no version tells nothing."""
+    lowest: dict[str, tuple[tuple[int, int], str]] = {}
     for host in view.estate.hosts:
-        numbers = (host.version or "").split(".")[:2]
-        if host.pool == pool_id and len(numbers) == len(_FIRST) and all(part.isdecimal() for part in numbers):
-            known = (int(numbers[0]), int(numbers[1]))
-            if known < _FIRST:
-                old.append((known, host.version or ""))
-    return min(old)[1] if old else ""
+        version = host.version or ""
+        numbers = version.split(".")[:2]
+        if host.pool and len(numbers) == len(_FIRST) and all(part.isdecimal() for part in numbers):
+            own = ((int(numbers[0]), int(numbers[1])), version)
+            lowest[host.pool] = min(own, lowest.get(host.pool, own))
+    return {pool: version for pool, (numbers, version) in lowest.items() if numbers < _FIRST}
 
 
 CHECK = Check(

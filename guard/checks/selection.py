@@ -13,7 +13,7 @@ from guard.estate.xo_records import Server
 from guard.finding import Certainty, ClearedBy, Clears, Code, Fact, Finding, Harm, Level, Scope, ScopeKind
 from guard.mechanics.connection import reconnects
 from guard.mechanics.selection import left_out_because, named_pools
-from guard.units import plural
+from guard.units import plural, some_of
 
 NO_VM_MATCHES = Code(
     id="NO_VM_MATCHES",
@@ -47,7 +47,7 @@ def _away(view: View) -> list[Server]:
     wanted = named_pools(view.run.job.vms)
     if wanted and all(pool in view.estate.pool_by_id for pool in wanted):
         return []
-    return [one for one in view.estate.servers if one.status != "connected"]
+    return view.servers_away
 
 
 def _lost_servers(view: View) -> list[Server]:
@@ -100,7 +100,7 @@ def _shrunk(view: View, options: SelectionOptions) -> list[Finding]:
         return []
     reasons = Counter(_why_gone(view, vm) for vm in gone)
     causes = "; ".join(f"{count}: {reason}" for reason, count in reasons.most_common(3))
-    names = ", ".join(view.vm_name(vm) for vm in gone[:3]) + (f" and {len(gone) - 3} more" if len(gone) > 3 else "")
+    names = some_of(map(view.vm_name, gone))
     are = "is" if len(gone) == 1 else "are"
     # what XO shows was left out by the job; what it does not show comes back with its pool
     returns = any(map(reconnects, _lost_servers(view))) and not any(vm in view.estate.vm_by_id for vm in gone)

@@ -13,7 +13,6 @@ from guard.estate.estate import PartName
 from guard.estate.xo_records import Sr
 from guard.finding import Certainty, ClearedBy, Clears, Code, Finding, Harm, Level, Scope, ScopeKind
 from guard.mechanics.outlook import ExpectedRun, Outlook, is_nobak, repository_ids, target_sr_ids
-from guard.mechanics.settings import takes_snapshot
 from guard.mechanics.snapshot_space import LVM_TYPES, Need, Total, disk_need, total
 from guard.units import format_bytes, plural
 
@@ -78,9 +77,7 @@ def _needs(outlook: Outlook, run: ExpectedRun) -> Mapping[str, Mapping[str, list
 
 def _needs_of(outlook: Outlook, run: ExpectedRun, vm_id: str) -> tuple[tuple[str, Need | None], ...]:
     vm = outlook.estate.vm_by_id.get(vm_id)
-    settings = outlook.settings_of(run, vm_id)
-    nobak = outlook.has_nobak_disk(vm_id)
-    if vm is None or not takes_snapshot(run.job, settings, vm.power_state or None, has_nobak_disk=nobak):
+    if vm is None or not outlook.takes_snapshot(run, vm):
         return ()
     drives = [(vbd, vdi) for vbd, vdi in outlook.drives(vm_id) if vdi is None or not is_nobak(vdi)]
     whole = sum(vdi.size for _, vdi in drives if vdi is not None and isinstance(vdi.size, int)) or 1

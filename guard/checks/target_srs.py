@@ -6,10 +6,9 @@ from datetime import timedelta
 
 from guard.checks.check import Check
 from guard.checks.options import TargetSrsOptions
-from guard.checks.view import View
+from guard.checks.view import View, back_by
 from guard.estate.estate import PartName
-from guard.finding import Certainty, ClearedBy, Clears, Code, Finding, Harm, Level, Scope, ScopeKind
-from guard.mechanics.connection import reconnects
+from guard.finding import Certainty, Code, Finding, Harm, Level, Scope, ScopeKind
 from guard.mechanics.outlook import repository_ids, target_sr_ids
 
 SR_UNKNOWN = Code(
@@ -45,12 +44,6 @@ def evaluate(view: View, options: TargetSrsOptions) -> list[Finding]:
     return findings
 
 
-def _back(view: View) -> Clears:
-    """Time brings it back where XO reconnects by itself to a pool it has lost."""
-    lost = [one for one in view.estate.servers if one.status != "connected"]
-    return Clears(ClearedBy.TIME if any(map(reconnects, lost)) else ClearedBy.PERSON)
-
-
 def _unknown(view: View, sr: str, *, whole: bool) -> Finding:
     effect = "no target is left, and nothing would be backed up" if whole else "every VM misses that copy"
     return Finding(
@@ -63,7 +56,7 @@ def _unknown(view: View, sr: str, *, whole: bool) -> Finding:
         summary=f"XO does not show SR {sr}, a target of job {view.run.job.name}; {effect}.",
         facts=(view.fact("known", False, "", PartName.SRS),),
         remedy=f"Reconnect the pool of SR {sr} in XO (Settings > Servers), or take the SR out of job {view.run.job.name}.",
-        clears=_back(view),
+        clears=back_by(view.servers_away),
     )
 
 
@@ -79,7 +72,7 @@ def _health_check(view: View, sr: str) -> Finding:
         "run before the first VM.",
         facts=(view.fact("known", False, "", PartName.SRS),),
         remedy=f"Choose another SR for the health check of schedule {view.run.schedule.name}, or reconnect the pool of {sr}.",
-        clears=_back(view),
+        clears=back_by(view.servers_away),
     )
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from guard.estate.estate import Estate, PartName
-from guard.finding import Fact
+from guard.estate.xo_records import Server
+from guard.finding import ClearedBy, Clears, Fact
+from guard.mechanics.connection import reconnects
 from guard.mechanics.outlook import ExpectedRun, Outlook
-from guard.mechanics.settings import is_offline, takes_memory, takes_snapshot
+from guard.mechanics.settings import is_offline, takes_memory
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,7 @@ class View:
 
     def takes_snapshot(self, vm_id: str) -> bool:
         """Whether XO takes a snapshot of this VM in this run."""
-        vm = self.estate.vm_by_id[vm_id]
-        nobak = self.outlook.has_nobak_disk(vm_id)
-        settings = self.outlook.settings_of(self.run, vm_id)
-        return takes_snapshot(self.run.job, settings, vm.power_state or None, has_nobak_disk=nobak)
+        return self.outlook.takes_snapshot(self.run, self.estate.vm_by_id[vm_id])
 
     def takes_memory(self, vm_id: str) -> bool:
         """Whether that snapshot shall hold the VM's memory."""
@@ -47,10 +47,25 @@ class View:
         """Whether XO shuts the VM down for its backup or its snapshot."""
         return is_offline(self.outlook.settings_of(self.run, vm_id), self.estate.vm_by_id[vm_id].tags or ())
 
+    @property
+    def servers_away(self) -> list[Server]:
+        """The servers to which XO is not connected."""
+        return [server for server in self.estate.servers if server.status != "connected"]
+
+    def pool_name(self, pool_id: str) -> str:
+        """A pool's name; its id where XO does not show it, or shows none."""
+        pool = self.estate.pool_by_id.get(pool_id)
+        return pool.name_label if pool is not None and pool.name_label else pool_id
+
     def vm_name(self, vm_id: str) -> str:
         """A VM's name; its id where XO does not show it."""
         vm = self.estate.vm_by_id.get(vm_id)
         return vm.name if vm is not None else vm_id
+
+
+def back_by(away: Iterable[Server]) -> Clears:
+    """What brings back what lost servers show: time where XO reconnects to one of them by itself."""
+    return Clears(ClearedBy.TIME if any(map(reconnects, away)) else ClearedBy.PERSON)
 
 
 def policy_fact(name: str, value: float | str, unit: str) -> Fact:

@@ -12,7 +12,7 @@ from datetime import datetime, tzinfo
 
 from guard.decision.verdict import Action, Held, Verdict
 from guard.finding import ClearedBy, Finding, Harm, Level, ScopeKind
-from guard.units import format_time, plural
+from guard.units import format_time, plural, some_of
 
 XO_WOULD_CRASH = frozenset({"SETTINGS_MISSING"})
 COVERED_BY_ANOTHER_RUN = frozenset({"JOB_RUNNING", "RUN_OVERLAP"})
@@ -148,7 +148,7 @@ def _sentence(
     if whole:
         return whole[0].summary
     codes = ", ".join(dict.fromkeys(one.code for one in blocking))
-    who = ", ".join(one.name for one in held[:3]) + (f" and {len(held) - 3} more" if len(held) > 3 else "")
+    who = some_of(one.name for one in held)
     if action is Action.START_SOME:
         return f"{len(held)} of {plural(len(held) + len(start), 'VM')} held ({who}): {codes}."
     return f"No VM is left to start; held are {who}: {codes}."

@@ -18,7 +18,7 @@ from guard.mechanics.due import sequence_members
 from guard.mechanics.outlook import ExpectedRun, Outlook, repository_ids, target_sr_ids
 from guard.mechanics.zones import zone_or_utc
 from guard.policy.schema import LimitRule
-from guard.units import format_time, plural
+from guard.units import format_time, plural, some_of
 
 NO_SLOT = Code(
     id="NO_SLOT",
@@ -119,7 +119,7 @@ def _finding(
     needed = len(takers) - limit.slots + 1  # so many must end before there is a slot
     eta = ends[needed - 1] if len(ends) >= needed else None
     names = [job.name for job, _ in takers]
-    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    shown = some_of(names)
     where = "XO" if limit.per == "xo" else f"{limit.per} {name}"
     until = f"; one is free about {format_time(eta, zone_or_utc(view.run.due.zone))}" if eta is not None else ""
     return Finding(

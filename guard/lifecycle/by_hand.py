@@ -25,7 +25,7 @@ from guard.mechanics.due import DueTime
 from guard.mechanics.selection import Selector, left_out_because
 from guard.mechanics.zones import resolve
 from guard.policy.schema import Policy
-from guard.units import plural
+from guard.units import plural, some_of
 
 STARTABLE = ("backup", "mirrorBackup")
 HOLDING = frozenset(CODES) | {code.id for code in POLICY_CODES}
@@ -193,8 +193,7 @@ def _listed(estate: Estate, schedules: Sequence[Schedule]) -> str:
         job = estate.job_by_id.get(one.job_id or "")
         return f"{one.id} ({one.name}{f' of {job.name}' if job is not None else ''})"
 
-    more = f" and {len(schedules) - 5} more" if len(schedules) > 5 else ""
-    return ", ".join(map(told, schedules[:5])) + more
+    return some_of(map(told, schedules), 5)
 
 
 # --- the verdict

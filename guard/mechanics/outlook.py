@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from guard.estate.estate import Estate, PartName
-from guard.estate.xo_records import Job, Schedule, Vbd, Vdi
+from guard.estate.xo_records import Job, Schedule, Vbd, Vdi, Vm
 from guard.mechanics.chain import ChainIndex
 from guard.mechanics.due import DueTime
 from guard.mechanics.forecast import UNKNOWN, Bytes, forecast, most_bytes, next_is_full
 from guard.mechanics.history import History, Quantiles, good_backups, quantiles, read_history
 from guard.mechanics.occupancy import Due, RunningNow, collisions
 from guard.mechanics.selection import Selection, Selector, listed_ids
-from guard.mechanics.settings import Settings, effective
+from guard.mechanics.settings import Settings, effective, takes_snapshot
 from guard.mechanics.snapshot_space import Need
 
 DISK_PARTS = (PartName.VMS, PartName.VBDS, PartName.VDIS, PartName.VDI_SNAPSHOTS, PartName.VDI_UNMANAGED)
@@ -150,6 +150,11 @@ class Outlook:
         """A VM's settings in a run; the run's own object where the job has none for that VM."""
         own = isinstance(run.job.settings, dict) and vm_id in run.job.settings
         return effective(run.job, run.schedule.id, vm_id) if own else run.settings
+
+    def takes_snapshot(self, run: ExpectedRun, vm: Vm) -> bool:
+        """Whether XO takes a snapshot of this VM in this run."""
+        settings, nobak = self.settings_of(run, vm.id), self.has_nobak_disk(vm.id)
+        return takes_snapshot(run.job, settings, vm.power_state or None, has_nobak_disk=nobak)
 
     def disks(self, vm_id: str) -> tuple[tuple[Vbd, Vdi], ...]:
         """The disks a snapshot of this VM covers: no CD drives, nothing named [NOBAK] (_AbstractXapi.mjs)."""

@@ -23,7 +23,7 @@ class Collector(Storage):
             if "parent" in disk:
                 base["parent"] = disk["parent"]
             disk["parent"] = base["id"]
-            self._enter(sr, base)
+            self.enter(sr, base)
             planted.append(base)
         self._refresh(disk)
         return planted
@@ -69,7 +69,7 @@ class Collector(Storage):
     def merge(self, base: XoObject, child: XoObject | None) -> None:
         """One step of the collector: a base copy nobody needs goes; one with a single child becomes one with it."""
         if child is None:
-            self._leave(base)
+            self.leave(base)
         else:
             self._merge(base, child)
 
@@ -81,14 +81,14 @@ class Collector(Storage):
             for grandchild in grandchildren:
                 grandchild["parent"] = base["id"]
             self._resize(base, merged)
-            self._leave(child)
+            self.leave(child)
             for grandchild in grandchildren:
                 self._refresh(grandchild)
             return
         child.pop("parent")
         if "parent" in base:
             child["parent"] = base["parent"]
-        self._leave(base)
+        self.leave(base)
         self._resize(child, merged)
         self._written.pop(child["id"], None)
         self._refresh(child)

@@ -288,7 +288,6 @@ def awaken(world: World) -> Live:
         for disk in world.disks_of(vm)[:1]:
             world.write(disk, daily * _HOURS_SINCE_BACKUP // 24)
         live.guests.set_rate(vm, daily / 86400)
-    for vm in world.objects["VM"].values():
         if vm["current_operations"]:
             live.timeline.after(_MIGRATION_TAKES.total_seconds(), vm["current_operations"].clear, live.outside)
     slow = _sr(world, SLOW_SR)

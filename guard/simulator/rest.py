@@ -6,7 +6,6 @@ import asyncio
 import base64
 import re
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import quote, unquote_to_bytes
@@ -21,6 +20,7 @@ from guard.simulator.faults import until_gone
 from guard.simulator.rest_query import BASE, filtered, read_list_query, read_sync, shape_rows
 from guard.simulator.shapes import XoObject
 from guard.simulator.timeline import Steps
+from guard.simulator.waiting import awaited
 from guard.simulator.world import World
 
 __all__ = ["BASE", "POOL_COLLECTIONS", "XO_COLLECTIONS", "RestApi", "shape_rows"]
@@ -234,8 +234,7 @@ class RestApi:
 
     def _end_of(self, schedule: XoObject, task: XoObject) -> asyncio.Future[None]:
         """Done when the run has ended, whichever thread lets it end; at once in a world that moves no data."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
+        future, tell = awaited()
         live = self.world.live
         if live is None:
             future.set_result(None)
@@ -245,8 +244,7 @@ class RestApi:
             yield REFUSED_BY
             if task["status"] == "pending":
                 yield live.jobs.running[schedule["jobId"]]
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(lambda: None if future.done() else future.set_result(None))
+            tell()
 
         live.timeline.spawn(steps(), live.xo)
         return future

@@ -26,6 +26,7 @@ from guard.simulator.rpc_protocol import (
 )
 from guard.simulator.rpc_writes import RpcWrites, error_of
 from guard.simulator.shapes import XoObject
+from guard.simulator.waiting import awaited
 from guard.simulator.world import World
 
 
@@ -241,13 +242,7 @@ async def _next_text(socket: WebSocket, session: Session) -> str | None:
 
 def _end_of(run: Run) -> asyncio.Future[None]:
     """Done when the run has ended, whichever thread lets it end."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-
-    def tell() -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(lambda: None if future.done() else future.set_result(None))
-
+    future, tell = awaited()
     run.on_end(tell)
     return future
 

@@ -62,7 +62,7 @@ class Storage(Inventory):
         self._add_vbd(vm, vdi, position if position < 3 else position + 1)
         if vm["$container"] == vm["$pool"] and not sr["shared"]:
             vm["$container"] = sr["$container"]  # XO shows a halted VM where its local disk is
-        self._enter(sr, vdi, allocate=sr["id"] not in self._usage_given)
+        self.enter(sr, vdi, allocate=sr["id"] not in self._usage_given)
         return vdi
 
     def disks_of(self, vm: XoObject) -> list[XoObject]:
@@ -90,7 +90,7 @@ class Storage(Inventory):
         for identity in vm["$VBDs"]:
             self.remove_object(self.get("VBD", identity))
         for disk in disks:
-            self._leave(disk)
+            self.leave(disk)
         for host in self.objects["host"].values():
             if vm["id"] in host["residentVms"]:
                 host["residentVms"].remove(vm["id"])
@@ -184,8 +184,8 @@ class Storage(Inventory):
         if sr["SR_type"] not in CHAINLESS_TYPES:
             disk["parent"] = frozen["parent"] = base["id"]
         disk["snapshots"].append(frozen["id"])
-        self._enter(sr, base)
-        self._enter(sr, frozen)
+        self.enter(sr, base)
+        self.enter(sr, frozen)
         self._resize(disk, self._leaf_usage(disk))
         if sr["SR_type"] in THICK_TYPES:
             self._written[disk["id"]] = 0
@@ -205,7 +205,7 @@ class Storage(Inventory):
             owner = self.objects["VDI"].get(frozen["$snapshot_of"])
             if owner is not None:
                 owner["snapshots"].remove(frozen["id"])
-            self._leave(frozen)
+            self.leave(frozen)
             self.on_vdi_deleted(self.sr_of(frozen))
         vm = self.objects["VM"].get(snapshot["$snapshot_of"])
         if vm is not None:
@@ -214,7 +214,8 @@ class Storage(Inventory):
 
     # --- book-keeping of the SR
 
-    def _enter(self, sr: XoObject, vdi: XoObject, *, allocate: bool = True) -> None:
+    def enter(self, sr: XoObject, vdi: XoObject, *, allocate: bool = True) -> None:
+        """Put a VDI into the SR's books; XO counts the virtual size of snapshots nowhere."""
         sr["VDIs"].append(vdi["id"])
         if vdi["type"] != "VDI-snapshot":
             sr["usage"] += vdi["size"]
@@ -222,7 +223,8 @@ class Storage(Inventory):
             sr["physical_usage"] += vdi["usage"]
         self._refresh(vdi)
 
-    def _leave(self, vdi: XoObject) -> None:
+    def leave(self, vdi: XoObject) -> None:
+        """Take a VDI out of the SR's books and out of the world."""
         sr = self.sr_of(vdi)
         sr["VDIs"].remove(vdi["id"])
         if vdi["type"] != "VDI-snapshot":

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from guard.simulator.runs import Runs
 from guard.simulator.shapes import XoObject
-from guard.simulator.vm_snapshots import above
+from guard.simulator.vm_snapshots import depth
 
 NO_SNAPSHOT_TYPES = frozenset({"iso", "udev", "hba", "rawhba", "iscsi", "rawiscsi"})
 """SR types whose driver has no VDI_SNAPSHOT."""
 CHAIN_LIMIT = 30
-"""Nodes from leaf to root, both counted; a chain this deep takes no snapshot."""
+"""Nodes from leaf to root, both counted; a chain this deep takes no snapshot (xapi-storage.md 2)."""
 
 
 def snapshot_refusal(world: Runs, vm: XoObject) -> tuple[str, list[str]] | None:
@@ -35,6 +35,6 @@ def _of_disk(world: Runs, disk: XoObject) -> tuple[str, list[str]] | None:
         return "SR_OPERATION_NOT_SUPPORTED", [sr["_xapiRef"]]
     if disk.get("image_format") == "raw":
         return "UNIMPLEMENTED_IN_SM_BACKEND", [sr["_xapiRef"]]
-    if 1 + sum(1 for _ in above(world, disk)) >= CHAIN_LIMIT:
+    if depth(world, disk) >= CHAIN_LIMIT:
         return "SR_BACKEND_FAILURE_109", ["", "The snapshot chain is too long", ""]
     return None

@@ -73,6 +73,11 @@ def above(world: Runs, node: XoObject) -> Iterator[XoObject]:
         found = bases.get(found.get("parent", ""))
 
 
+def depth(world: Runs, node: XoObject) -> int:
+    """Nodes from a disk up to its root, itself counted."""
+    return 1 + sum(1 for _ in above(world, node))
+
+
 def bytes_to_move(world: Runs, snapshot: XoObject, base: XoObject | None) -> int:
     """Size of the VHDs written: of each disk what lies above its state in ``base``, or all of it."""
     bases = {} if base is None else {disk["$snapshot_of"]: disk for disk in world.disks_of(base)}

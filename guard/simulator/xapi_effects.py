@@ -114,7 +114,7 @@ class Effects:
             sr["physical_usage"] -= needed
         shape = shapes.vdi("Suspend image", sr["id"], needed, needed) | {"VDI_type": "suspend"}
         image = self._world.add_object("VDI", sr["$pool"], shape, "suspend image", taken["id"])
-        enter(sr, image)
+        self._world.enter(sr, image)
         taken["power_state"] = "Suspended"
         self._note(taken["id"], {"suspend_VDI": ref_of(image["id"])})
         return ref_of(taken["id"])
@@ -199,8 +199,7 @@ class Effects:
         owner = self._world.objects["VDI"].get(disk.get("$snapshot_of", ""))
         if owner is not None:
             owner["snapshots"].remove(disk["id"])
-        leave(sr, disk)
-        self._world.remove_object(disk)
+        self._world.leave(disk)
         self._tables.extra.pop(disk["id"], None)
         self._world.on_vdi_deleted(sr)
         return ""
@@ -262,17 +261,3 @@ class Effects:
         found = self._world.add_vusb(self._tables.object("VM", vm), attached=False)
         self._note(found["id"], {"USB_group": group})
         return ref_of(found["id"])
-
-
-def enter(sr: XoObject, disk: XoObject) -> None:
-    sr["VDIs"].append(disk["id"])
-    sr["usage"] += disk["size"]
-    sr["physical_usage"] += disk["usage"]
-
-
-def leave(sr: XoObject, disk: XoObject) -> None:
-    """The SR's books without a disk; XO counts the virtual size of snapshots nowhere."""
-    sr["VDIs"].remove(disk["id"])
-    if disk["type"] != "VDI-snapshot":
-        sr["usage"] -= disk["size"]
-    sr["physical_usage"] -= disk["usage"]

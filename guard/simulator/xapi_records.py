@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from guard.simulator import xapi_rules, xapi_shapes, xapi_vm_shapes
 from guard.simulator.shapes import XoObject
+from guard.simulator.vm_refusals import NO_SNAPSHOT_TYPES
 from guard.simulator.world import World
 from guard.simulator.xapi_wire import Record, Value, XapiError, ref_of, uuid_of
 
@@ -201,7 +202,7 @@ class Tables:
         """Whether the SR's driver can snapshot at all."""
         drivers = [one for _identity, one in self.entries("SM") if one["SM_type"] == sr["SR_type"]]
         able = all("VDI_SNAPSHOT" in driver["features"] for driver in drivers)
-        return able and sr["SR_type"] not in xapi_rules.NO_SNAPSHOT_TYPES
+        return able and sr["SR_type"] not in NO_SNAPSHOT_TYPES
 
     # --- links that XO's shape holds on one side only
 

@@ -7,7 +7,8 @@ Every function says what stands in the way, as the error XAPI answers, or None. 
 from __future__ import annotations
 
 from guard.simulator.shapes import XoObject
-from guard.simulator.vm_snapshots import above
+from guard.simulator.vm_refusals import CHAIN_LIMIT
+from guard.simulator.vm_snapshots import depth
 from guard.simulator.world import World
 from guard.simulator.xapi_wire import Record, XapiError
 
@@ -46,10 +47,6 @@ TOGETHER = frozenset({"snapshot", "checkpoint"})
 DURING_UPGRADE = frozenset(
     {"start", "start_on", "clean_shutdown", "hard_shutdown", "pool_migrate", "suspend", "resume"}
 )
-NO_SNAPSHOT_TYPES = frozenset({"iso", "udev", "hba", "rawhba", "iscsi", "rawiscsi"})
-"""SR types whose driver has no VDI_SNAPSHOT."""
-CHAIN_LIMIT = 30
-"""Nodes from leaf to root, both counted; a chain this deep takes no snapshot (xapi-storage.md 2)."""
 
 
 def vm_refusal(ref: str, vm: Record, operation: str, *, upgrading: bool) -> XapiError | None:
@@ -138,8 +135,3 @@ def storage_refusal(world: World, disk: XoObject, vdi: Record) -> XapiError | No
         duplicate = f"['MAP_DUPLICATE_KEY', 'VDI', 'sm_config', '{disk['_xapiRef']}', 'paused']"
         return XapiError("SR_BACKEND_FAILURE_82", "", f"Failed to snapshot VDI [opterr={duplicate}]", "")
     return None
-
-
-def depth(world: World, disk: XoObject) -> int:
-    """Nodes from a disk up to its root, itself counted."""
-    return 1 + sum(1 for _ in above(world, disk))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from guard.simulator.shapes import THICK_TYPES, XoObject
 from guard.simulator.vhd import block_map
-from guard.simulator.xapi_rules import NO_SNAPSHOT_TYPES
+from guard.simulator.vm_refusals import NO_SNAPSHOT_TYPES
 from guard.simulator.xapi_wire import NEVER, NULL, Record, ref_of, uuid_of
 
 if TYPE_CHECKING:

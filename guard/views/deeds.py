@@ -19,7 +19,7 @@ from guard.lifecycle.events import (
     Starting,
     SwitchingOff,
 )
-from guard.units import format_time, plural
+from guard.units import format_time, plural, some_of
 
 Deed = Claiming | SwitchingOff | Claimed | Standby | Starting | Doubted | NotStarted | GaveUp | Releasing | Released
 
@@ -58,9 +58,8 @@ def deed_sentence(event: Deed, zone: tzinfo) -> str:
         case NotStarted():
             return f"attempt {event.attempt} came to nothing: {event.error}"
         case GaveUp():
-            who = ", ".join(one.name for one in event.vms[:5]) or "the run"
-            more = f" and {len(event.vms) - 5} more" if len(event.vms) > 5 else ""
-            return f"{event.end.value}: {who}{more}: {event.reason}"
+            who = some_of((one.name for one in event.vms), 5) or "the run"
+            return f"{event.end.value}: {who}: {event.reason}"
         case Releasing():
             return "gives the schedule back"
         case _:

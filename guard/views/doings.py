@@ -12,7 +12,7 @@ from guard.decision.brakes import Brake, in_force
 from guard.lifecycle.due_run import Claim, ClaimState, DueRun
 from guard.lifecycle.resolution import expected_standby, is_ours, resolve
 from guard.mechanics.fallback import Fallback, FallbackKind, at_minutes
-from guard.units import format_time, plural
+from guard.units import format_time, plural, some_of
 from guard.views.brakes import brake_document, brake_text
 from guard.views.text import wrap
 
@@ -150,8 +150,7 @@ def fallback_text(one: Expected, zone: tzinfo) -> str:
 
 def deferral_text(one: Deferral, zone: tzinfo) -> str:
     """Who waits, why, until when and when guard looks again, without a full stop."""
-    more = f" and {len(one.vms) - _MOST_NAMES} more" if len(one.vms) > _MOST_NAMES else ""
-    who = f"{plural(len(one.vms), 'VM')} ({', '.join(one.vms[:_MOST_NAMES])}{more})" if one.vms else "all of it"
+    who = f"{plural(len(one.vms), 'VM')} ({some_of(one.vms, _MOST_NAMES)})" if one.vms else "all of it"
     check = f", judged anew at {format_time(one.next_check, zone)}" if one.next_check is not None else ""
     why = f" for {', '.join(one.codes)}" if one.codes else ""
     return f"{name_of(one.run, zone)}: {who}{why}, until {format_time(one.deadline, zone)} at most{check}"

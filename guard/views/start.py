@@ -10,7 +10,7 @@ from guard.decision.verdict import Held
 from guard.finding import Level
 from guard.lifecycle.by_hand import Done, Judged
 from guard.lifecycle.due_run import DueRun
-from guard.units import format_duration, format_time, plural
+from guard.units import format_duration, format_time, plural, some_of
 from guard.views.plan import Style, finding_lines, plain
 from guard.views.text import wrap
 
@@ -92,7 +92,7 @@ def _what(judged: Judged) -> str:
     vms = judged.start_vms
     if vms is None:
         return f"all of it ({plural(len(judged.vms), 'VM')})" if judged.vms else "all of it"
-    return f"{len(vms)} of {plural(len(judged.vms), 'VM')} ({_some(judged.names.get(vm, vm) for vm in vms)})"
+    return f"{len(vms)} of {plural(len(judged.vms), 'VM')} ({some_of((judged.names.get(vm, vm) for vm in vms), _MOST_NAMES)})"
 
 
 def _sentence(text: str) -> str:
@@ -105,16 +105,10 @@ def _kept_back(judged: Judged, code: str) -> str:
         return "changes nothing here"
     vms = judged.lifted[code]
     return (
-        f"would keep back {plural(len(vms), 'VM')} ({_some(judged.names[vm] for vm in vms)})"
+        f"would keep back {plural(len(vms), 'VM')} ({some_of((judged.names[vm] for vm in vms), _MOST_NAMES)})"
         if vms
         else ("would keep back the whole run")
     )
-
-
-def _some(names: Iterable[str]) -> str:
-    told = list(names)
-    more = f" and {len(told) - _MOST_NAMES} more" if len(told) > _MOST_NAMES else ""
-    return ", ".join(told[:_MOST_NAMES]) + more
 
 
 def _by_codes(held: Iterable[Held]) -> dict[tuple[str, ...], list[Held]]:

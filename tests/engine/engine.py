@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.npm import require_npm_project
 
 HERE = Path(__file__).parent
 LINE_LIMIT = 64 * 1024**2
@@ -25,33 +23,7 @@ RUN_SECONDS = 60.0
 
 
 def require_engine() -> None:
-    reason = _missing()
-    if reason and os.environ.get("CI"):
-        pytest.fail(f"the backup engine is missing under CI: {reason}")
-    if reason:
-        pytest.skip(f"THE REAL BACKUP ENGINE DID NOT JUDGE: {reason}")
-
-
-def _missing() -> str:
-    if not shutil.which("node") or not shutil.which("npm"):
-        return "node or npm is not installed"
-    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
-    if int(version.lstrip("v").split(".")[0]) < 20:
-        return f"node {version.strip()} is older than 20"
-    # npm writes this file when everything is there; an install that was cut short has none
-    done = HERE / "node_modules" / ".package-lock.json"
-    if not done.exists() or done.stat().st_mtime < (HERE / "package-lock.json").stat().st_mtime:
-        installed = subprocess.run(
-            ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=HERE,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if installed.returncode:
-            return f"npm ci failed: {installed.stderr[-300:]}"
-        done.touch()
-    return ""
+    require_npm_project(HERE, "backup engine", "THE REAL BACKUP ENGINE DID NOT JUDGE")
 
 
 class EngineBrokenError(Exception):

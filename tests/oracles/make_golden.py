@@ -1,4 +1,7 @@
-"""Writes the golden vectors: what the npm packages answered, for machines without Node. Run by hand."""
+"""Writes the golden vectors: what the npm packages answered, for machines without Node.
+
+Run by hand, from the root of the tree: PYTHONPATH=. python tests/oracles/make_golden.py
+"""
 
 from __future__ import annotations
 

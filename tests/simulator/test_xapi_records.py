@@ -6,10 +6,10 @@ import base64
 import zlib
 
 import pytest
+from guard.simulator.vm_refusals import CHAIN_LIMIT
 from guard.simulator.world import GIB
 from guard.simulator.xapi import XapiFace
 from guard.simulator.xapi_query import condition
-from guard.simulator.xapi_rules import CHAIN_LIMIT
 from guard.simulator.xapi_wire import NULL, XapiError, ref_of, uuid_of
 from tests.simulator.worlds import NOW, small_world
 from tests.simulator.xapi_ways import face_of, ref, refused, told
