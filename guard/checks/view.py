@@ -35,6 +35,11 @@ class View:
         read = self.estate.parts[part]
         return Fact(name=name, value=value, unit=unit, source=read.source, observed_at=read.read_at)
 
+    def knows(self, part: PartName) -> bool:
+        """Whether a part that not every guard has was read; without it a check goes by what XO tells."""
+        read = self.estate.parts.get(part)
+        return read is not None and read.usable
+
     def takes_snapshot(self, vm_id: str) -> bool:
         """Whether XO takes a snapshot of this VM in this run."""
         return self.outlook.takes_snapshot(self.run, self.estate.vm_by_id[vm_id])

@@ -14,7 +14,8 @@ import msgspec
 
 from guard.errors import CaptureError
 from guard.estate import xo_records as records
-from guard.estate.estate import Estate, Part, PartName, XoIdentity
+from guard.estate.estate import ON_REQUEST, Estate, Part, PartName, XoIdentity
+from guard.estate.observations import Observations
 
 SCHEMA = "guard.capture/1"
 _FIRST_YEAR, _LAST_YEAR = 2000, 2100
@@ -49,6 +50,11 @@ class _Capture(msgspec.Struct, kw_only=True, omit_defaults=True):
     repository_info: dict[str, records.RepositoryInfo] = {}
     xapi_tasks: tuple[records.XapiTask, ...] = ()
     vusbs: tuple[records.Vusb, ...] = ()
+    messages: tuple[records.Message, ...] = ()
+    proxies: tuple[records.Proxy, ...] = ()
+    xo_tasks: tuple[records.XoTask, ...] = ()
+    local_disks: tuple[records.LocalDisk, ...] = ()
+    observations: Observations | None = None
     logs: tuple[records.BackupLog, ...] = ()
     vm_properties: dict[str, dict[str, Any]] = {}
 
@@ -99,7 +105,7 @@ def _whole(capture: _Capture) -> dict[PartName, Part]:
     lacking = {
         name: Part(name=name, source="capture", read_at=capture.taken_at, ok=False, error="It is not in this capture.")
         for name in PartName
-        if name not in capture.parts
+        if name not in capture.parts and name not in ON_REQUEST
     }
     return {**capture.parts, **lacking}
 

@@ -13,6 +13,7 @@ import msgspec
 
 from guard.errors import XoAnswerError, XoAuthError
 from guard.estate import xo_records as records
+from guard.estate.observations import Observations
 
 
 class PartName(StrEnum):
@@ -35,7 +36,17 @@ class PartName(StrEnum):
     REPOSITORY_INFO = "repository_info"
     XAPI_TASKS = "xapi_tasks"
     VUSBS = "vusbs"
+    MESSAGES = "messages"
+    PROXIES = "proxies"
+    XO_TASKS = "xo_tasks"
     LOGS = "logs"
+    LOCAL_DISKS = "local_disks"
+    POOL_FACTS = "pool_facts"
+    OBSERVATIONS = "observations"
+
+
+ON_REQUEST = frozenset({PartName.LOCAL_DISKS, PartName.POOL_FACTS, PartName.OBSERVATIONS})
+"""Parts that not every guard has. Where it has not, they are not among an estate's parts: nothing is lacking then."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +102,11 @@ class Estate:
     repository_info: Mapping[str, records.RepositoryInfo] = field(default_factory=dict)
     xapi_tasks: tuple[records.XapiTask, ...] = ()
     vusbs: tuple[records.Vusb, ...] = ()
+    messages: tuple[records.Message, ...] = ()
+    proxies: tuple[records.Proxy, ...] = ()
+    xo_tasks: tuple[records.XoTask, ...] = ()
+    local_disks: tuple[records.LocalDisk, ...] = ()
+    observations: Observations | None = None
     logs: tuple[records.BackupLog, ...] = ()
     vm_properties: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -156,6 +172,10 @@ class Estate:
             if snapshot.snapshot_of:
                 grouped.setdefault(snapshot.snapshot_of, []).append(snapshot)
         return {vdi: tuple(group) for vdi, group in grouped.items()}
+
+    @cached_property
+    def proxy_by_id(self) -> Mapping[str, records.Proxy]:
+        return {record.id: record for record in self.proxies}
 
     @cached_property
     def pbds_of_sr(self) -> Mapping[str, tuple[records.Pbd, ...]]:

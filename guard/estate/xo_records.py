@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType, field
 
+_ROLLING = ("rolling pool update", "rolling pool reboot")
 _FIRST_MS, _LAST_MS = 946_684_800_000, 4_102_444_800_000  # the years 2000 to 2099
 
 
@@ -244,6 +245,53 @@ class Vusb(Record, frozen=True, kw_only=True, gc=False):
 
     vm: str | UnsetType = UNSET
     currently_attached: bool | UnsetType = field(name="currentlyAttached", default=UNSET)
+
+
+class Message(Record, frozen=True, kw_only=True, gc=False):
+    """RPC type ``message``: a message of XAPI about one object, by XO's id of it. ``time``: seconds."""
+
+    name: str = ""
+    body: str = ""
+    object: str | UnsetType = field(name="$object", default=UNSET)
+    time: int | UnsetType = UNSET
+
+
+class Proxy(Record, frozen=True, kw_only=True, gc=False):
+    """A backup proxy: REST ``/proxies``, and what RPC ``proxy.checkHealth`` says of it. Its URL, which holds a token, is never read.
+
+    ``healthy`` is UNSET where guard did not ask, or got no answer; ``error``: the reason it is not healthy.
+    """
+
+    name: str = ""
+    vm: str | UnsetType = field(name="vmUuid", default=UNSET)
+    address: str | UnsetType = UNSET
+    version: str | UnsetType = UNSET
+    healthy: bool | UnsetType = UNSET
+    error: str = ""
+
+
+class XoTask(Record, frozen=True, kw_only=True, gc=False):
+    """REST ``/tasks``: a task of XO's own. ``properties.name``: what it does."""
+
+    status: str = ""
+    properties: Any = UNSET
+
+    @property
+    def is_rolling(self) -> bool:
+        """XO calls it ``Rolling pool update``, and ``REST API: rolling pool update`` when REST asked for it
+        (xo-server's xen-servers.mjs, rest-api's pool.controller.mts); ``reboot`` likewise.
+        """
+        name = self.properties.get("name") if isinstance(self.properties, dict) else None
+        return isinstance(name, str) and name.lower().endswith(_ROLLING)
+
+
+class LocalDisk(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A file system of the machine guard runs on, by a path in it (``statvfs``), in bytes. ``device``: ``st_dev``."""
+
+    path: str
+    device: int
+    size: int
+    available: int
 
 
 class LogTask(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):

@@ -184,10 +184,10 @@ class _Reading:
             await asyncio.gather(asked, return_exceptions=True)
             raise
 
-        async def part(name: PartName) -> Any:  # noqa: ANN401  records of three parts
+        async def part(name: PartName) -> Any:  # noqa: ANN401  records of four parts
             return (await asked)[name]
 
-        for name in (PartName.VDI_UNMANAGED, PartName.VUSBS, PartName.XAPI_TASKS):
+        for name in (PartName.VDI_UNMANAGED, PartName.VUSBS, PartName.XAPI_TASKS, PartName.MESSAGES):
             await got.take(name, "xo.getAllObjects", part(name))
 
     async def _info(self, first: asyncio.Future[dict[str, RepositoryInfo]] | None = None) -> dict[str, RepositoryInfo]:

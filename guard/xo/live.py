@@ -13,14 +13,12 @@ import msgspec
 
 from guard.errors import XoAnswerError, XoTimeoutError
 from guard.estate.estate import Estate, Part, PartName, XoIdentity
-from guard.estate.xo_records import BackupLog, CallJob, Job, Record, Schedule, Server
+from guard.estate.xo_records import BackupLog, CallJob, Job, Record, Schedule, Server, XoTask
 from guard.http import Http, tls_context
 from guard.xo import reads
 from guard.xo.client import XoSettings, read_estate
 from guard.xo.rpc import Rpc
 from guard.xo.token import Token
-
-_ROLLING = ("rolling pool update", "rolling pool reboot")
 
 
 class LiveXo:
@@ -88,7 +86,7 @@ class LiveXo:
         """
         settings = self._settings()
         async with _bounded(settings), self._http(settings, self._token_of()) as http:
-            tasks = await read_list(http, "tasks", _XoTask, filter="status:pending")
+            tasks = await read_list(http, "tasks", XoTask, filter="status:pending")
         return any(task.status == "pending" and task.is_rolling for task in tasks)
 
     async def _call_jobs(self, settings: XoSettings, token: Token) -> tuple[CallJob, ...]:
@@ -128,21 +126,6 @@ class _Pong(msgspec.Struct, frozen=True):
     """``timestamp``: ms since the epoch."""
 
     timestamp: int
-
-
-class _XoTask(Record, frozen=True, kw_only=True, gc=False):
-    """REST ``/tasks``: a task of XO's own. ``properties.name``: what it does."""
-
-    status: str = ""
-    properties: Any = msgspec.UNSET
-
-    @property
-    def is_rolling(self) -> bool:
-        """XO calls it ``Rolling pool update``, and ``REST API: rolling pool update`` when REST asked for it
-        (xo-server's xen-servers.mjs, rest-api's pool.controller.mts); ``reboot`` likewise.
-        """
-        name = self.properties.get("name") if isinstance(self.properties, dict) else None
-        return isinstance(name, str) and name.lower().endswith(_ROLLING)
 
 
 @asynccontextmanager

@@ -26,13 +26,14 @@ COLLECTIONS: Mapping[PartName, tuple[str, type[Record]]] = {
 }
 """Part -> REST collection and record. Jobs, VMs and logs depend on one another and are read on their own."""
 
-OBJECTS_FILTER = "type:|(/^VDI-unmanaged$/ /^VUSB$/ /^task$/)"
+OBJECTS_FILTER = "|(type:|(/^VDI-unmanaged$/ /^VUSB$/ /^task$/) (type:/^message$/ name:/^SM_GC_NO_SPACE$/))"
 """The string filter of xo.getAllObjects; an object filter would be an exact match (xo-api.md 9.2)."""
 
 _OBJECT_PARTS: Mapping[str, tuple[PartName, type[Record]]] = {
     "VDI-unmanaged": (PartName.VDI_UNMANAGED, records.Vdi),
     "VUSB": (PartName.VUSBS, records.Vusb),
     "task": (PartName.XAPI_TASKS, records.XapiTask),
+    "message": (PartName.MESSAGES, records.Message),
 }
 LOG_FIELDS = "id,jobId,scheduleId,start,end,status,result.message,result.code"
 TREES_PER_SCHEDULE = 10
