@@ -65,6 +65,7 @@ class Code(msgspec.Struct, frozen=True, kw_only=True):
     """One failure mode, owned by exactly one module.
 
     ``id`` names a state, not a likelihood. ``page_section`` is the heading in XO's backup troubleshooting page, or ''.
+    ``certainty``, ``harm`` and ``clears``: what a prediction of it may have, empty where no check predicts it.
     """
 
     id: str
@@ -72,6 +73,9 @@ class Code(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     do: str
     page_section: str = ""
+    certainty: tuple[Certainty, ...] = ()
+    harm: tuple[Harm, ...] = (Harm.NONE,)
+    clears: tuple[ClearedBy, ...] = ()
 
 
 class Scope(msgspec.Struct, frozen=True, order=True):

@@ -144,6 +144,20 @@ def make_vusb(id_="vusb", /, *, vm="vm", **xo) -> records.Vusb:
     return decode(records.Vusb, {"id": id_, "vm": vm, "currentlyAttached": True} | xo)
 
 
+def make_archive(vm="vm", repository="repo", start=LAST_NIGHT, **xo) -> records.Archive:
+    """A backup of a VM on a repository, made by the delta job."""
+    base = {"id": f"{repository}/{vm}/{start:%Y%m%dT%H%M%SZ}", "backupRepository": repository, "vm": {"uuid": vm}}
+    base |= {
+        "jobId": "job",
+        "scheduleId": "schedule",
+        "mode": "delta",
+        "size": GIB,
+        "timestamp": ms(start),
+        "disks": [],
+    }
+    return decode(records.Archive, base | xo)
+
+
 def make_transfer(
     size, target="repo", *, full=False, start=LAST_NIGHT, seconds=60, kind="remote", status="success"
 ) -> dict:

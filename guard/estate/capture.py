@@ -15,6 +15,7 @@ import msgspec
 from guard.errors import CaptureError
 from guard.estate import xo_records as records
 from guard.estate.estate import ON_REQUEST, Estate, Part, PartName, XoIdentity
+from guard.estate.local_disks import LocalDisk
 from guard.estate.observations import Observations
 
 SCHEMA = "guard.capture/1"
@@ -53,7 +54,8 @@ class _Capture(msgspec.Struct, kw_only=True, omit_defaults=True):
     messages: tuple[records.Message, ...] = ()
     proxies: tuple[records.Proxy, ...] = ()
     xo_tasks: tuple[records.XoTask, ...] = ()
-    local_disks: tuple[records.LocalDisk, ...] = ()
+    archives: tuple[records.Archive, ...] = ()
+    local_disks: tuple[LocalDisk, ...] = ()
     observations: Observations | None = None
     logs: tuple[records.BackupLog, ...] = ()
     vm_properties: dict[str, dict[str, Any]] = {}

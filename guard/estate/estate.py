@@ -13,6 +13,7 @@ import msgspec
 
 from guard.errors import XoAnswerError, XoAuthError
 from guard.estate import xo_records as records
+from guard.estate.local_disks import LocalDisk
 from guard.estate.observations import Observations
 
 
@@ -40,12 +41,13 @@ class PartName(StrEnum):
     PROXIES = "proxies"
     XO_TASKS = "xo_tasks"
     LOGS = "logs"
+    ARCHIVES = "archives"
     LOCAL_DISKS = "local_disks"
     POOL_FACTS = "pool_facts"
     OBSERVATIONS = "observations"
 
 
-ON_REQUEST = frozenset({PartName.LOCAL_DISKS, PartName.POOL_FACTS, PartName.OBSERVATIONS})
+ON_REQUEST = frozenset({PartName.ARCHIVES, PartName.LOCAL_DISKS, PartName.POOL_FACTS, PartName.OBSERVATIONS})
 """Parts that not every guard has. Where it has not, they are not among an estate's parts: nothing is lacking then."""
 
 
@@ -105,7 +107,8 @@ class Estate:
     messages: tuple[records.Message, ...] = ()
     proxies: tuple[records.Proxy, ...] = ()
     xo_tasks: tuple[records.XoTask, ...] = ()
-    local_disks: tuple[records.LocalDisk, ...] = ()
+    archives: tuple[records.Archive, ...] = ()
+    local_disks: tuple[LocalDisk, ...] = ()
     observations: Observations | None = None
     logs: tuple[records.BackupLog, ...] = ()
     vm_properties: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -172,6 +175,19 @@ class Estate:
             if snapshot.snapshot_of:
                 grouped.setdefault(snapshot.snapshot_of, []).append(snapshot)
         return {vdi: tuple(group) for vdi, group in grouped.items()}
+
+    @cached_property
+    def archives_of(self) -> Mapping[tuple[str, str], tuple[records.Archive, ...]]:
+        """(repository id, VM id) -> its backups there, oldest first."""
+        grouped: dict[tuple[str, str], list[records.Archive]] = {}
+        for archive in self.archives:
+            grouped.setdefault((archive.repository, archive.vm.uuid), []).append(archive)
+        return {key: tuple(sorted(group, key=lambda one: one.timestamp or 0)) for key, group in grouped.items()}
+
+    @cached_property
+    def listed_repositories(self) -> frozenset[str]:
+        """Ids of the repositories of which XO listed at least one backup: of the others it may be unable to, and does not say."""
+        return frozenset(archive.repository for archive in self.archives)
 
     @cached_property
     def proxy_by_id(self) -> Mapping[str, records.Proxy]:

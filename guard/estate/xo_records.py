@@ -247,6 +247,35 @@ class Vusb(Record, frozen=True, kw_only=True, gc=False):
     currently_attached: bool | UnsetType = field(name="currentlyAttached", default=UNSET)
 
 
+class ArchivedVm(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """The VM of a backup, by XO's id of it."""
+
+    uuid: str = ""
+
+
+class ArchivedDisk(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """A disk of a backup. ``uuid``: of the snapshot VDI it was made from."""
+
+    uuid: str = ""
+
+
+class Archive(Record, frozen=True, kw_only=True, gc=False):
+    """REST ``/backup-archives``: one backup of one VM on one repository. ``timestamp`` in ms, ``size`` in bytes.
+
+    ``disks``: none of a full backup. ``is_immutable``: whether the storage refuses to delete it; UNSET where XO cannot tell.
+    """
+
+    repository: str = field(name="backupRepository", default="")
+    job_id: str | UnsetType = field(name="jobId", default=UNSET)
+    schedule_id: str | UnsetType = field(name="scheduleId", default=UNSET)
+    mode: str = ""
+    size: int | UnsetType = UNSET
+    timestamp: int | UnsetType = UNSET
+    vm: ArchivedVm = ArchivedVm()
+    is_immutable: bool | UnsetType = field(name="isImmutable", default=UNSET)
+    disks: tuple[ArchivedDisk, ...] = ()
+
+
 class Message(Record, frozen=True, kw_only=True, gc=False):
     """RPC type ``message``: a message of XAPI about one object, by XO's id of it. ``time``: seconds."""
 
@@ -257,7 +286,7 @@ class Message(Record, frozen=True, kw_only=True, gc=False):
 
 
 class Proxy(Record, frozen=True, kw_only=True, gc=False):
-    """A backup proxy: REST ``/proxies``, and what RPC ``proxy.checkHealth`` says of it. Its URL, which holds a token, is never read.
+    """A backup proxy: REST ``/proxies``, and what RPC ``proxy.checkHealth`` says of it. Its URL holds a token: never read.
 
     ``healthy`` is UNSET where guard did not ask, or got no answer; ``error``: the reason it is not healthy.
     """
@@ -283,15 +312,6 @@ class XoTask(Record, frozen=True, kw_only=True, gc=False):
         """
         name = self.properties.get("name") if isinstance(self.properties, dict) else None
         return isinstance(name, str) and name.lower().endswith(_ROLLING)
-
-
-class LocalDisk(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A file system of the machine guard runs on, by a path in it (``statvfs``), in bytes. ``device``: ``st_dev``."""
-
-    path: str
-    device: int
-    size: int
-    available: int
 
 
 class LogTask(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):

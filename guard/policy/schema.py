@@ -46,6 +46,13 @@ class XoSection(Section, frozen=True, kw_only=True):
     history_days: Annotated[
         int, Meta(ge=1, le=31, description="How far back backup logs are read; XO keeps 31 days.")
     ] = 31
+    read_archives: Annotated[
+        bool,
+        Meta(
+            description="Read the list of backups on the repositories too: it tells which are immutable, and which deltas have "
+            "lost their base. XO goes through every folder there for it."
+        ),
+    ] = False
     accept_versions: Annotated[
         tuple[str, ...],
         Meta(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from guard.simulator import shapes
 from guard.simulator.collector import Collector
 from guard.simulator.shapes import GIB, XoObject
 
@@ -31,6 +32,10 @@ class Backups(Collector):
         self.call_jobs: dict[str, XoObject] = {}
         self.schedules: dict[str, XoObject] = {}
         self.on_schedule_added: Callable[[XoObject], None] = lambda _schedule: None  # XO sets its timer then
+        self.archives: dict[str, list[XoObject]] = {}
+        """Repository id -> the backups that were there before the world began."""
+        self.unlisted_repositories: set[str] = set()
+        """Ids of the repositories whose backups XO cannot list, which it keeps to itself."""
         self.proxies: dict[str, XoObject] = {}
         self.users: dict[str, XoObject] = {}
         self.tokens: dict[str, str] = {}
@@ -85,6 +90,31 @@ class Backups(Collector):
             free = size // 2 if available is None else available
             info = {"size": size, "used": size - free, "available": free, "encryption": encryption}
         self.repository_info[repository["id"]] = info
+
+    def add_archive(
+        self,
+        repository: XoObject,
+        vm: XoObject,
+        schedule: XoObject,
+        at: datetime,
+        size: int = GIB,
+        disks: Iterable[XoObject] = (),
+        immutable: bool = False,
+    ) -> XoObject:
+        """A backup of a VM on a repository, made from these snapshot VDIs."""
+        found = shapes.archive(
+            repository["id"],
+            vm["id"],
+            at,
+            job_id=schedule["jobId"],
+            schedule_id=schedule["id"],
+            mode=self.jobs[schedule["jobId"]]["mode"],
+            size=size,
+            disks=[disk["id"] for disk in disks],
+            immutable=immutable,
+        )
+        self.archives.setdefault(repository["id"], []).append(found)
+        return found
 
     def add_job(
         self,

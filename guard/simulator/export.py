@@ -166,6 +166,7 @@ class Export:
             size=size,
             is_full=self.is_full,
             at=self.live.now(),
+            disks=() if self.snapshot is None else tuple(vdi["id"] for vdi in self.live.world.disks_of(self.snapshot)),
         )
         shelf.archives.append(archive)
         merging = shelf.apply_retention(archive, max(1, backup.settings.get("exportRetention", 0)))

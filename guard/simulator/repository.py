@@ -31,7 +31,7 @@ class RepositoryFullError(Exception):
 
 @dataclass
 class Archive:
-    """One backup of one VM. ``snapshot``: id of the VM snapshot it was made from."""
+    """One backup of one VM. ``snapshot``: id of the VM snapshot it was made from; ``disks``: those of that snapshot's VDIs."""
 
     vm_id: str
     job_id: str
@@ -40,6 +40,7 @@ class Archive:
     size: int
     is_full: bool
     at: datetime
+    disks: tuple[str, ...] = ()
 
 
 class Shelf:

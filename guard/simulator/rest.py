@@ -16,8 +16,9 @@ from starlette.responses import Response
 from guard.simulator import answers
 from guard.simulator.alarms import alarm_of, is_alarm
 from guard.simulator.answers import RestError, json_response, no_such
+from guard.simulator.archives import archives_in, asked_repositories
 from guard.simulator.faults import until_gone
-from guard.simulator.rest_query import BASE, filtered, read_list_query, read_sync, shape_rows
+from guard.simulator.rest_query import BASE, filtered, read_list_query, read_sync, sent_values, shape_rows
 from guard.simulator.shapes import XoObject
 from guard.simulator.timeline import Steps
 from guard.simulator.waiting import awaited
@@ -25,6 +26,8 @@ from guard.simulator.world import World
 
 __all__ = ["BASE", "POOL_COLLECTIONS", "XO_COLLECTIONS", "RestApi", "shape_rows"]
 
+ARCHIVES = "backup-archives"
+"""Listed for the repositories that are asked for, and for none otherwise."""
 REFUSED_BY = 0.02
 """Seconds after which a start that XO refuses has been refused."""
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -54,6 +57,10 @@ XO_COLLECTIONS: dict[str, tuple[str, Callable[[World], dict[str, XoObject]]]] = 
     "backup-repositories": ("remote", lambda world: world.repositories),
     "proxies": ("proxy", lambda world: world.proxies),
     "tasks": ("task", lambda world: world.xo_tasks),
+    ARCHIVES: (
+        "backup-archive",
+        lambda world: {one["id"]: one for one in archives_in(world, list(world.repositories))},
+    ),
 }
 """Collection -> (XO's word in its 404s, records by id) of what is XO's own."""
 
@@ -178,7 +185,12 @@ class RestApi:
     def _list(self, request: Request, collection: str, accepts: str) -> Response:
         user = self._user(request)
         query = read_list_query(request)
-        found: Iterable[XoObject] = self._all(collection) if user["permission"] == "admin" else []
+        if collection == ARCHIVES:
+            asked = asked_repositories(self.world, sent_values(request).get("backup-repository"))
+            every: Iterable[XoObject] = archives_in(self.world, asked)
+        else:
+            every = self._all(collection)
+        found = every if user["permission"] == "admin" else []
         rows = list(islice(shape_rows(filtered(found, query.filter), request, collection), query.limit))
         return answers.ndjson_response(rows) if query.ndjson else json_response(rows, accepts)
 

@@ -6,6 +6,8 @@ leaves out (a CD drive's ``VDI``, an ISO SR's ``allocationStrategy``) are left o
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 XoObject = dict[str, Any]
@@ -296,4 +298,45 @@ def vdi(name: str, sr_id: str, size: int, usage: int) -> XoObject:
         "other_config": {},
         "$SR": sr_id,
         "$VBDs": [],
+    }
+
+
+def archive(
+    repository_id: str,
+    vm_id: str,
+    at: datetime,
+    *,
+    job_id: str,
+    schedule_id: str,
+    mode: str,
+    size: int,
+    disks: Iterable[str] = (),
+    immutable: bool = False,
+) -> XoObject:
+    """A backup as XO lists it (backups/formatVmBackups). ``disks``: uuids of the VDIs it was made from, none for a full one.
+
+    ``isImmutable`` is only there where XO could tell.
+    """
+    folder = f"/xo-vm-backups/{vm_id}"
+    name = at.strftime("%Y%m%dT%H%M%SZ")
+    whole = mode == "full"
+    uuids = () if whole else tuple(disks)
+    return {
+        "type": "xo-vm-backup",
+        "backupRepository": repository_id,
+        "disks": [
+            {"id": f"{folder}/vdis/{job_id}/{uuid}/{name}.vhd", "name": f"disk of {vm_id}", "uuid": uuid}
+            for uuid in uuids
+        ],
+        "id": f"{repository_id}{folder}/{name}.json",
+        **({"isImmutable": True} if immutable else {}),
+        "jobId": job_id,
+        "mode": mode,
+        "scheduleId": schedule_id,
+        "size": size,
+        "timestamp": round(at.timestamp() * 1000),
+        "vm": {"uuid": vm_id, "name_description": "", "name_label": f"name of {vm_id}", "tags": []},
+        "tags": [],
+        **({} if whole else {"differencingVhds": 0, "dynamicVhds": len(uuids)}),
+        "withMemory": False,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 
-from guard.finding import Code
+from guard.finding import ClearedBy, Code, Harm
 from guard.views.text import wrap
 
 
@@ -16,8 +16,23 @@ def explain_text(code: Code) -> str:
         if code.page_section
         else "Not on XO's troubleshooting page."
     )
-    paragraphs = [f"{code.id}: {code.title}.", f"Why: {code.why}", f"What to do: {code.do}", page]
-    return "\n\n".join(textwrap.fill(one, 80, break_long_words=False) for one in paragraphs) + "\n"
+    told = f"As a prediction: {predicted(code)}" if code.certainty else ""
+    paragraphs = [f"{code.id}: {code.title}.", f"Why: {code.why}", f"What to do: {code.do}", told, page]
+    return "\n\n".join(textwrap.fill(one, 80, break_long_words=False) for one in paragraphs if one) + "\n"
+
+
+_HARMS = {
+    Harm.NONE: "starting all the same damages nothing",
+    Harm.PRODUCTION: "starting all the same may hurt production",
+    Harm.REPOSITORY: "starting all the same may cost what is on the backup repository",
+}
+_CLEARED = {ClearedBy.TIME: "time", ClearedBy.REMEDY: "a remedy of guard's", ClearedBy.PERSON: "a person"}
+
+
+def predicted(code: Code) -> str:
+    """How sure a prediction of this code is, what starting anyway would damage, and what clears it, as a sentence."""
+    sure = " or ".join(one.value for one in code.certainty)
+    return f"{sure}; {' or '.join(map(_HARMS.__getitem__, code.harm))}; cleared by {' or '.join(map(_CLEARED.__getitem__, code.clears))}."
 
 
 def codes_text(codes: Mapping[str, Code]) -> str:

@@ -14,9 +14,9 @@ import msgspec
 
 from guard.errors import XoAnswerError, XoAuthError, XoBootingError, XoTimeoutError
 from guard.estate.estate import Estate, Part, PartName, XoIdentity
-from guard.estate.xo_records import BackupLog, CallJob, Job, RepositoryInfo, Vm
+from guard.estate.xo_records import Archive, BackupLog, CallJob, Job, RepositoryInfo, Vm
 from guard.http import Http, refused, tls_context
-from guard.xo import reads
+from guard.xo import archives, reads
 from guard.xo.rpc import Rpc
 from guard.xo.token import Token
 from guard.xo.version import check_version
@@ -33,6 +33,7 @@ class XoSettings:
     call_timeout_s: float = 30.0
     total_timeout_s: float = 120.0
     history_days: int = 31
+    read_archives: bool = False
 
 
 @dataclass
@@ -133,6 +134,8 @@ class _Reading:
         try:
             await gathered([*first, *(self._collection(got, name) for name in reads.COLLECTIONS)])
             await self._logs(got)
+            if self._settings.read_archives:
+                await got.take(PartName.ARCHIVES, archives.SOURCE, self._archives(got))
         except BaseException:
             info.cancel()
             await asyncio.gather(info, return_exceptions=True)
@@ -197,6 +200,10 @@ class _Reading:
 
     async def _logs(self, got: _Collected) -> None:
         await got.take(PartName.LOGS, "GET /rest/v0/backup-logs", self._log_records(got))
+
+    async def _archives(self, got: _Collected) -> tuple[Archive, ...]:
+        usable = {one.id for one in got.records.get(PartName.REPOSITORIES, ()) if one.enabled and not one.error}
+        return await archives.read_archives(self._http, got.records.get(PartName.JOBS, ()), usable)
 
     async def _log_records(self, got: _Collected) -> tuple[BackupLog, ...]:
         since = self._clock() - timedelta(days=self._settings.history_days)

@@ -19,4 +19,5 @@ def xo_settings(policy: Policy) -> XoSettings:
         call_timeout_s=xo.call_timeout.total_seconds(),
         total_timeout_s=xo.total_timeout.total_seconds(),
         history_days=xo.history_days,
+        read_archives=xo.read_archives,
     )

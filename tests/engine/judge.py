@@ -6,9 +6,10 @@ the pool master's face of the same world; guard's own reader (``outcome``) tells
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +22,7 @@ from guard.http import tls_context
 from guard.mechanics.outlook import Outlook
 from guard.outcomes.outcome import Outcome, outcome
 from guard.policy.schema import Policy, default_policy
+from guard.simulator import shapes
 from guard.simulator.serve import Simulator, serve
 from guard.simulator.xapi import serve_xapi
 from guard.xo.client import XoSettings, read_estate
@@ -74,6 +76,7 @@ async def judge(stage: Stage, engine: Engine) -> Judged:
             stage.clock = NOW
             if stage.meanwhile is not None:
                 stage.meanwhile(stage, directories)
+            stage.world.archives = {identity: _listed(identity, one) for identity, one in directories.items()}
             predicted = await predict(stage)
             stage.faces[0].faults = stage.faults
             if stage.only_started:
@@ -96,6 +99,26 @@ def _directories(stage: Stage, home: Path) -> dict[str, Path]:
     return found
 
 
+def _listed(repository: str, directory: Path) -> list[dict[str, Any]]:
+    """What XO would list of a repository (backups/formatVmBackups): the engine's own files, read anew."""
+    found = []
+    for file in sorted(directory.glob("xo-vm-backups/*/*.json")):
+        kept = json.loads(file.read_text())
+        found.append(
+            shapes.archive(
+                repository,
+                kept["vm"]["uuid"],
+                datetime.fromtimestamp(kept["timestamp"] / 1000, UTC),
+                job_id=kept["jobId"],
+                schedule_id=kept["scheduleId"],
+                mode=kept["mode"],
+                size=kept.get("size", 0),
+                disks=[kept["vdis"][one]["uuid"] for one in kept.get("vhds", {})],
+            )
+        )
+    return found
+
+
 # --- what guard says
 
 
@@ -109,7 +132,7 @@ class Predicted:
 
 async def predict(stage: Stage) -> Predicted:
     async with serve(Simulator(stage.world)) as url:
-        settings, token = XoSettings(url=url), Token("simulated-token")
+        settings, token = XoSettings(url=url, read_archives=True), Token("simulated-token")
         estate = await read_estate(settings, token, clock=lambda: stage.clock, tls=TLS)
     plan = make_plan(estate, policy_of(stage), now=NOW, start=NOW, within=timedelta(minutes=30))
     (planned,) = plan.runs

@@ -11,7 +11,7 @@ import pytest
 from guard.errors import CaptureError
 from guard.estate import capture
 from guard.estate.capture import from_bytes, to_bytes, without_secrets
-from guard.estate.estate import Estate, Part, PartName, XoIdentity
+from guard.estate.estate import ON_REQUEST, Estate, Part, PartName, XoIdentity
 from guard.estate.xo_records import (
     BackupLog,
     CallJob,
@@ -211,9 +211,9 @@ def test_a_capture_without_any_record_is_still_one():
     assert (found.vms, found.taken_at) == ((), NOW.replace(second=0))
 
 
-def test_a_part_that_a_capture_lacks_was_not_read():
+def test_a_part_that_a_capture_lacks_was_not_read_unless_it_has_to_be_asked_for():
     found = from_bytes(packed(HEAD + b'"taken_at":"2026-11-24T20:00:00Z","parts":{}}'))
-    assert set(found.parts) == set(PartName)
+    assert set(found.parts) == set(PartName) - ON_REQUEST
     assert {(part.ok, part.error) for part in found.parts.values()} == {(False, "It is not in this capture.")}
 
 

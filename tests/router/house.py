@@ -35,6 +35,7 @@ class House:
     message: XoObject
     alarm: XoObject
     hidden: XoObject
+    shelves: tuple[str, str]
 
 
 def build() -> House:
@@ -83,7 +84,20 @@ def build() -> House:
         message=message,
         alarm=next(one for one in world.objects["message"].values() if one["name"] == "ALARM"),
         hidden=vms["lyon-1"],
+        shelves=add_archives(world, web, members),
     )
+
+
+def add_archives(world: World, schedule: XoObject, vms: list[XoObject]) -> tuple[str, str]:
+    """Backups on one repository, and another whose listing fails; returns their ids."""
+    nas, other = list(world.repositories.values())[:2]
+    for hours, immutable in ((30, True), (6, False)):
+        for vm in vms[:2]:
+            at = NOW - timedelta(hours=hours)
+            world.add_archive(nas, vm, schedule, at, disks=world.disks_of(vm), immutable=immutable)
+    world.add_archive(other, vms[0], schedule, NOW - timedelta(hours=6))
+    world.unlisted_repositories.add(other["id"])
+    return nas["id"], other["id"]
 
 
 def add_logs(world: World, schedule: XoObject, vms: list[XoObject]) -> XoObject:
@@ -124,6 +138,13 @@ def add_xo_tasks(world: World) -> XoObject:
     return world.xo_tasks[rows[0][0]]
 
 
+def by_vm(archives: list[XoObject]) -> dict[str, list[XoObject]]:
+    found: dict[str, list[XoObject]] = {}
+    for archive in archives:
+        found.setdefault(archive["vm"]["uuid"], []).append(archive)
+    return found
+
+
 def dump(world: World, failures: dict[str, XoObject] | None = None) -> dict[str, Any]:
     """All that the router's side needs to know of a world. ``failures``: by schedule, how the whole run fails."""
     return {
@@ -133,6 +154,8 @@ def dump(world: World, failures: dict[str, XoObject] | None = None) -> dict[str,
         "repositories": list(world.repositories.values()),
         "servers": list(world.servers.values()),
         "proxies": list(world.proxies.values()),
+        "archives": dict.fromkeys(world.unlisted_repositories)
+        | {one: by_vm(found) for one, found in world.archives.items() if one not in world.unlisted_repositories},
         "logs": list(world.logs.values()),
         "tasks": list(world.xo_tasks.values()),
         "users": list(world.users.values()),

@@ -55,6 +55,7 @@ def all_questions(house: House) -> list[Question]:
         *guards_own(house),
         *lists(),
         *filters(house),
+        *archives(house),
         *options(),
         *single_objects(house),
         *credentials(house),
@@ -114,6 +115,23 @@ def lists() -> Iterator[Question]:
         yield ask(f"/{collection}", fields="*", ndjson="true")
         yield ask(f"/{collection}", ndjson="true")
         yield ask(f"/{collection}", fields="id,nope", ndjson="true", limit=2)
+
+
+def archives(house: House) -> Iterator[Question]:
+    """Backups are only listed of the repositories asked for; of one that cannot be listed nothing is told."""
+    nas, unlisted = house.shelves
+    fields = reads.fields_of(records.Archive)
+    for asked in ((), ("*",), (nas,), (nas, unlisted), (unlisted,), (UNKNOWN,), (nas, UNKNOWN), ("",)):
+        for more in ((), (("fields", "*"),), (("fields", fields), ("filter", "mode:/^delta$/")), (("filter", "(("),)):
+            sent = [("backup-repository", one) for one in asked]
+            yield Question("/backup-archives?" + urlencode([*sent, *more]))
+    yield Question(
+        "/backup-archives?" + urlencode([("backup-repository", nas), ("backup-repository", nas), ("limit", "1")])
+    )
+    for headers, who in ((AS_READER, "reader"), (AS_NOBODY, "nobody")):
+        for asked in (nas, UNKNOWN):
+            yield Question(f"/backup-archives?backup-repository={asked}", headers=headers, who=who)
+    yield ask("/backup-archives/nope")
 
 
 def filters(house: House) -> Iterator[Question]:

@@ -112,6 +112,8 @@ export function makeXoApp(world) {
     getXenServer: servers.one,
     getAllProxies: proxies.all,
     getProxy: proxies.one,
+    // null: the listing of that repository failed
+    listVmBackupsNg: async ids => Object.fromEntries(ids.map(id => [id, world.archives[id] ?? (id in world.archives ? null : {})])),
     getBackupNgLogs: logs.one,
     getBackupNgLogsSorted: async ({ filter = () => true } = {}) =>
       world.logs.filter(iteratee(filter)).sort((one, other) => one.start - other.start),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from guard.errors import XoAnswerError, XoAuthError, XoBootingError, XoTimeoutError, XoUnreachableError
-from guard.estate.estate import PartName
+from guard.estate.estate import ON_REQUEST, PartName
 from guard.estate.xo_records import RepositoryInfo
 from guard.simulator.faults import Faults, HalfAnswer, Hang, HttpStatus, RpcFailure
 from guard.simulator.world import GIB, World
@@ -39,7 +39,7 @@ def with_fault(where, fault, **more):
 
 def test_every_part_is_read_at_once_and_stamped_with_its_source():
     found = read(Watched(small_world()), NOW)
-    assert set(found.parts) == set(PartName)
+    assert set(found.parts) == set(PartName) - ON_REQUEST
     assert all(part.usable and part.read_at == NOW and part.source for part in found.parts.values())
     assert [vm.name for vm in found.vms] == ["web"]
     assert found.repository_info == {
@@ -101,7 +101,7 @@ def test_an_answer_of_another_shape_leaves_that_part_unknown_and_says_which_ques
     [
         ("job.getAll", {PartName.CALL_JOBS}),
         ("remote.getAllInfo", {PartName.REPOSITORY_INFO}),
-        ("xo.getAllObjects", {PartName.VDI_UNMANAGED, PartName.VUSBS, PartName.XAPI_TASKS}),
+        ("xo.getAllObjects", {PartName.VDI_UNMANAGED, PartName.VUSBS, PartName.XAPI_TASKS, PartName.MESSAGES}),
     ],
 )
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 from guard.errors import XoAnswerError, XoTooOldError
 from guard.estate.estate import PartName
-from guard.estate.xo_records import BackupLog, Host, Job, Sr, Vdi, Vm, Vusb, XapiTask
+from guard.estate.xo_records import BackupLog, Host, Job, Message, Sr, Vdi, Vm, Vusb, XapiTask
+from guard.simulator.filters import compile_filter
 from guard.xo.reads import (
     COLLECTIONS,
     LOG_FIELDS,
@@ -65,18 +66,33 @@ def test_the_objects_without_a_rest_route_are_sorted_by_their_type():
     body = msgspec.Raw(
         b'{"b":{"id":"b","type":"VDI-unmanaged","usage":7},"u":{"id":"u","type":"VUSB","vm":"v"},'
         b'"t":{"id":"t","type":"task","name_label":"Garbage Collection","progress":0.5},'
+        b'"m":{"id":"m","type":"message","name":"SM_GC_NO_SPACE","$object":"sr","time":9},'
         b'"d":{"id":"d","type":"VDI"},"x":{}}'
     )
     assert decode_objects(body) == {
         PartName.VDI_UNMANAGED: (Vdi(id="b", usage=7),),
         PartName.VUSBS: (Vusb(id="u", vm="v"),),
         PartName.XAPI_TASKS: (XapiTask(id="t", name_label="Garbage Collection", progress=0.5),),
+        PartName.MESSAGES: (Message(id="m", name="SM_GC_NO_SPACE", object="sr", time=9),),
     }
     assert set(decode_objects(msgspec.Raw(b"{}")).values()) == {()}
 
 
-def test_the_filter_for_them_is_text_that_matches_whole_types_only():
-    assert OBJECTS_FILTER == "type:|(/^VDI-unmanaged$/ /^VUSB$/ /^task$/)"
+@pytest.mark.parametrize(
+    ("shown", "wanted"),
+    [
+        ({"type": "VDI-unmanaged"}, True),
+        ({"type": "VUSB"}, True),
+        ({"type": "task"}, True),
+        ({"type": "message", "name": "SM_GC_NO_SPACE"}, True),
+        ({"type": "message", "name": "ALARM"}, False),
+        ({"type": "VDI", "name": "SM_GC_NO_SPACE"}, False),
+        ({"type": "VDI-unmanaged-2"}, False),
+        ({"type": "VM", "name_label": "task"}, False),
+    ],
+)
+def test_the_filter_for_them_matches_whole_types_only_and_of_messages_those_of_a_full_sr(shown, wanted):
+    assert bool(compile_filter(OBJECTS_FILTER)(shown)) is wanted
 
 
 # --- what patterns ask of VMs
