@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench chaos year clean
+.PHONY: demo test lint bench reference chaos year clean
 .DEFAULT_GOAL := test
 
 $(VENV)/.installed: pyproject.toml
@@ -35,6 +35,10 @@ test: lint
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/plan_10k.py
+
+# what is made from the code: the sample policy and the reference of the codes
+reference: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.views.reference
 
 # random nights and crash points: make chaos CRASHES=20000 SEED=1
 CRASHES ?= 1000

@@ -31,6 +31,7 @@ from guard.mechanics.history import quantiles
 from guard.mechanics.outlook import ExpectedRun, Outlook, repository_ids, target_sr_ids
 from guard.mechanics.selection import named_tags
 from guard.mechanics.zones import zone_or_utc
+from guard.outcomes.past import past_failures
 from guard.policy.resolve import Effective, effective
 from guard.policy.schema import Policy
 
@@ -193,7 +194,7 @@ def make_plan(
     its last ones still may: where the plan ends must not change what it says.
     """
     until = start + within
-    outlook = Outlook(estate, now)
+    outlook = Outlook(estate, now, lambda: past_failures(estate.logs))
     longest = max((max(seconds) for seconds in outlook.history.seconds.values() if seconds), default=0.0)
     agenda = make_agenda(
         estate,
@@ -211,7 +212,7 @@ def make_plan(
         runs = _with_slots(outlook, policy, situation, asked, until)
     else:
         runs = tuple(_planned(outlook, run, rules_of(policy, estate, run.schedule), situation) for run in asked)
-    notes = (*agenda.notes, *_storms_ahead(agenda, policy, estate, start, until))
+    notes = (*agenda.notes, *_silent_pools(estate), *_storms_ahead(agenda, policy, estate, start, until))
     if only is not None:
         mine = {"", *(one.id for one in estate.schedules if only in (one.id, one.name))}
         mine |= {one.schedule.id for one in agenda.firings if mine.intersection(one.members)}
@@ -233,7 +234,7 @@ def look_again(
     the due time. Whoever starts takes a slot, the one whose VMs wait longest for a good backup first. None where the
     schedule or its job is gone.
     """
-    outlook = Outlook(estate, now)
+    outlook = Outlook(estate, now, lambda: past_failures(estate.logs))
     ahead = make_agenda(
         estate,
         after=now,
@@ -313,6 +314,13 @@ def rules_of(policy: Policy, estate: Estate, schedule: Schedule) -> Effective:
         job_name=job.name if job is not None else "",
         tags=named_tags(job.vms) if isinstance(job, Job) else frozenset(),
     )
+
+
+def _silent_pools(estate: Estate) -> Iterator[Note]:
+    """Pools of the policy that did not answer guard: what only they tell is unknown, and XO tells the rest."""
+    for told in estate.pool_facts:
+        if not told.answered:
+            yield Note(f"What pool {told.label} tells itself is not known: {told.error}", unknown=False)
 
 
 def _storms_ahead(agenda: Agenda, policy: Policy, estate: Estate, start: datetime, until: datetime) -> Iterator[Note]:

@@ -99,3 +99,32 @@ class NotifyError(GuardError):
 
 class PartlyToldError(NotifyError):
     """A message was taken for some of its recipients: trying again would tell those twice."""
+
+
+class PoolError(GuardError):
+    """A pool of ``[[pool]]``, or the way to it, is at fault. Never holds a password.
+
+    ``details``: XAPI's code and its parameters; empty where it was no error of XAPI.
+    """
+
+    party = "pool"
+
+    def __init__(self, message: str, *, details: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.details = details
+
+
+class PoolUnreachableError(PoolError):
+    """No connection: wrong address, refused, TLS not trusted, connection lost in the middle."""
+
+
+class PoolTimeoutError(PoolError):
+    """The time allowed for a call, or for the whole reading, ran out."""
+
+
+class PoolAuthError(PoolError):
+    """The user or the password was refused, or the user's role lacks a permission (RBAC_PERMISSION_DENIED)."""
+
+
+class PoolAnswerError(PoolError):
+    """An answer guard cannot use: HTML, half an XML document, a wrong shape, an HTTP status, or an error of XAPI."""

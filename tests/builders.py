@@ -10,9 +10,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+from guard.checks import CODES
 from guard.checks.view import View
 from guard.estate import xo_records as records
 from guard.estate.estate import Estate, Part, PartName, XoIdentity
+from guard.estate.local_disks import LocalDisk
+from guard.estate.xapi_records import PoolFacts
+from guard.finding import Level
 from guard.mechanics.due import DueTime
 from guard.mechanics.outlook import Outlook
 from msgspec import UNSET
@@ -115,6 +119,11 @@ def make_repository_info(size=1000 * GIB, used=100 * GIB, available=900 * GIB) -
     return decode(records.RepositoryInfo, {"size": size, "used": used, "available": available})
 
 
+def make_local_disk(path="/", *, device=1, size=50 * GIB, available=30 * GIB) -> LocalDisk:
+    """A disk of XO's own machine."""
+    return LocalDisk(path=path, device=device, size=size, available=available)
+
+
 def make_job(id_="job", /, **xo) -> records.Job:
     """A delta job of VM "vm" to "repo", with a retention of 7."""
     base = {"id": id_, "name": id_, "type": "backup", "mode": "delta", "vms": {"id": "vm"}, "remotes": {"id": "repo"}}
@@ -137,6 +146,12 @@ def make_sequence(*members, id_="sequence-job", **xo) -> records.CallJob:
 def make_xapi_task(id_="task", /, **xo) -> records.XapiTask:
     """XAPI's own task of a coalesce at work."""
     return decode(records.XapiTask, {"id": id_, "name_label": "Garbage Collection", "status": "pending"} | xo)
+
+
+def make_message(id_="message", /, *, sr="sr", at=NOW, **xo) -> records.Message:
+    """What XAPI says when a coalesce found no room on an SR."""
+    base = {"id": id_, "name": "SM_GC_NO_SPACE", "$object": sr, "time": ms(at) // 1000}
+    return decode(records.Message, base | xo)
 
 
 def make_vusb(id_="vusb", /, *, vm="vm", **xo) -> records.Vusb:
@@ -195,6 +210,22 @@ def make_log(
     return decode(records.BackupLog, base | xo)
 
 
+def make_proxy(id_="proxy", /, **xo) -> records.Proxy:
+    """A proxy that XO reached when guard asked."""
+    return decode(records.Proxy, {"id": id_, "name": id_, "vmUuid": "proxy-vm", "healthy": True} | xo)
+
+
+def make_xo_task(id_="task", /, *, name="Rolling pool update", status="pending", **properties) -> records.XoTask:
+    """A task of XO's own that goes on; ``properties``: more of those."""
+    return decode(records.XoTask, {"id": id_, "status": status, "properties": {"name": name} | properties})
+
+
+def make_pool_facts(pool="pool", *, answered=True, **xapi) -> PoolFacts:
+    """What a pool itself told: by default nothing but that it is there."""
+    base = {"label": pool, "address": "192.0.2.1", "read_at": NOW, "answered": answered}
+    return PoolFacts(**(base | ({"pool_id": pool, "master": "host"} if answered else {"error": "no answer"}) | xapi))
+
+
 def make_estate(*, reading=None, **records_of) -> Estate:
     """The healthy world with some parts' records replaced; ``reading``: part name -> changes to how it was read."""
     healthy = {"pools": [make_pool()], "hosts": [make_host()], "servers": [make_server()], "srs": [make_sr()]}
@@ -205,7 +236,7 @@ def make_estate(*, reading=None, **records_of) -> Estate:
         name: Part(**{"name": name, "source": f"XO's {name.value}", "read_at": NOW} | (reading or {}).get(name, {}))
         for name in PartName
     }
-    given = {key: one if isinstance(one, dict) else tuple(one) for key, one in (healthy | records_of).items()}
+    given = {key: tuple(one) if isinstance(one, list | tuple) else one for key, one in (healthy | records_of).items()}
     return Estate(xo=XoIdentity(url="https://xo", version="5.207.2", admin=True), taken_at=NOW, parts=parts, **given)
 
 
@@ -227,8 +258,20 @@ def make_view(estate, schedule="schedule", now=NOW, vms=None, runs=(), due=None,
 
 
 def found(check, view, **options):
-    """What one check says, with its options; a crash stays a crash."""
-    return list(check.evaluate(view, check.options(**options)))
+    """What one check says, with its options; a crash stays a crash. Each prediction is one its code declares."""
+    said = list(check.evaluate(view, check.options(**options)))
+    for finding in said:
+        assert_declared(finding)
+    return said
+
+
+def assert_declared(finding):
+    """How sure a prediction is, what it harms and what clears it are told by its code (docs/codes.md)."""
+    if finding.level is not Level.UNKNOWN and finding.code in CODES:
+        code = CODES[finding.code]
+        assert finding.certainty in code.certainty
+        assert finding.harm in code.harm
+        assert finding.clears.by in code.clears
 
 
 def facts(finding):

@@ -725,3 +725,37 @@ def test_what_waits_is_judged_as_of_now_without_the_vms_that_are_out_of_it():
 def test_what_is_looked_at_again_and_is_gone_has_no_verdict():
     found = again((make_due("gone"), frozenset()), (make_due(at=NOW - HOUR), frozenset()))
     assert (found[0], found[1][1].action) == (None, Action.START)
+
+
+# What past runs foretell
+
+
+def timed_out(nights=2):
+    """Runs in which the host let XO wait too long for "vm"."""
+    error = {"name": "BodyTimeoutError", "code": "UND_ERR_BODY_TIMEOUT", "message": "Body Timeout Error"}
+    vm = make_vm_task(status="failure", result=error)
+    return [
+        make_log(vm, start=LAST_NIGHT - timedelta(days=night), status="failure", id=f"night-{night}")
+        for night in range(nights)
+    ]
+
+
+def test_failures_that_repeat_are_told_by_the_plan_and_whenever_a_run_is_looked_at_again():
+    (run,) = plan(logs=timed_out()).runs
+    assert (codes(run), run.verdict.action) == ([("EXPORT_TIMEOUT", Level.WARN)], Action.START)
+    ((_, verdict),) = again((make_due(at=NOW - HOUR), frozenset()), logs=timed_out())
+    assert [one.code for one in verdict.findings] == ["EXPORT_TIMEOUT"]
+    assert codes(plan(logs=timed_out(1)).runs[0]) == []
+
+
+def test_the_policy_may_hold_a_vm_for_its_timeouts_until_the_deadline():
+    (run,) = plan(logs=timed_out(), rules='[checks.export_timeout]\neffect = "block"\n').runs
+    (held,) = run.verdict.held
+    assert (run.verdict.action, held.codes, held.deadline is not None) == (Action.DEFER, ("EXPORT_TIMEOUT",), True)
+
+
+def test_a_run_behind_one_that_hangs_waits_and_is_not_taken_for_covered():
+    log = make_log(make_vm_task(status="pending"), start=NOW - 30 * HOUR, status="pending", id="run")
+    world = {"jobs": [make_job(runId="run")], "logs": [log]}
+    (run,) = plan(rules='[defaults]\noverlap = "skip"\n', **world).runs
+    assert (codes(run), run.verdict.action) == ([("JOB_STUCK", Level.BLOCK)], Action.DEFER)

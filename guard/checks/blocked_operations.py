@@ -18,6 +18,8 @@ SNAPSHOT_BLOCKED = Code(
     do="Find out why it was blocked, then remove the block: VM > Advanced in XO, or on the host "
     "xe vm-param-remove uuid=<VM> param-name=blocked-operations param-key=snapshot. For a snapshot that may not be deleted, "
     "unblock destroy on the snapshot.",
+    certainty=(Certainty.CERTAIN,),
+    clears=(ClearedBy.PERSON,),
 )
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from guard.checks.check import Check
+from guard.checks.coalesce_reasons import Reason, reasons, skipped_often
 from guard.checks.options import ChainOptions
 from guard.checks.view import View, policy_fact
 from guard.estate.estate import PartName
 from guard.estate.xo_records import Vdi
 from guard.finding import Certainty, ClearedBy, Clears, Code, Fact, Finding, Harm, Level, Scope, ScopeKind
+from guard.mechanics.coalescing import is_collecting, rate_of, waiting_on
 from guard.mechanics.retention import removed_first
 from guard.mechanics.settings import effective
 from guard.units import plural
@@ -25,10 +26,9 @@ CHAIN_UNHEALTHY = Code(
     "/var/log/SMlog on the pool master and make sure the SR has free space. As a last resort, migrate the disk to "
     "another SR and back.",
     page_section="VDI chain protection",
+    certainty=(Certainty.CERTAIN, Certainty.LIKELY),
+    clears=(ClearedBy.TIME, ClearedBy.PERSON),
 )
-
-_SKIPPED_OFTEN = 2
-"""So many runs in a row that XO skipped for the chain: what would have coalesced by itself has had its time."""
 
 
 def evaluate(view: View, options: ChainOptions) -> list[Finding]:
@@ -57,7 +57,7 @@ def _worst_disk(view: View, options: ChainOptions, vm_id: str) -> Finding | None
         over = [disk for disk in disks if counts[disk.id] > options.tolerance]
         if over:
             # one whose SR never coalesces comes before one that only has more to coalesce
-            disk = max(over, key=lambda one: (_switched_off(view, one) is not None, counts[one.id]))
+            disk = max(over, key=lambda one: (_stuck(view, vm_id, one) is not None, counts[one.id]))
             return _finding(view, options, vm_id, disk, counts[disk.id])
     return None
 
@@ -66,18 +66,13 @@ def _finding(view: View, options: ChainOptions, vm_id: str, disk: Vdi, then: int
     chain = view.outlook.chains.chain(disk.id)
     count = len(chain.uncoalesced)
     sr = view.estate.sr_by_id.get(disk.sr or "")
-    collecting = [
-        task
-        for task in view.estate.xapi_tasks
-        if sr is not None
-        and task.name_label == "Garbage Collection"
-        and task.status == "pending"
-        and (sr.id in str(task.applies_to) or sr.id in task.name_description)
-    ]
+    collecting = sr is not None and any(is_collecting(task, sr.id) for task in view.estate.xapi_tasks)
     added = f", {then} once the run has deleted its own old snapshots" if then != count else ""
     where = sr.name_label if sr is not None else "unknown SR"
-    stuck = _switched_off(view, disk) or _skipped_often(view, vm_id, where)
-    told = (f" {stuck.told}" if stuck is not None else "") + (" A coalesce is at work there now." if collecting else "")
+    stuck = _stuck(view, vm_id, disk)
+    eta, measured = _eta(view, options, disk, then) if stuck is None else (None, ())
+    why = "" if stuck is None else f" {stuck.told}" if sr is None else " Waiting does not help there: see COALESCE_STUCK."
+    told = why + (" A coalesce is at work there now." if collecting else "")
     return Finding(
         code=CHAIN_UNHEALTHY.id,
         check="chain",
@@ -94,55 +89,45 @@ def _finding(view: View, options: ChainOptions, vm_id: str, disk: Vdi, then: int
             view.fact("depth", chain.depth, "VDIs", PartName.VDIS),
             view.fact("disk", disk.id, "", PartName.VDIS),
             policy_fact("tolerance", options.tolerance, "VDIs"),
-            *((stuck.fact,) if stuck is not None else ()),
+            *(stuck.facts if stuck is not None else measured),
         ),
         remedy=f"Wait for the coalesce on {where}; if nothing moves, rescan that SR in XO."
         if stuck is None
         else stuck.remedy,
-        clears=Clears(ClearedBy.TIME if stuck is None else ClearedBy.PERSON),
+        clears=Clears(ClearedBy.TIME, eta) if stuck is None else Clears(ClearedBy.PERSON),
     )
 
 
-@dataclass(frozen=True)
-class _Stuck:
-    """Why waiting does not help (failure-modes.md 3.4)."""
+def _eta(view: View, options: ChainOptions, disk: Vdi, then: int) -> tuple[datetime | None, tuple[Fact, ...]]:
+    """When the chain is short enough again, and from which figures, where guard has seen that SR coalesce.
 
-    told: str
-    fact: Fact
-    remedy: str
+    SM takes one pair of an SR after the other: whatever waits there comes first, at the slow end of its rate.
+    """
+    if not view.knows(PartName.OBSERVATIONS):
+        return None, ()
+    rate = rate_of(view.estate.observations, disk.sr or "")
+    if rate is None:
+        return None, ()
+    queue = max(then, len(waiting_on(view.estate.observations, disk.sr or ""))) - options.tolerance
+    facts = (
+        view.fact("coalesce_rate", round(rate.pairs_per_hour, 2), "VDIs/h", PartName.OBSERVATIONS),
+        view.fact("coalesce_rate_slow", round(rate.slow_pairs_per_hour, 2), "VDIs/h", PartName.OBSERVATIONS),
+        view.fact("rate_samples", rate.samples, "looks", PartName.OBSERVATIONS),
+        view.fact("queue", queue, "VDIs", PartName.OBSERVATIONS),
+    )
+    return view.now + timedelta(hours=queue / rate.slow_pairs_per_hour), facts
 
 
-def _switched_off(view: View, disk: Vdi) -> _Stuck | None:
-    """What keeps the disk's SR from ever coalescing."""
-    sr = view.estate.sr_by_id.get(disk.sr or "")
+def _stuck(view: View, vm_id: str, disk: Vdi) -> Reason | None:
+    """Why waiting does not help: what keeps the disk's SR from coalescing, or that it has not helped so far.
+
+    A tendency alone leaves it to time. What keeps an SR is told once for all its VMs, by COALESCE_STUCK.
+    """
+    sr, chains = view.estate.sr_by_id.get(disk.sr or ""), view.outlook.chains
+    pairs = [(node, chains.child(node)) for node in chains.chain(disk.id).uncoalesced]
     if sr is None:
-        return None
-    off = next((key for key in ("gc", "coalesce") if (sr.other_config or {}).get(key) == "false"), "")
-    if off:
-        return _Stuck(
-            f"Coalesce is switched off there: the SR's other_config has {off} = false.",
-            view.fact(off, "false", "", PartName.SRS),
-            f"Remove {off} = false from the other_config of {sr.name_label} (xe sr-param-remove), then rescan it in XO.",
-        )
-    if "gc_no_space" in (sr.sm_config or {}):
-        return _Stuck(
-            "Its last coalesce found no room: the SR's sm_config has gc_no_space.",
-            view.fact("gc_no_space", True, "", PartName.SRS),
-            f"Free space on {sr.name_label}, then rescan it in XO.",
-        )
-    return None
-
-
-def _skipped_often(view: View, vm_id: str, where: str) -> _Stuck | None:
-    skips = view.outlook.history.chain_skips.get((view.run.job.id, vm_id), 0)
-    if skips < _SKIPPED_OFTEN:
-        return None
-    return _Stuck(
-        f"XO skipped it for that in its last {skips} runs: waiting has not helped.",
-        view.fact("skipped_in_a_row", skips, "runs", PartName.LOGS),
-        f"Rescan {where} in XO, look for coalesce errors in /var/log/SMlog on the pool master, and make sure {where} has "
-        "free space.",
-    )
+        return next(skipped_often(view, [vm_id] if pairs else [], "the SR"), None)
+    return next((one for one in reasons(view, sr, {vm_id: pairs}) if one.certainty is not Certainty.TREND), None)
 
 
 CHECK = Check(

@@ -23,6 +23,8 @@ CHAIN_TOO_LONG = Code(
     do="Delete snapshots of the VM that nobody needs, lower the snapshot or copy retention of its jobs, then rescan the SR "
     "(Rescan all disks) and let the coalesce finish. Moving the disk to another SR and back flattens the chain too.",
     page_section="VDI chain protection",
+    certainty=(Certainty.CERTAIN, Certainty.LIKELY, Certainty.TREND),
+    clears=(ClearedBy.TIME, ClearedBy.PERSON),
 )
 
 

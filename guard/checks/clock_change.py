@@ -19,6 +19,8 @@ RUNS_TWICE = Code(
     why="On a night when the clocks change XO starts a schedule inside the changed hour twice: in spring once an hour early and "
     "once after the gap, in autumn at both passes of the hour. The second start may find the job running.",
     do="Move the schedule out of the hours between 01:00 and 03:59 local time, or give it the zone UTC.",
+    certainty=(Certainty.CERTAIN,),
+    clears=(ClearedBy.PERSON,),
 )
 DST_STORM = Code(
     id="DST_STORM",
@@ -26,6 +28,9 @@ DST_STORM = Code(
     why="With two or more times inside the hour that the clocks skip, XO's scheduler computes a next start in the past and "
     "starts again and again within seconds, until xo-server runs out of memory and dies.",
     do="Before that night, change the schedule to one of the expressions named in the finding, or give it the zone UTC.",
+    certainty=(Certainty.CERTAIN, Certainty.TREND),
+    harm=(Harm.PRODUCTION,),
+    clears=(ClearedBy.TIME,),
 )
 
 

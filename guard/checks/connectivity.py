@@ -9,9 +9,11 @@ from guard.checks.check import Check
 from guard.checks.options import ConnectivityOptions
 from guard.checks.view import View, back_by
 from guard.estate.estate import PartName
+from guard.estate.xapi_records import PoolFacts
 from guard.estate.xo_records import Server, Sr, Vm
 from guard.finding import Certainty, ClearedBy, Clears, Code, Fact, Finding, Harm, Level, Scope, ScopeKind
 from guard.mechanics.connection import is_live
+from guard.mechanics.placement import serves
 from guard.mechanics.selection import named_pools
 from guard.units import plural, some_of
 
@@ -22,6 +24,8 @@ POOL_DISCONNECTED = Code(
     '"no XAPI associated".',
     do="In XO, Settings > Servers: read the error and reconnect. Check that the pool master answers and the password holds.",
     page_section="Error: no XAPI associated to <UUID>",
+    certainty=(Certainty.CERTAIN, Certainty.LIKELY),
+    clears=(ClearedBy.TIME, ClearedBy.PERSON),
 )
 VM_UNKNOWN = Code(
     id="VM_UNKNOWN",
@@ -30,12 +34,16 @@ VM_UNKNOWN = Code(
     "or its pool is not connected.",
     do="Search the UUID in XO. Reconnect its pool, or take the deleted VM out of the job.",
     page_section="Error: no XAPI associated to <UUID>",
+    certainty=(Certainty.CERTAIN,),
+    clears=(ClearedBy.TIME, ClearedBy.PERSON),
 )
 SR_DETACHED = Code(
     id="SR_DETACHED",
     title="The SR of a disk is not plugged where it must be",
     why="A snapshot needs the SR attached on the VM's host, or on any live host for a halted VM; otherwise XAPI refuses it.",
     do="In XO, open the SR > Hosts and connect it (plug the PBD), or end its maintenance mode.",
+    certainty=(Certainty.CERTAIN,),
+    clears=(ClearedBy.TIME, ClearedBy.PERSON),
 )
 
 
@@ -66,10 +74,23 @@ def _concerns(view: View, server: Server) -> bool:
     return server.enabled and (before is None or any(vm not in view.estate.vm_by_id for vm in before))
 
 
+def _itself(view: View, server: Server) -> PoolFacts | None:
+    """What the pool of that server told guard, or that it told nothing; None where the policy has no entry for it."""
+    if not view.knows(PartName.POOL_FACTS):
+        return None
+    address = server.host.rpartition("://")[2].partition(":")[0]
+    for told in view.estate.pool_facts:
+        if address in {told.address, *(host.address for host in told.hosts.values())}:
+            return told
+    return None
+
+
 def _disconnected(view: View, server: Server) -> Finding:
     told = server.error
     text = f": {told.get('code') or told.get('message') or told}" if isinstance(told, dict) else ""
     nothing_left = not view.run.selection.ids
+    itself = _itself(view, server)
+    who = f" {_who_lost_whom(itself)}" if itself is not None else ""
     return Finding(
         code=POOL_DISCONNECTED.id,
         check="connectivity",
@@ -78,14 +99,21 @@ def _disconnected(view: View, server: Server) -> Finding:
         harm=Harm.NONE,
         scope=Scope(ScopeKind.SERVER, server.id, server.name),
         summary=f"XO's connection to {server.name} is {server.status or 'unknown'}{text}; the VMs of its pool are not shown, "
-        f"this run takes {plural(len(view.run.selection.ids), 'VM')} without them.",
+        f"this run takes {plural(len(view.run.selection.ids), 'VM')} without them.{who}",
         facts=(
             view.fact("status", server.status, "", PartName.SERVERS),
             view.fact("enabled", server.enabled, "", PartName.SERVERS),
+            *((view.fact("pool_answers", itself.answered, "", PartName.POOL_FACTS),) if itself is not None else ()),
         ),
         remedy=f"Reconnect {server.name} in XO (Settings > Servers).",
         clears=back_by([server]),
     )
+
+
+def _who_lost_whom(told: PoolFacts) -> str:
+    if told.answered:
+        return "The pool itself answers guard: it is XO that lost contact."
+    return f"The pool does not answer guard either: {told.error}."
 
 
 def _unknown_pools(view: View) -> list[Finding]:
@@ -207,7 +235,7 @@ def _unusable(view: View, vm: Vm, sr: Sr) -> _Unusable | None:
     hosts, pbds = view.estate.host_by_id, view.estate.pbds_of_sr.get(sr.id, ())
     attached = [pbd.host or "" for pbd in pbds if pbd.attached is True]
     runs = vm.power_state == "Running"
-    if vm.container in attached if runs else any(is_live(hosts.get(host)) for host in attached):
+    if serves(view.estate, vm, sr):
         return None
     only = hosts.get(pbds[0].host or "") if sr.shared is False and len(pbds) == 1 else None
     if only is not None and not is_live(only):

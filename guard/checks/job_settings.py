@@ -20,14 +20,19 @@ SETTINGS_MISSING = Code(
     why="XO reads the retention of a schedule from the job's settings. Without an entry the run crashes at its start "
     '("Cannot read properties of undefined"); with all retentions at 0 it succeeds and keeps nothing.',
     do="Open the job in XO, edit the schedule, set a retention and save.",
+    certainty=(Certainty.CERTAIN,),
+    clears=(ClearedBy.PERSON,),
 )
 
 JOB_MISCONFIGURED = Code(
     id="JOB_MISCONFIGURED",
     title="Two settings of the job do not go together",
     why="XO accepts them when the job is saved and refuses them in the run: an offline backup with snapshots to keep, or a "
-    "long-term retention without a time zone or with a number that is not positive.",
+    "long-term retention without a time zone or with a number that is not positive. Or it ignores one: snapshot data is "
+    "purged (CBT) only where disks are read by NBD and no snapshots are kept.",
     do="Edit the job in XO: take one of the two settings out, or give the schedule a time zone and a positive retention.",
+    certainty=(Certainty.CERTAIN,),
+    clears=(ClearedBy.PERSON,),
 )
 
 
@@ -43,10 +48,18 @@ def evaluate(view: View, options: JobSettingsOptions) -> list[Finding]:
         why, figure = clash
         text = f"Job {job.name}, schedule {schedule.name}: {why}; every VM would fail."
         return [_finding(view, Level.BLOCK, text, view.fact(*figure, PartName.JOBS), code=JOB_MISCONFIGURED)]
+    idle = _idle(view.run.settings)
+    found = []
+    if idle is not None:
+        text = (
+            f"Job {job.name}, schedule {schedule.name}: {idle}, so snapshot data is never deleted after the transfer."
+        )
+        told = view.fact("cbtDestroySnapshotData", value=True, unit="", part=PartName.JOBS)
+        found.append(_finding(view, Level.WARN, text, told, code=JOB_MISCONFIGURED))
     vms = (*view.run.selection.ids, *view.run.selection.unknown)
     lost = _keeping_nothing(view, vms or ("",))
     if not lost:
-        return []
+        return found
     facts = [view.fact("retention", 0, "backups", PartName.JOBS)]
     if len(lost) >= len(vms):
         text = f"Job {job.name} keeps nothing for schedule {schedule.name}: XO would report a success without a backup."
@@ -55,7 +68,16 @@ def evaluate(view: View, options: JobSettingsOptions) -> list[Finding]:
         text = f"Job {job.name} keeps nothing of {len(lost)} of {plural(len(vms), 'VM')} ({names}) for schedule "
         text += f"{schedule.name}: XO would report a success without a backup of them."
         facts.append(view.fact("vms_without_retention", len(lost), "VMs", PartName.JOBS))
-    return [_finding(view, Level.WARN, text, *facts)]
+    return [*found, _finding(view, Level.WARN, text, *facts)]
+
+
+def _idle(settings: Settings) -> str | None:
+    """Why XO never deletes the data of the snapshots it was told to purge: both conditions are its own (_AbstractXapi.mjs)."""
+    if not settings.cbt_destroy_snapshot_data:
+        return None
+    if settings.snapshot_retention > 0:
+        return f"it shall purge snapshot data (CBT) and keep {plural(settings.snapshot_retention, 'snapshot')}"
+    return None if settings.prefer_nbd else "it shall purge snapshot data (CBT) but not read disks by NBD"
 
 
 def _clash(settings: Settings) -> tuple[str, tuple[str, float | str | None, str]] | None:

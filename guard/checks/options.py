@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 from msgspec import Meta
 
-from guard.checks.check import Options
+from guard.checks.check import Effect, Options
 
 
 class ChainOptions(Options, frozen=True, kw_only=True):
@@ -87,8 +88,15 @@ class SnapshotSupportOptions(Options, frozen=True, kw_only=True):
     """Disks that cannot be snapshotted."""
 
 
+_TIMES = "Warn when so many of a VM's last runs failed in this way."
+_RUNS = "How many of the last runs of a VM are looked at; three good ones in a row end it."
+
+
 class DiskMissingOptions(Options, frozen=True, kw_only=True):
-    """Disks that are missing on their SR."""
+    """Disks that are missing on their SR, or gave read errors again and again."""
+
+    times: Annotated[int, Meta(ge=1, description=_TIMES)] = 2
+    runs: Annotated[int, Meta(ge=1, description=_RUNS)] = 5
 
 
 class PassthroughOptions(Options, frozen=True, kw_only=True):
@@ -121,3 +129,114 @@ class PlatformOptions(Options, frozen=True, kw_only=True):
 
 class RepositoryProxyOptions(Options, frozen=True, kw_only=True):
     """Repositories of another proxy than the job's."""
+
+
+class ExportTooLongOptions(Options, frozen=True, kw_only=True):
+    """Exports longer than a host allows."""
+
+    warn_after: Annotated[
+        timedelta, Meta(description="Warn when one export is expected to take so long; hosts end it after 24 h.")
+    ] = timedelta(hours=20)
+
+
+class EncryptionOptions(Options, frozen=True, kw_only=True):
+    """Full backups too large for the encryption of an old repository."""
+
+
+class XapiRefusalOptions(Options, frozen=True, kw_only=True):
+    """Snapshots that the pool itself would refuse; needs a [[pool]] entry."""
+
+
+class DiskPausedOptions(Options, frozen=True, kw_only=True):
+    """Disks that a coalesce left paused; needs a [[pool]] entry."""
+
+
+class ExportTimeoutOptions(Options, frozen=True, kw_only=True):
+    """Hosts that kept XO waiting in past runs."""
+
+    effect: Annotated[
+        Effect, Meta(description="warn: only report it; block: hold the VMs that it is about; off: do not check.")
+    ] = Effect.WARN
+    times: Annotated[
+        int, Meta(ge=1, description="Report when XO waited in vain so often: for a VM, a host, or VMs of a schedule.")
+    ] = 2
+    runs: Annotated[int, Meta(ge=1, description=_RUNS)] = 5
+
+
+class ExportIncompleteOptions(Options, frozen=True, kw_only=True):
+    """Transfers that broke off, and fulls that are far too small."""
+
+    times: Annotated[int, Meta(ge=1, description=_TIMES)] = 2
+    runs: Annotated[int, Meta(ge=1, description=_RUNS)] = 5
+    small_percent: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=100,
+            description="Warn of a full backup (XVA) below this share of the median of earlier ones; 0: never.",
+        ),
+    ] = 50.0
+
+
+class RepositoryLockOptions(Options, frozen=True, kw_only=True):
+    """Locks on backup repositories."""
+
+    min_samples: Annotated[
+        int, Meta(ge=1, description="Tell when a run ends from its past only with at least this many finished runs.")
+    ] = 5
+
+
+class ImmutableOptions(Options, frozen=True, kw_only=True):
+    """Backups that retention must delete and the storage protects."""
+
+
+class LocalRepositoryOptions(Options, frozen=True, kw_only=True):
+    """XO's own disk, and backup repositories on it."""
+
+    warn_free_percent: Annotated[
+        float, Meta(ge=0, le=100, description="Warn below this share of free space on a disk of XO's own machine.")
+    ] = 10.0
+
+
+class ProxyOptions(Options, frozen=True, kw_only=True):
+    """Proxies that jobs run on."""
+
+
+class RollingUpdateOptions(Options, frozen=True, kw_only=True):
+    """Rolling pool updates and reboots."""
+
+
+class XoFeatureOptions(Options, frozen=True, kw_only=True):
+    """Features that XO's plan or licence refused the last time."""
+
+
+class HealthCheckOptions(Options, frozen=True, kw_only=True):
+    """Health checks of VMs without guest tools."""
+
+
+class HostPlacementOptions(Options, frozen=True, kw_only=True):
+    """VMs for whose snapshot no host sees every SR."""
+
+
+class SnapshotStuckOptions(Options, frozen=True, kw_only=True):
+    """Old snapshots that XO must delete and a control domain still holds."""
+
+
+class TargetSpaceOptions(Options, frozen=True, kw_only=True):
+    """Room on the target SRs of replications."""
+
+
+class MemorySpaceOptions(Options, frozen=True, kw_only=True):
+    """Room for the memory of snapshots that hold it."""
+
+
+class HealthCheckSpaceOptions(Options, frozen=True, kw_only=True):
+    """Room on the SR of the health checks."""
+
+
+class DiskSizeOptions(Options, frozen=True, kw_only=True):
+    """Disks too large for the VHD format."""
+
+
+class CoalesceStuckOptions(Options, frozen=True, kw_only=True):
+    """Coalesces that do not come."""

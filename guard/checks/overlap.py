@@ -8,7 +8,7 @@ from guard.checks.check import Check
 from guard.checks.options import OverlapOptions
 from guard.checks.view import View, policy_fact
 from guard.estate.estate import PartName
-from guard.finding import Certainty, ClearedBy, Clears, Code, Finding, Harm, Level, Scope, ScopeKind
+from guard.finding import Certainty, ClearedBy, Clears, Code, Fact, Finding, Harm, Level, Scope, ScopeKind
 from guard.mechanics.due import sequence_members
 from guard.mechanics.history import Quantiles, quantiles
 from guard.mechanics.occupancy import RunningNow
@@ -24,6 +24,21 @@ JOB_RUNNING = Code(
     "XO ignores the job's timeout setting.",
     do="Wait for the run to end. When it makes no progress for hours, only a restart of xo-server (or of the proxy) ends it.",
     page_section="Error: the job is already running",
+    certainty=(Certainty.LIKELY,),
+    clears=(ClearedBy.TIME,),
+)
+JOB_STUCK = Code(
+    id="JOB_STUCK",
+    title="A run makes no progress",
+    why="It lasts far longer than ever before, and its log shows no step any more: for half an hour when guard watches it, for "
+    "a day when a further run is due. XO has no time limit and cannot cancel it, and until it ends every further run of "
+    "the job fails.",
+    do="Look at Tasks in XO and at the storage of the VM it is at. XO's log shows nothing while one large transfer goes on: "
+    "when its progress or the network still moves, leave it. When nothing moves, restart xo-server (or the proxy) at "
+    "a time without other runs; the run is then marked as interrupted.",
+    page_section="Error: the job is already running",
+    certainty=(Certainty.LIKELY,),
+    clears=(ClearedBy.PERSON,),
 )
 RUN_OVERLAP = Code(
     id="RUN_OVERLAP",
@@ -32,6 +47,8 @@ RUN_OVERLAP = Code(
     'same VM and repository: "Lock file is already being held".',
     do="Move one of the schedules, or leave more time between them.",
     page_section="Error: the job is already running",
+    certainty=(Certainty.CERTAIN, Certainty.LIKELY, Certainty.TREND),
+    clears=(ClearedBy.TIME,),
 )
 
 
@@ -41,8 +58,39 @@ _SOON = timedelta(hours=1)
 
 def evaluate(view: View, options: OverlapOptions) -> list[Finding]:
     """The run going on now, then the one expected to go on, then other jobs that share VMs or repositories."""
+    stuck = _stuck(view, options)
+    if stuck is not None:
+        return [stuck]
     own = _running_now(view, options) or _predicted(view, options)
     return [own] if own is not None else _shared(view, options)
+
+
+def _stuck(view: View, options: OverlapOptions) -> Finding | None:
+    """A run that will not end by itself stands in the way of every later one."""
+    job = view.run.job
+    now = view.outlook.running.get(job.id)
+    if now is None or now.since is None or now.moved is None or not now.is_stuck(view.now):
+        return None
+    seconds = quantiles(view.outlook.history.seconds.get(now.schedule, ()))
+    usually = "" if now.longest is None else f", usually at most {format_duration(now.longest.total_seconds())}"
+    lasts, quiet = (format_duration((view.now - at).total_seconds()) for at in (now.since, now.moved))
+    return _finding(
+        view,
+        options,
+        code=JOB_STUCK,
+        level=Level.BLOCK,
+        certainty=Certainty.LIKELY,
+        summary=f"Job {job.name} is running since {lasts}{usually}, and its log shows no step for {quiet}: it seems stuck.",
+        eta=None,
+        remedy="Look at Tasks in XO whether its transfer still moves. When nothing does, restart xo-server (or the proxy): that "
+        "ends this run, and all others that go on.",
+        seconds=seconds,
+        more=(
+            view.fact("lasts", round((view.now - now.since).total_seconds()), "s", PartName.LOGS),
+            view.fact("quiet_for", round((view.now - now.moved).total_seconds()), "s", PartName.LOGS),
+        ),
+        by=ClearedBy.PERSON,
+    )
 
 
 def _running_now(view: View, options: OverlapOptions) -> Finding | None:
@@ -209,6 +257,8 @@ def _finding(
     eta: datetime | None,
     remedy: str,
     seconds: Quantiles | None = None,
+    more: tuple[Fact, ...] = (),
+    by: ClearedBy = ClearedBy.TIME,
 ) -> Finding:
     seconds = view.run.seconds if seconds is None else seconds
     return Finding(
@@ -224,16 +274,17 @@ def _finding(
             view.fact("duration_p90", seconds.p90, "s", PartName.LOGS),
             view.fact("samples", seconds.samples, "runs", PartName.LOGS),
             policy_fact("min_samples", options.min_samples, "runs"),
+            *more,
         ),
         remedy=remedy,
-        clears=Clears(ClearedBy.TIME, eta),
+        clears=Clears(by, eta),
     )
 
 
 CHECK = Check(
     name="overlap",
     title="Overlapping runs",
-    codes=(JOB_RUNNING, RUN_OVERLAP),
+    codes=(JOB_RUNNING, JOB_STUCK, RUN_OVERLAP),
     needs={PartName.JOBS: timedelta(minutes=10), PartName.LOGS: timedelta(hours=1)},
     options=OverlapOptions,
     evaluate=evaluate,

@@ -20,6 +20,8 @@ USB_ATTACHED = Code(
     do="Detach the device from the VM (VM > Advanced in XO) and start the backup again, or let the job take its snapshot "
     "with the VM shut down (offline snapshot): XO then detaches the device and attaches it again.",
     page_section="Error: SR_OPERATION_NOT_SUPPORTED",
+    certainty=(Certainty.CERTAIN,),
+    clears=(ClearedBy.PERSON,),
 )
 PASSTHROUGH_ATTACHED = Code(
     id="PASSTHROUGH_ATTACHED",
@@ -29,6 +31,8 @@ PASSTHROUGH_ATTACHED = Code(
     do="Turn off the backup of memory for this VM: take the tag xo-memory-backup off, or the checkpoint option out of the "
     "job. Otherwise detach the device, or back the VM up offline.",
     page_section="Error: SR_OPERATION_NOT_SUPPORTED",
+    certainty=(Certainty.CERTAIN,),
+    clears=(ClearedBy.PERSON,),
 )
 
 

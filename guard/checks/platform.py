@@ -19,6 +19,8 @@ PLATFORM_TOO_OLD = Code(
     do="Upgrade the pool, or change the job to full backups. On a recent host, restart its toolstack (xe-toolstack-restart) "
     "when no task is running, then try again.",
     page_section="Parse Error",
+    certainty=(Certainty.CERTAIN,),
+    clears=(ClearedBy.PERSON,),
 )
 
 _FIRST = (6, 5)

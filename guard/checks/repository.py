@@ -16,15 +16,15 @@ from guard.mechanics.outlook import repository_ids, target_sr_ids
 from guard.mechanics.repository_space import (
     Estimate,
     Space,
-    Writing,
     estimate,
     is_object_store,
     joined,
+    keeps_blocks,
     less_margin,
-    writing_of,
-    writing_of_mirror,
+    together,
 )
-from guard.units import format_bytes, plural
+from guard.mechanics.repository_writings import added_before, mirror_writing, writers_before, writing
+from guard.units import format_bytes, plural, some_of
 
 REPOSITORY_NO_SPACE = Code(
     id="REPOSITORY_NO_SPACE",
@@ -34,6 +34,9 @@ REPOSITORY_NO_SPACE = Code(
     do="Free space on the backup repository (df -h there; xoa check on the XO machine), lower the retention of a job that "
     "writes to it, or send some VMs elsewhere.",
     page_section="ENOSPC: no space left on device",
+    certainty=(Certainty.LIKELY, Certainty.TREND),
+    harm=(Harm.NONE, Harm.REPOSITORY),
+    clears=(ClearedBy.PERSON,),
 )
 REPOSITORY_UNREACHABLE = Code(
     id="REPOSITORY_UNREACHABLE",
@@ -41,6 +44,8 @@ REPOSITORY_UNREACHABLE = Code(
     why="XO keeps the error of its last mount or test. A run whose only repository cannot be opened attempts no VM, or "
     "leaves snapshots without a backup.",
     do="In XO, Settings > Backup repositories, press Test. Check the share, the network and the mount options.",
+    certainty=(Certainty.LIKELY,),
+    clears=(ClearedBy.REMEDY,),
 )
 REPOSITORY_DISABLED = Code(
     id="REPOSITORY_DISABLED",
@@ -48,16 +53,22 @@ REPOSITORY_DISABLED = Code(
     why="XO drops a disabled repository silently: with others left the run is a success with a copy missing; with none "
     'left it fails with "couldn\'t instantiate any remote".',
     do="Enable the backup repository in XO, or take it out of the job.",
+    certainty=(Certainty.CERTAIN,),
+    clears=(ClearedBy.PERSON,),
 )
 
 
 @dataclass(frozen=True)
 class _Room:
-    """One place to write to, or several that share the VMs. ``space`` None: not known, ``why_unknown`` tells why."""
+    """One place to write to, or several that share the VMs. ``space`` None: not known, ``why_unknown`` tells why.
+
+    ``systems``: the file systems, as ``Outlook.file_systems`` names them.
+    """
 
     scope: Scope
     space: Space | None
     why_unknown: str = ""
+    systems: tuple[str, ...] = ()
 
 
 def evaluate(view: View, options: RepositoryOptions) -> list[Finding]:
@@ -126,7 +137,10 @@ def _unreachable(view: View, repository: Repository, *, others: bool) -> Finding
 
 def _space(view: View, options: RepositoryOptions, repositories: Sequence[Repository]) -> list[Finding]:
     """Space on each target. A VM is held only where it fits on none of them: with one left, XO goes on."""
-    rooms = [_room(view, one) for one in repositories]
+    by_system: dict[str, list[Repository]] = {}
+    for one in repositories:
+        by_system.setdefault(view.outlook.file_systems[one.id], []).append(one)
+    rooms = [_room(view, same) for same in by_system.values()]
     if view.run.settings.distribute_backups and len(rooms) > 1:
         rooms = [_joined(rooms)]
     measured = [room for room in rooms if room is not None]
@@ -140,36 +154,32 @@ def _space(view: View, options: RepositoryOptions, repositories: Sequence[Reposi
     return [finding for finding in findings if finding is not None]
 
 
-def _room(view: View, repository: Repository) -> _Room | None:
-    """What is free on a repository and what this run writes there; None for an object store."""
-    if is_object_store(repository.url):
+def _room(view: View, same: Sequence[Repository]) -> _Room | None:
+    """What is free on the file system of these repositories and what this run writes there; None for an object store."""
+    first, outlook, run = same[0], view.outlook, view.run
+    if is_object_store(first.url):
         return None
-    scope = Scope(ScopeKind.REPOSITORY, repository.id, repository.name)
-    info = view.estate.repository_info.get(repository.id)
+    scope = Scope(ScopeKind.REPOSITORY, first.id, " + ".join(one.name for one in same))
+    info = view.estate.repository_info.get(first.id)
     read = view.estate.parts[PartName.REPOSITORY_INFO]
     if info is None or not isinstance(info.available, int):
         return _Room(scope, None, "XO gave no free space for it" if read.ok else read.error)
-    if view.run.job.type == "mirrorBackup":
-        past = view.outlook.history.run_bytes.get((view.run.schedule.id, repository.id), ())
-        writings = {"": writing_of_mirror(past)}
+    # distributed, a VM goes to one of them
+    targets = [one.id for one in (same[:1] if run.settings.distribute_backups else same)]
+    if run.job.type == "mirrorBackup":
+        writings = {"": together([mirror_writing(outlook, run, one) for one in targets])}
     else:
-        writings = {vm: _writing(view, vm, repository.id) for vm in view.vms}
-    size = info.size if isinstance(info.size, int) else 0
-    return _Room(scope, Space(free=info.available, size=size, writings=writings))
-
-
-def _writing(view: View, vm_id: str, target: str) -> Writing:
-    # distributed, a VM's last copies may lie on any of the job's repositories
-    targets = repository_ids(view.run.job) if view.run.settings.distribute_backups else (target,)
-    told = view.outlook.bytes_of(view.run, vm_id, *targets)
-    transfers = view.outlook.history.transfers_to(view.run.job.id, vm_id, targets)
-    return writing_of(
-        told,
-        view.outlook.settings_of(view.run, vm_id),
-        [one.size for one in transfers if one.schedule == view.run.schedule.id and one.size],
-        full_mode=view.run.job.mode == "full",
-        spread=len(targets) > 1,
+        writings = {vm: together([writing(outlook, run, vm, one) for one in targets]) for vm in view.vms}
+    system = outlook.file_systems[first.id]
+    space = Space(
+        free=info.available,
+        size=info.size if isinstance(info.size, int) else 0,
+        writings=writings,
+        others=added_before(outlook, run, system),
+        # one worker merges VM after VM
+        merge=0 if keeps_blocks(first, info) else max((one.merge for one in writings.values()), default=0),
     )
+    return _Room(scope, space, systems=(system,))
 
 
 def _joined(rooms: Sequence[_Room | None]) -> _Room | None:
@@ -181,7 +191,8 @@ def _joined(rooms: Sequence[_Room | None]) -> _Room | None:
     unknown = next((room for room in measured if room.space is None), None)
     if unknown is not None:
         return _Room(scope, None, unknown.why_unknown)
-    return _Room(scope, joined([room.space for room in measured if room.space is not None]))
+    systems = tuple(one for room in measured for one in room.systems)
+    return _Room(scope, joined([room.space for room in measured if room.space is not None]), systems=systems)
 
 
 def _judge(
@@ -191,22 +202,34 @@ def _judge(
     if space is None or told is None:
         return _unknown(view, scope, None, f"whether the run fits cannot be told; {room.why_unknown}")
     if told.held:
-        return _too_full(view, options, scope, space, told, nowhere)
+        return _too_full(view, options, room, space, told, nowhere)
     if not told.fits:
         free = format_bytes(space.free) + (
             f" free, {format_bytes(space.largest)} on the emptiest" if space.largest else " free"
         )
         to = " up" if told.most is None else f" to {format_bytes(told.most)}"
-        who = (
-            "no past run of this mirror tells"
-            if "" in space.writings
-            else f"the past does not tell for {plural(told.unsure, 'VM')}"
-        )
-        why = f"{free}, and whether the run fits cannot be told: it may write from {format_bytes(told.need)}{to}; {who}"
+        why = f"{free}, and whether the run fits cannot be told: it may write from {format_bytes(told.need)}{to}; "
+        why += "; ".join(_reasons(space, told))
         return _unknown(view, scope, space.free, why)
     if space.size and 100 * space.free / space.size < options.warn_free_percent:
         return _low(view, options, scope, space, told)
     return None
+
+
+def _reasons(space: Space, told: Estimate) -> list[str]:
+    """Why whether it fits cannot be told."""
+    reasons = []
+    if "" in space.writings:
+        reasons.append("no past run of this mirror tells")
+    elif told.unsure:
+        reasons.append(f"the past does not tell for {plural(told.unsure, 'VM')}")
+    if any(one.freed < one.freed_at_most for one in space.writings.values()):
+        reasons.append("what retention deletes meanwhile is not known")
+    if space.merge:
+        reasons.append(f"a merge of older deltas may need {format_bytes(space.merge)} more for a while")
+    if space.others:
+        reasons.append(f"other runs write {format_bytes(space.others)} before")
+    return reasons
 
 
 def _facts(view: View, options: RepositoryOptions, space: Space, told: Estimate) -> tuple[Fact, ...]:
@@ -217,20 +240,36 @@ def _facts(view: View, options: RepositoryOptions, space: Space, told: Estimate)
         *(Fact(name=name, value=value, unit="bytes", source=source, observed_at=None) for name, value in free.items()),
         view.fact("need_p90", told.need, "bytes", PartName.LOGS),
         view.fact("vms_without_forecast", told.unsure, "VMs", PartName.LOGS),
+        *(
+            view.fact(name, value, "bytes", PartName.LOGS)
+            for name, value in (("other_runs", space.others), ("merge", space.merge))
+            if value
+        ),
         policy_fact("margin", options.margin_percent, "%"),
     )
 
 
+def _writers(view: View, room: _Room) -> list[str]:
+    """The names of the jobs whose runs write there before this one."""
+    names = (name for system in room.systems for name in writers_before(view.outlook, view.run, system))
+    return list(dict.fromkeys(names))
+
+
 def _too_full(
-    view: View, options: RepositoryOptions, scope: Scope, space: Space, told: Estimate, nowhere: set[str]
+    view: View, options: RepositoryOptions, room: _Room, space: Space, told: Estimate, nowhere: set[str]
 ) -> Finding:
-    free, where, who, need = space.free, "", "this run", told.need
-    if space.largest is not None and need <= less_margin(free, options.margin_percent):
+    scope = room.scope
+    free, where, who, need, others = space.free, "", "this run", told.need, space.others
+    if space.largest is not None and need <= less_margin(free, options.margin_percent) - space.others:
         # all of them fit together, the largest on none of the repositories
         first = told.held[0]
-        free, where, who, need = space.largest, " on the emptiest", view.vm_name(first), space.writings[first].least
+        free, where, who = space.largest, " on the emptiest", view.vm_name(first)
+        need, others = space.writings[first].least, 0
     with_margin = round(need * (1 + options.margin_percent / 100))
+    # the margin is of all that is written
+    lacking = round((need + others) * (1 + options.margin_percent / 100)) - free
     kinds = [view.outlook.bytes_of(view.run, vm, scope.id).full for vm in space.writings if vm]
+    beside = f"; other runs write {format_bytes(others)} before ({some_of(_writers(view, room))})" if others else ""
     kinds_told = f"{plural(kinds.count(True), 'full backup')}, {plural(kinds.count(False), 'delta')}, " if kinds else ""
     holds = tuple(vm for vm in told.held if vm in nowhere and vm)
     blocks = bool(holds) or "" in nowhere
@@ -243,10 +282,10 @@ def _too_full(
         scope=scope,
         holds=holds if blocks else tuple(vm for vm in told.held if vm),
         summary=f"Backup repository {scope.name}: {format_bytes(free)} free{where}, {who} is expected to "
-        f"write up to {format_bytes(with_margin)} ({kinds_told}{options.margin_percent:g} % margin)"
+        f"write up to {format_bytes(with_margin)} ({kinds_told}{options.margin_percent:g} % margin){beside}"
         + ("." if blocks else "; the VMs that fail there still have another target."),
         facts=_facts(view, options, space, told),
-        remedy=f"Free {format_bytes(with_margin - free)} on {scope.name}, or lower a retention there.",
+        remedy=f"Free {format_bytes(lacking)} on {scope.name}, or lower a retention there.",
         clears=Clears(ClearedBy.PERSON),
     )
 

@@ -18,6 +18,8 @@ REPOSITORY_MISCONFIGURED = Code(
     "meets a folder that is not empty, or a distributed job mixes storages with and without a size.",
     do="Compare the proxy of the job with that of the repository. Check the encryption key: a repository that holds "
     "backups cannot get another one; make a new repository with an empty folder for it.",
+    certainty=(Certainty.CERTAIN,),
+    clears=(ClearedBy.PERSON,),
 )
 
 

@@ -23,6 +23,8 @@ NO_VM_MATCHES = Code(
     do="Open the job in XO and look at its tags, pools and power state; see with guard match JOB which rule leaves each "
     "VM out. Check Settings > Servers: is the pool connected?",
     page_section="Error: no VMs match this pattern",
+    certainty=(Certainty.CERTAIN,),
+    clears=(ClearedBy.PERSON,),
 )
 SELECTION_SHRUNK = Code(
     id="SELECTION_SHRUNK",
@@ -31,6 +33,8 @@ SELECTION_SHRUNK = Code(
     "pool silently drops VMs from the backup.",
     do="Compare with guard match JOB. Put the tag back, reconnect the pool, or take the VM out of the job on purpose.",
     page_section="Error: no VMs match this pattern",
+    certainty=(Certainty.CERTAIN,),
+    clears=(ClearedBy.TIME, ClearedBy.PERSON),
 )
 
 

@@ -19,6 +19,8 @@ SNAPSHOT_UNSUPPORTED = Code(
     do="Detach the removable device or disk and run the backup again. A disk whose data the backup can do without may stay: "
     "put [NOBAK] in its name and XO leaves it out. A RAW disk has to be copied into a new disk in another format.",
     page_section="Error: SR_OPERATION_NOT_SUPPORTED",
+    certainty=(Certainty.CERTAIN,),
+    clears=(ClearedBy.PERSON,),
 )
 
 _NO_SNAPSHOTS = frozenset({"udev", "iso", "hba", "rawhba", "iscsi", "rawiscsi"})

@@ -8,24 +8,14 @@ from datetime import timedelta
 
 from guard.checks.check import Check
 from guard.checks.options import SrSpaceOptions
+from guard.checks.sr_figures import SR_NO_SPACE, free_bytes, harm_of, provisioning_of
 from guard.checks.view import View, policy_fact
 from guard.estate.estate import PartName
 from guard.estate.xo_records import Sr
-from guard.finding import Certainty, ClearedBy, Clears, Code, Finding, Harm, Level, Scope, ScopeKind
+from guard.finding import Certainty, ClearedBy, Clears, Finding, Harm, Level, Scope, ScopeKind
 from guard.mechanics.outlook import ExpectedRun, Outlook, is_nobak, repository_ids, target_sr_ids
 from guard.mechanics.snapshot_space import LVM_TYPES, Need, Total, disk_need, total
 from guard.units import format_bytes, plural
-
-SR_NO_SPACE = Code(
-    id="SR_NO_SPACE",
-    title="An SR has too little free space for the snapshots of a run",
-    why="A snapshot on a thick (LVM) SR needs the data written since the last snapshot plus 16 MiB, at worst the whole "
-    "virtual size; SM refuses it with SR_BACKEND_FAILURE_44. Freed space only returns after a coalesce, which itself "
-    "needs room: hence the page's rules of 30 % free, and 50 % on a thick SR.",
-    do="Free space on the SR: delete old snapshots and orphaned VDIs, let coalesces finish (rescan the SR), move disks to "
-    "another SR, or spread the VMs over more schedules. A thin SR (ext, NFS) needs far less for a snapshot.",
-    page_section="SR_BACKEND_FAILURE_44",
-)
 
 
 def evaluate(view: View, options: SrSpaceOptions) -> list[Finding]:
@@ -37,7 +27,7 @@ def evaluate(view: View, options: SrSpaceOptions) -> list[Finding]:
         if not by_vm:
             continue
         sr = view.estate.sr_by_id.get(sr_id)
-        free = _free(sr)
+        free = free_bytes(sr)
         if sr is None or free is None:
             what = "its free space" if sr_id else "what the snapshot of a disk needs that XO does not show"
             findings.append(_unknown(view, sr_id, sr.name_label if sr else sr_id or "SR", tuple(by_vm), what))
@@ -45,23 +35,6 @@ def evaluate(view: View, options: SrSpaceOptions) -> list[Finding]:
         findings += _space(view, sr, free, by_vm)
         findings += _page_rules(view, options, sr, free, tuple(by_vm))
     return findings
-
-
-def _free(sr: Sr | None) -> int | None:
-    """Free bytes; None where XO has no figures, which it shows as a size of 0 or -1 (xo-api.md 3.7)."""
-    if sr is None or not isinstance(sr.size, int) or not isinstance(sr.physical_usage, int):
-        return None
-    return sr.size - sr.physical_usage if sr.size > 0 and sr.physical_usage >= 0 else None
-
-
-def provisioning_of(sr: Sr) -> str:
-    """thick, thin or unknown: what the SR's own configuration says, else what XO derives from its driver.
-
-    ``allocation`` on LVM, ``provisioning`` on LINSTOR (SM LVHDSR.py:166-181, LinstorSR.py:338-367).
-    """
-    key = "provisioning" if sr.sr_type == "linstor" else "allocation"
-    told = (sr.sm_config or {}).get(key) or sr.allocation_strategy
-    return told or ("thick" if sr.sr_type in LVM_TYPES else "unknown")
 
 
 def _needs(outlook: Outlook, run: ExpectedRun) -> Mapping[str, Mapping[str, list[Need | None]]]:
@@ -210,8 +183,7 @@ def _finding(
         check="sr_space",
         level=Level.BLOCK,
         certainty=certainty,
-        # a snapshot that a thick SR refuses hurts nobody; a thin one that fills up stops its guests from writing
-        harm=Harm.NONE if provisioning_of(sr) == "thick" else Harm.PRODUCTION,
+        harm=harm_of(sr),
         scope=Scope(ScopeKind.SR, sr.id, sr.name_label),
         holds=held,
         summary=f"{sr.name_label}: {format_bytes(free)} free, the snapshots of {who} need {format_bytes(need.known)} "

@@ -8,7 +8,7 @@ from guard.checks.check import Check
 from guard.checks.options import TargetSrsOptions
 from guard.checks.view import View, back_by
 from guard.estate.estate import PartName
-from guard.finding import Certainty, Code, Finding, Harm, Level, Scope, ScopeKind
+from guard.finding import Certainty, ClearedBy, Code, Finding, Harm, Level, Scope, ScopeKind
 from guard.mechanics.outlook import repository_ids, target_sr_ids
 
 SR_UNKNOWN = Code(
@@ -18,6 +18,8 @@ SR_UNKNOWN = Code(
     "the SR was forgotten, or its pool is not connected.",
     do="Search the UUID in XO. Reconnect its pool (Settings > Servers), or take the SR out of the job.",
     page_section="Error: no XAPI associated to <UUID>",
+    certainty=(Certainty.CERTAIN,),
+    clears=(ClearedBy.TIME, ClearedBy.PERSON),
 )
 HEALTH_CHECK_SR_MISSING = Code(
     id="HEALTH_CHECK_SR_MISSING",
@@ -26,6 +28,8 @@ HEALTH_CHECK_SR_MISSING = Code(
     do="Edit the schedule in XO and choose another SR for the health check, or reconnect the pool of this one "
     "(Settings > Servers). Then start the job again.",
     page_section="Error: no XAPI associated to <UUID>",
+    certainty=(Certainty.CERTAIN,),
+    clears=(ClearedBy.TIME, ClearedBy.PERSON),
 )
 
 

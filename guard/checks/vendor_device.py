@@ -23,6 +23,8 @@ VENDOR_DEVICE_UNLICENSED = Code(
     do="With the VM halted, on the host: xe vm-param-set has-vendor-device=false uuid=<VM_UUID>. Windows may then need its "
     "drivers from another source.",
     page_section="LICENSE_RESTRICTION",
+    certainty=(Certainty.CERTAIN,),
+    clears=(ClearedBy.PERSON,),
 )
 
 _RESTRICTION = "restrict_pci_device_for_auto_update"

@@ -14,17 +14,19 @@ from typing import TextIO
 from guard.assess import make_plan
 from guard.cli.colour import style_for
 from guard.cli.demo_night import PARIS, Morning, live_through
+from guard.cli.source import demo_pools, demo_settings
+from guard.daemon.pools import Refused, with_told
 from guard.lifecycle.report import make_report
 from guard.notify.message import Message, Tier
 from guard.policy.load import load
-from guard.simulator import demo
+from guard.simulator import demo, demo_pool
 from guard.simulator.live import Live
 from guard.simulator.serve import Simulator, serve
+from guard.simulator.xapi import serve_xapi
 from guard.units import plural
 from guard.views.plan import plan_text
 from guard.views.report import report_text
 from guard.views.text import wrap
-from guard.xo.client import XoSettings
 from guard.xo.token import Token
 from guard.xo.writes import WritingXo
 
@@ -88,10 +90,11 @@ async def _plan_and_night(
         stdout.flush()
 
     began = time.monotonic()
-    async with serve(Simulator(live.world)) as url:
+    async with serve(Simulator(live.world)) as url, serve_xapi(demo_pool.face(live.world)) as pool_url:
         text = _POLICY.format(url=url)
-        xo = WritingXo(lambda: XoSettings(url=url), lambda: Token(demo.TOKEN), clock=live.now)
-        policy, now, estate = load(text, file="guard.toml"), live.now(), await xo.estate()
+        xo = WritingXo(lambda: demo_settings(url), lambda: Token(demo.TOKEN), clock=live.now)
+        policy, now = load(text, file="guard.toml"), live.now()
+        estate = await with_told(await xo.estate(), demo_pools(pool_url), clock=live.now, refused=Refused())
         plan = make_plan(estate, policy, now=now, start=now, within=timedelta(hours=_HOURS))
         stdout.write(plan_text(plan, took_s=time.monotonic() - began, style=style_for(stdout, env)))
         stdout.flush()

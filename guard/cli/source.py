@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from guard.cli import clock
 from guard.cli.files import read_bounded
@@ -17,6 +17,10 @@ from guard.estate.capture import from_bytes
 from guard.estate.estate import Estate
 from guard.policy.load import load
 from guard.policy.schema import Policy, default_policy
+
+if TYPE_CHECKING:
+    from guard.xapi.session import PoolSettings
+    from guard.xo.client import XoSettings
 
 MAX_POLICY_BYTES = 1024**2
 MAX_CAPTURE_BYTES = 512 * 1024**2
@@ -58,7 +62,8 @@ def read(arguments: Namespace, stderr: TextIO, env: Mapping[str, str]) -> tuple[
 
 
 def read_xo(policy: Policy, stderr: TextIO, env: Mapping[str, str]) -> Estate:
-    """Ask the XO of the policy. Raises XoError, PolicyError."""
+    """Ask the XO of the policy, and its pools where the policy names them. Raises XoError, PolicyError."""
+    from guard.daemon.pools import with_pools
     from guard.xo.client import read_estate
     from guard.xo.settings import xo_settings
     from guard.xo.token import read_token
@@ -67,19 +72,50 @@ def read_xo(policy: Policy, stderr: TextIO, env: Mapping[str, str]) -> Estate:
     token = read_token(Path(xo.token_file) if xo.token_file else None, env)
     if not xo.verify:
         print("guard: warning: [xo] verify = false: anybody on the way can read the token", file=stderr)
-    return asyncio.run(read_estate(xo_settings(policy), token, clock=clock.now))
+
+    async def read() -> Estate:
+        estate = await read_estate(xo_settings(policy), token, clock=clock.now)
+        return await with_pools(estate, policy, env, clock=clock.now)
+
+    return asyncio.run(read())
 
 
 def read_demo() -> Estate:
     """Ask the simulated XO of the demo, on loopback, at the demo's own time."""
-    from guard.simulator import demo
+    from guard.daemon.pools import Refused, with_told
+    from guard.simulator import demo, demo_pool
     from guard.simulator.serve import running
-    from guard.xo.client import XoSettings, read_estate
+    from guard.simulator.xapi import serving_xapi
+    from guard.xo.client import read_estate
     from guard.xo.token import Token
 
     world = demo.build(lambda: demo.DEMO_NOW)
-    with running(world) as url:
-        return asyncio.run(read_estate(XoSettings(url=url), Token(demo.TOKEN), clock=lambda: demo.DEMO_NOW))
+
+    async def read(url: str, pool_url: str) -> Estate:
+        estate = await read_estate(demo_settings(url), Token(demo.TOKEN), clock=lambda: demo.DEMO_NOW)
+        return await with_told(estate, demo_pools(pool_url), clock=lambda: demo.DEMO_NOW, refused=Refused())
+
+    with running(world) as url, serving_xapi(demo_pool.face(world)) as pool_url:
+        return asyncio.run(read(url, pool_url))
+
+
+def demo_pools(url: str) -> tuple[PoolSettings, ...]:
+    """The demo's own pool, which guard may ask."""
+    from guard.secret import Secret
+    from guard.simulator import demo_pool
+    from guard.xapi.session import PoolSettings
+
+    return (PoolSettings(name=demo_pool.POOL, url=url, username="root", password=Secret(demo_pool.PASSWORD)),)
+
+
+def demo_settings(url: str) -> XoSettings:
+    """Where the demo's XO is, and the disk of its machine, as no API shows that one."""
+    from guard.estate.local_disks import LocalDisk
+    from guard.simulator.demo_repositories import XO_DISK_AVAILABLE, XO_DISK_SIZE
+    from guard.xo.client import XoSettings
+
+    disk = LocalDisk(path="/", device=1, size=XO_DISK_SIZE, available=XO_DISK_AVAILABLE)
+    return XoSettings(url=url, local_paths=(disk.path,), disk_of=lambda _: disk)
 
 
 def parse_time(text: str, option: str = "--from") -> datetime:

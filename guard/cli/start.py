@@ -13,6 +13,7 @@ from guard.cli.shell import shell_of
 from guard.cli.state import ledger_path, look_at_ledger
 from guard.daemon.by_hand import look, start
 from guard.daemon.compose import zone_of
+from guard.daemon.pools import XoAndPools
 from guard.daemon.release import release_token
 from guard.errors import UsageError
 from guard.ledger.sqlite import open_beside
@@ -20,7 +21,6 @@ from guard.lifecycle.by_hand import Wish, known_codes
 from guard.views.start import begun, done_lines, facts_line, judged_lines, nothing_lines, would_lines
 from guard.views.text import clean
 from guard.xo.settings import xo_settings
-from guard.xo.writes import WritingXo
 
 ALL, NOT_ALL = 0, 2
 
@@ -32,7 +32,7 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     shell = shell_of(env, lambda text: print(f"guard: {clean(text)}", file=stderr))
     token = release_token(policy, shell)
     token()
-    xo = WritingXo(lambda: xo_settings(policy), token, clock=shell.clock)
+    xo = XoAndPools(lambda: xo_settings(policy), token, clock=shell.clock, policy_of=lambda: policy, env=env)
     path = ledger_path(arguments.state, env)  # before XO is read, which may take minutes
     with look_at_ledger(arguments.state, env, policy) as ledger:
         judged = asyncio.run(look(ledger, xo, policy, wish, shell.clock))

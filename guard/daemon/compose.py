@@ -13,6 +13,7 @@ from pathlib import Path
 
 from guard.daemon.loop import Flags, run
 from guard.daemon.news import News
+from guard.daemon.pools import XoAndPools
 from guard.daemon.standing import claimed, is_unsettled, open_due_runs
 from guard.daemon.systemd import Systemd
 from guard.errors import LedgerError, LedgerUnwritableError
@@ -30,7 +31,6 @@ from guard.policy.schema import Policy
 from guard.xo.client import XoSettings
 from guard.xo.settings import xo_settings
 from guard.xo.token import Token, read_token
-from guard.xo.writes import WritingXo
 
 LEDGER = "ledger.sqlite"
 LEASE = timedelta(minutes=5)
@@ -161,7 +161,7 @@ async def run_daemon(
             return read_token(Path(given) if given else None, shell.env)
 
         token()  # an unreadable token is told at once, not at the first look
-        xo = WritingXo(in_force.xo, token, clock=shell.clock)
+        xo = XoAndPools(in_force.xo, token, clock=shell.clock, policy_of=lambda: in_force.policy, env=shell.env)
         resort = LastResort(ledger, shell.log)
         watch = Watch(resort, xo, news, clock=shell.clock, policy_of=lambda: in_force.policy, instance=ledger.instance)
         flags.install(asyncio.get_running_loop())

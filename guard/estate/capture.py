@@ -17,6 +17,7 @@ from guard.estate import xo_records as records
 from guard.estate.estate import ON_REQUEST, Estate, Part, PartName, XoIdentity
 from guard.estate.local_disks import LocalDisk
 from guard.estate.observations import Observations
+from guard.estate.xapi_records import PoolFacts
 
 SCHEMA = "guard.capture/1"
 _FIRST_YEAR, _LAST_YEAR = 2000, 2100
@@ -56,6 +57,7 @@ class _Capture(msgspec.Struct, kw_only=True, omit_defaults=True):
     xo_tasks: tuple[records.XoTask, ...] = ()
     archives: tuple[records.Archive, ...] = ()
     local_disks: tuple[LocalDisk, ...] = ()
+    pool_facts: tuple[PoolFacts, ...] = ()
     observations: Observations | None = None
     logs: tuple[records.BackupLog, ...] = ()
     vm_properties: dict[str, dict[str, Any]] = {}

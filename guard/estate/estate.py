@@ -15,6 +15,7 @@ from guard.errors import XoAnswerError, XoAuthError
 from guard.estate import xo_records as records
 from guard.estate.local_disks import LocalDisk
 from guard.estate.observations import Observations
+from guard.estate.xapi_records import HostFacts, PoolFacts, SrFacts, VdiFacts, VmFacts
 
 
 class PartName(StrEnum):
@@ -109,6 +110,7 @@ class Estate:
     xo_tasks: tuple[records.XoTask, ...] = ()
     archives: tuple[records.Archive, ...] = ()
     local_disks: tuple[LocalDisk, ...] = ()
+    pool_facts: tuple[PoolFacts, ...] = ()
     observations: Observations | None = None
     logs: tuple[records.BackupLog, ...] = ()
     vm_properties: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -175,6 +177,55 @@ class Estate:
             if snapshot.snapshot_of:
                 grouped.setdefault(snapshot.snapshot_of, []).append(snapshot)
         return {vdi: tuple(group) for vdi, group in grouped.items()}
+
+    @cached_property
+    def copied_to(self) -> Mapping[str, frozenset[str]]:
+        """SR id -> ids of the source snapshots of which an incremental replication left a copy there."""
+        grouped: dict[str, set[str]] = {}
+        for group in (self.vdis, self.vdi_snapshots):
+            for vdi in group:
+                source = (vdi.other_config or {}).get("xo:copy_of")
+                if source and vdi.sr:
+                    grouped.setdefault(vdi.sr, set()).add(source)
+        return {sr: frozenset(sources) for sr, sources in grouped.items()}
+
+    @cached_property
+    def replicas(self) -> Mapping[tuple[str, str, str, str], tuple[str, ...]]:
+        """(job, schedule, VM and SR id) -> ids of the VMs that full replications left there, oldest first."""
+        grouped: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+        for vm in self.vms:
+            marks = vm.other or {}
+            if "xo:backup:sr" in marks:
+                key = tuple(str(marks.get(f"xo:backup:{name}", "")) for name in ("job", "schedule", "vm", "sr"))
+                grouped.setdefault(key, []).append((str(marks.get("xo:backup:datetime", "")), vm.id))
+        return {(key[0], key[1], key[2], key[3]): tuple(vm for _, vm in sorted(of)) for key, of in grouped.items()}
+
+    @cached_property
+    def plugged_snapshots(self) -> frozenset[str]:
+        """Snapshot VDIs that something other than a VM holds: a control domain, as an export does (xo-api.md 3.9)."""
+        plugged = {vbd.vdi for vbd in self.vbds if vbd.attached is True and vbd.vdi and vbd.vm not in self.vm_by_id}
+        return frozenset(one.id for one in self.vdi_snapshots if one.id in plugged) if plugged else frozenset()
+
+    @cached_property
+    def told_by_pool(self) -> Mapping[str, PoolFacts]:
+        """Pool id -> what that pool itself told guard; those that did not answer are left out."""
+        return {one.pool_id: one for one in self.pool_facts if one.answered and one.pool_id}
+
+    @cached_property
+    def host_facts(self) -> Mapping[str, HostFacts]:
+        return {id_: facts for one in self.told_by_pool.values() for id_, facts in one.hosts.items()}
+
+    @cached_property
+    def sr_facts(self) -> Mapping[str, SrFacts]:
+        return {id_: facts for one in self.told_by_pool.values() for id_, facts in one.srs.items()}
+
+    @cached_property
+    def vm_facts(self) -> Mapping[str, VmFacts]:
+        return {id_: facts for one in self.told_by_pool.values() for id_, facts in one.vms.items()}
+
+    @cached_property
+    def vdi_facts(self) -> Mapping[str, VdiFacts]:
+        return {id_: facts for one in self.told_by_pool.values() for id_, facts in one.vdis.items()}
 
     @cached_property
     def archives_of(self) -> Mapping[tuple[str, str], tuple[records.Archive, ...]]:

@@ -11,12 +11,36 @@ import msgspec
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class Observations(msgspec.Struct, frozen=True, kw_only=True):
-    """``since``: the first look of this guard process. ``waiting``: id of an un-coalesced node -> when guard first saw it so.
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """An un-coalesced node as guard saw it last: its SR, the child that is to be merged into it with that child's bytes, and
+    since when these two have waited.
+    """
 
-    ``collected``: SR id -> when a collection was last seen at work there.
+    sr: str
+    child: str
+    bytes: int
+    since: Moment
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How many pairs of an SR were merged, and their bytes, in the time since the merge seen before; others kept waiting."""
+
+    pairs: int
+    bytes: int
+    seconds: float
+
+
+class Observations(msgspec.Struct, frozen=True, kw_only=True):
+    """``since``: the first look of this guard; ``looked_at``: the last. ``waiting``: by id of the node.
+
+    ``collected``: SR id -> when a collection was last seen at work there, by its task or by a merge. ``begun``: SR id -> since
+    when the next merge there is under way: the last one, the first look at what waits, or the look before a collection
+    began. ``progress``: by SR id, oldest first.
     """
 
     since: Moment
-    waiting: Mapping[str, Moment] = {}
+    looked_at: Moment
+    waiting: Mapping[str, Waiting] = {}
     collected: Mapping[str, Moment] = {}
+    begun: Mapping[str, Moment] = {}
+    progress: Mapping[str, tuple[Progress, ...]] = {}

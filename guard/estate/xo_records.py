@@ -38,10 +38,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=
 
 
 class Pool(Record, frozen=True, kw_only=True, gc=False):
-    """REST ``/pools``."""
+    """REST ``/pools``. ``suspend_sr``: where the memory of its VMs goes, unless a VM has its own."""
 
     name_label: str = ""
     master: str | UnsetType = UNSET
+    suspend_sr: str | UnsetType = field(name="suspendSr", default=UNSET)
 
 
 class Host(Record, frozen=True, kw_only=True, gc=False):
@@ -100,10 +101,22 @@ class Pbd(Record, frozen=True, kw_only=True, gc=False):
     attached: bool | UnsetType = UNSET
 
 
+class VmMemory(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """What guard asks of a VM's memory. ``static``: the least and the most bytes it may ever have."""
+
+    static: tuple[float, ...] = ()
+
+    @property
+    def static_max(self) -> int | None:
+        """Bytes that a snapshot with memory makes room for; None where XO does not tell."""
+        return int(max(self.static)) if self.static else None
+
+
 class Vm(Record, frozen=True, kw_only=True, gc=False):
     """REST ``/vms`` (no snapshots, templates or dom0). ``container``: its host while running, else its pool or host.
 
     ``current_operations``: task id -> operation. ``attached_pcis``: ids of PCI devices passed through.
+    ``pv_drivers_detected``: of a running VM, whether its guest tools answered; UNSET of any other.
     """
 
     name_label: str | UnsetType = UNSET
@@ -117,6 +130,9 @@ class Vm(Record, frozen=True, kw_only=True, gc=False):
     attached_pcis: list[str] | UnsetType = field(name="attachedPcis", default=UNSET)
     has_vendor_device: bool | UnsetType = field(name="hasVendorDevice", default=UNSET)
     vgpus: list[str] | UnsetType = field(name="VGPUs", default=UNSET)
+    pv_drivers_detected: bool | UnsetType = field(name="pvDriversDetected", default=UNSET)
+    memory: VmMemory | UnsetType = UNSET
+    suspend_sr: str | UnsetType = field(name="suspendSr", default=UNSET)
 
     @property
     def name(self) -> str:
@@ -223,11 +239,20 @@ class Repository(Record, frozen=True, kw_only=True, gc=False):
 
 
 class RepositoryInfo(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """RPC ``remote.getAllInfo``, bytes from ``df``. Object stores have none of the three; XO never stamps them."""
+    """RPC ``remote.getAllInfo``, bytes from ``df``. Object stores have none of the three; XO never stamps them.
+
+    ``encryption``: ``{algorithm, isLegacy, recommendedAlgorithm}`` where XO has opened the repository.
+    """
 
     size: int | UnsetType = UNSET
     used: int | UnsetType = UNSET
     available: int | UnsetType = UNSET
+    encryption: Any = UNSET
+
+    @property
+    def has_legacy_encryption(self) -> bool:
+        """Whether files are encrypted by the algorithm that XO keeps for old repositories (AES-256-GCM)."""
+        return isinstance(self.encryption, dict) and self.encryption.get("isLegacy") is True
 
 
 class XapiTask(Record, frozen=True, kw_only=True, gc=False):

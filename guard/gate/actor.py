@@ -34,7 +34,7 @@ from guard.policy.resolve import Effective
 MOST_STEPS = 40  # of one due run at one look: a story that does not settle waits for the next look
 
 
-WAIT_FOR_RUNS = frozenset({"JOB_RUNNING", "RUN_OVERLAP", "NO_SLOT"})
+WAIT_FOR_RUNS = frozenset({"JOB_RUNNING", "JOB_STUCK", "RUN_OVERLAP", "NO_SLOT"})
 WAIT_FOR_POOLS = frozenset({"POOL_DISCONNECTED", "VM_UNKNOWN", "SR_DETACHED", "SR_UNKNOWN"})
 
 

@@ -34,6 +34,7 @@ HOLDING = frozenset(CODES) | {code.id for code in POLICY_CODES}
 NEVER_OVERRIDDEN = {
     "SETTINGS_MISSING": "XO itself would crash at the start",
     "JOB_RUNNING": "XO runs a job once at a time and would log a failure",
+    "JOB_STUCK": "XO runs a job once at a time and would log a failure",
     "REPOSITORY_DISABLED": "where it holds a run, XO refuses the whole run",
     "NO_VM_MATCHES": "there is no VM to start",
 }

@@ -10,11 +10,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
+from guard.checks.overlap import JOB_STUCK
 from guard.finding import Scope, ScopeKind
 from guard.lifecycle.due_run import Attempt, DueRun
 from guard.lifecycle.events import Alarmed, AnyEvent, AttemptEnded, End, Ended, Started, Starter
 from guard.mechanics.zones import zone_or_utc
-from guard.outcomes.alarms import JOB_STUCK, SCHEDULE_DISABLED, START_UNCERTAIN, XO_DID_NOT_FIRE
+from guard.outcomes.alarms import SCHEDULE_DISABLED, START_UNCERTAIN, XO_DID_NOT_FIRE
 from guard.outcomes.outcome import Outcome, Times
 from guard.units import format_duration, format_time
 

@@ -6,7 +6,7 @@ A node counts as un-coalesced when it is unmanaged and its only child in its own
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import msgspec
 
@@ -54,6 +54,17 @@ class ChainIndex:
                 uncoalesced.append(at)
             at = vdi.parent or None
         return Chain(uncoalesced=tuple(uncoalesced), depth=len(seen), missing_parent=missing)
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Every node that counts, in whichever chain, with its only child: what SM has to merge into it."""
+        return ((one, self.child(one)) for one in self._unmanaged if self._counts(one, ()))
+
+    def has_child(self, node: str) -> bool:
+        return node in self._children
+
+    def child(self, node: str) -> str:
+        """The only child of a node that counts."""
+        return self._children[node][0]
 
     def _counts(self, vdi_id: str, removed: Collection[str]) -> bool:
         if vdi_id not in self._unmanaged:

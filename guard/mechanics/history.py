@@ -7,12 +7,12 @@ none of them is a sample of how long the schedule takes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
-from guard.estate.xo_records import BackupLog, LogTask
+from guard.estate.xo_records import BackupLog, LogTask, moment
 
 KEPT_SAMPLES = 10  # of sizes, the newest; older transfers say little about tonight's
 KEPT_DURATIONS = 30
@@ -29,7 +29,10 @@ class Quantiles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):
-    """One successful transfer of one VM to one target. ``start`` in ms epoch, sizes in bytes. ``run``: the log's id."""
+    """One successful transfer of one VM to one target. ``start`` in ms epoch, sizes in bytes. ``run``: the log's id.
+
+    ``mode``: of the job at that time, '' where the log does not tell.
+    """
 
     schedule: str
     start: int
@@ -37,13 +40,15 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     full: bool
     run: str = ""
+    mode: str = ""
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that goes on: of which schedule, since when (ms epoch)."""
+    """A run that goes on: of which schedule, since when (ms epoch), and when a task of it last began or ended."""
 
     schedule: str
     since: int
+    moved: int
 
 
 @dataclass(frozen=True)
@@ -86,11 +91,17 @@ def good_backups(history: History) -> dict[str, tuple[int, ...]]:
 
 def quantiles(values: Sequence[float]) -> Quantiles:
     """Nearest-rank median and P90."""
-    if not values:
-        return Quantiles()
     ordered = sorted(values)
-    count = len(ordered)
-    return Quantiles(p50=ordered[-(-count * 50 // 100) - 1], p90=ordered[-(-count * 90 // 100) - 1], samples=count)
+    return Quantiles(p50=_ranked(ordered, 50), p90=_ranked(ordered, 90), samples=len(ordered))
+
+
+def percentile(values: Sequence[float], percent: int) -> float | None:
+    """By nearest rank; None without values."""
+    return _ranked(sorted(values), percent)
+
+
+def _ranked(ordered: Sequence[float], percent: int) -> float | None:
+    return ordered[-(-len(ordered) * percent // 100) - 1] if ordered else None
 
 
 def read_history(logs: Iterable[BackupLog]) -> History:
@@ -107,7 +118,9 @@ def read_history(logs: Iterable[BackupLog]) -> History:
     for log in ordered:
         schedule = log.schedule_id or ""
         if log.status == "pending" and log.start:
-            running[log.id] = Running(schedule=schedule, since=log.start)
+            running[log.id] = Running(
+                schedule=schedule, since=log.start, moved=max(_moved(log.tasks or ()), default=log.start)
+            )
         sent: dict[str, int] = {}
         for vm, target, transfer in _transfers(log):
             transfers.setdefault((log.job_id or "", vm, target), []).append(transfer)
@@ -145,6 +158,13 @@ def sizes(samples: Sequence[Transfer], *, full: bool, schedule: str) -> tuple[in
     return tuple(one.size for one in own or kind)[-KEPT_SAMPLES:]
 
 
+def _moved(tasks: Iterable[LogTask]) -> Iterator[int]:
+    """When each task of a tree began and ended; times of nonsense are left out."""
+    for task in tasks:
+        yield from (at for at in (task.start, task.end) if at and moment(at) is not None)
+        yield from _moved(task.tasks)
+
+
 def _whole_from(logs: Iterable[BackupLog], named: Mapping[str, tuple[str, ...]]) -> dict[str, float]:
     """Schedule id -> from how many VMs a run counts as whole: half of its largest."""
     found: dict[str, float] = {}
@@ -159,10 +179,11 @@ def _named_vms(log: BackupLog) -> tuple[str, ...]:
         data = info.get("data") if isinstance(info, dict) and info.get("message") == "vms" else None
         if isinstance(data, dict) and isinstance(data.get("vms"), list):
             return tuple(vm for vm in data["vms"] if isinstance(vm, str))
-    return tuple(vm for vm in map(_vm_of, log.tasks or ()) if vm)
+    return tuple(vm for vm in map(vm_of, log.tasks or ()) if vm)
 
 
-def _vm_of(task: LogTask) -> str:
+def vm_of(task: LogTask) -> str:
+    """The id of the VM that a task is about; '' where it is about none."""
     data = task.data
     return str(data.get("id", "")) if isinstance(data, dict) and data.get("type") == "VM" else ""
 
@@ -170,7 +191,7 @@ def _vm_of(task: LogTask) -> str:
 def _chain_checks(log: BackupLog) -> Iterable[tuple[str, bool]]:
     """(VM id, whether XO skipped it for its chain) of each VM that came as far as its snapshot."""
     for task in log.tasks or ():
-        vm = _vm_of(task)
+        vm = vm_of(task)
         skipped = isinstance(task.result, dict) and task.result.get("message") == _CHAIN_SKIP
         if vm and (skipped or any(child.message == "snapshot" and child.status != "pending" for child in task.tasks)):
             yield vm, skipped
@@ -179,8 +200,9 @@ def _chain_checks(log: BackupLog) -> Iterable[tuple[str, bool]]:
 def _transfers(log: BackupLog) -> Iterable[tuple[str, str, Transfer]]:
     """(VM id, target id, transfer) of each successful transfer of a run."""
     schedule = log.schedule_id or ""
+    mode = log.data.get("mode") if isinstance(log.data, dict) else None
     for vm_task in log.tasks or ():
-        vm = _vm_of(vm_task)
+        vm = vm_of(vm_task)
         for export in vm_task.tasks if vm else ():
             if export.message != "export" or not isinstance(export.data, dict):
                 continue
@@ -197,5 +219,6 @@ def _transfers(log: BackupLog) -> Iterable[tuple[str, str, Transfer]]:
                             seconds=((child.end or child.start) - child.start) / 1000,
                             full=export.data.get("isFull") is True,
                             run=log.id,
+                            mode=mode if isinstance(mode, str) else "",
                         ),
                     )

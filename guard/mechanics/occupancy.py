@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from guard.mechanics.due import DueTime
 from guard.mechanics.history import Quantiles
+
+STUCK_AFTER = timedelta(hours=24)
 
 
 class Due(Protocol):
@@ -29,17 +31,30 @@ class Due(Protocol):
 class RunningNow:
     """A run that goes on now. ``ends`` by the P90 of its schedule's ``samples`` runs; None: it takes longer than usual.
 
-    ``schedule``: the id of its schedule, '' where its log was not read.
+    ``schedule``: the id of its schedule, '' where its log was not read. ``moved``: when a task of it last began or ended.
+    ``longest``: what such a run takes by the P95 of its past, None without one.
     """
 
     since: datetime | None
     ends: datetime | None
     samples: int
     schedule: str = ""
+    moved: datetime | None = None
+    longest: timedelta | None = None
 
     def ends_by(self, min_samples: int) -> datetime | None:
         """When it ends, where at least so many past runs tell."""
         return self.ends if self.samples >= min_samples else None
+
+    def is_stuck(self, now: datetime) -> bool:
+        """Whether it lasts longer than a day and three times its past, and no task of it moved for a day (3.14 c).
+
+        One large transfer that shows nothing meanwhile looks the same, but hardly takes a day.
+        """
+        if self.since is None or self.moved is None:
+            return False
+        limit = max(STUCK_AFTER, 3 * self.longest) if self.longest is not None else STUCK_AFTER
+        return now - self.since > limit and now - self.moved > STUCK_AFTER
 
 
 def collisions(runs: Iterable[Due], running: RunningNow | None, min_samples: int) -> Mapping[DueTime, Due | None]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from guard.estate.estate import Estate, PartName
-from guard.estate.xo_records import Job, Schedule, Vbd, Vdi, Vm
+from guard.estate.xo_records import BackupLog, Host, Job, Schedule, Vbd, Vdi, Vm, moment
+from guard.mechanics.archives import lacks_base
 from guard.mechanics.chain import ChainIndex
 from guard.mechanics.due import DueTime
 from guard.mechanics.forecast import UNKNOWN, Bytes, forecast, most_bytes, next_is_full
-from guard.mechanics.history import History, Quantiles, good_backups, quantiles, read_history
+from guard.mechanics.history import History, Quantiles, good_backups, percentile, quantiles, read_history
 from guard.mechanics.occupancy import Due, RunningNow, collisions
+from guard.mechanics.past import HEALTH_CHECK, PastFailure, Repeats, grouped, still_counting, suspected_archives
+from guard.mechanics.repository_space import Added, Load, Writing, file_systems
+from guard.mechanics.retention import newest_bases
 from guard.mechanics.selection import Selection, Selector, listed_ids
 from guard.mechanics.settings import Settings, effective, takes_snapshot
 from guard.mechanics.snapshot_space import Need
@@ -47,10 +51,13 @@ class ExpectedRun:
 class Outlook:
     """The shared computations of one plan. Pure: the same estate, due times and now give the same answers.
 
-    ``snapshot_needs``: schedule id -> SR id -> VM id -> the need of each disk, kept for the runs that overlap.
+    ``snapshot_needs``: schedule id -> SR id -> VM id -> the need of each disk, kept for the runs that overlap. ``past``:
+    tells the failures of past runs, and is asked once, when a check wants to know. ``writings``: what one VM writes, by
+    schedule id, VM id and repository id; ``added`` and ``loads``: what runs add, by schedule id and by file system;
+    ``merges``: repository id -> VM id -> when its merge there ends.
     """
 
-    def __init__(self, estate: Estate, now: datetime) -> None:
+    def __init__(self, estate: Estate, now: datetime, past: Callable[[], Sequence[PastFailure]] = tuple) -> None:
         self.estate = estate
         self.now = now
         self.chains = ChainIndex(estate)
@@ -64,6 +71,12 @@ class Outlook:
         self._selections: dict[str, Selection] = {}
         self._bytes: dict[tuple[str, str, tuple[str, ...]], Bytes] = {}
         self._collisions: dict[tuple[str, int], Mapping[DueTime, Due | None]] = {}
+        self.writings: dict[tuple[str, str, str], Writing] = {}
+        self.added: dict[str, Mapping[str, Added]] = {}
+        self.loads: Mapping[str, Load] | None = None
+        self.merges: Mapping[str, Mapping[str, datetime]] | None = None
+        self._past = past
+        self._repeats: dict[tuple[str, int], Repeats] = {}
 
     @property
     def runs(self) -> tuple[ExpectedRun, ...]:
@@ -79,6 +92,7 @@ class Outlook:
         for run in self._runs:
             self._of_job.setdefault(run.job.id, []).append(run)
         self._collisions.clear()
+        self.loads = None
 
     def around(self, begin: datetime, end: datetime) -> tuple[ExpectedRun, ...]:
         """The runs due by ``end`` that may still go on at ``begin``: a month of hourly runs is not walked for each."""
@@ -99,6 +113,58 @@ class Outlook:
         return good_backups(self.history)
 
     @cached_property
+    def past_failures(self) -> Mapping[str, tuple[PastFailure, ...]]:
+        """Code -> its failures in past runs, oldest first; nothing where no one told this outlook of them."""
+        found: dict[str, list[PastFailure]] = {}
+        for one in self._past():
+            found.setdefault(one.code, []).append(one)
+        return {code: tuple(failures) for code, failures in found.items()}
+
+    def repeats(self, code: str, runs: int) -> Repeats:
+        """The failures of a code in the last ``runs`` runs of each VM, as far as good runs have not ended them."""
+        key = (code, runs)
+        if key not in self._repeats:
+            self._repeats[key] = self._find_repeats(code, runs)
+        return self._repeats[key]
+
+    def _find_repeats(self, code: str, runs: int) -> Repeats:
+        failures = self.past_failures.get(code)
+        if not failures:
+            return Repeats()
+        by_vm = still_counting(failures, self.estate.logs, runs)
+        hosts = {vm: {host for one in recent.failures for host in self._hosts_of(one)} for vm, recent in by_vm.items()}
+        srs = {vm: sorted({sr for one in recent.failures for sr in self._srs_of(one)}) for vm, recent in by_vm.items()}
+        return Repeats(by_vm, grouped(hosts), grouped(srs))
+
+    @cached_property
+    def suspected_archives(self) -> Mapping[tuple[str, str], tuple[str, ...]]:
+        """(job id, VM id) -> the full backups that XO itself took for broken when it last looked."""
+        return suspected_archives(self.estate.logs)
+
+    def host_of(self, vm_id: str) -> Host | None:
+        """The host that a VM runs on, or whose own disks it has; None where any host may start it."""
+        vm = self.estate.vm_by_id.get(vm_id)
+        return self.estate.host_by_id.get(vm.container or "") if vm is not None else None
+
+    def _hosts_of(self, failure: PastFailure) -> Sequence[str]:
+        """The host that the VM is read from; a replica, or a restore to try a backup, is written by another."""
+        if failure.target in self.estate.sr_by_id or failure.place == HEALTH_CHECK:
+            return ()
+        host = self.host_of(failure.vm)
+        return (host.id,) if host is not None else ()
+
+    def _srs_of(self, failure: PastFailure) -> Sequence[str]:
+        """The SR of a replica, else those of the VM's disks; where XO restored a backup to, no log tells."""
+        if failure.target in self.estate.sr_by_id:
+            return (failure.target,)
+        return [vdi.sr for _, vdi in self.disks(failure.vm) if vdi.sr] if failure.place != HEALTH_CHECK else ()
+
+    @cached_property
+    def pending_logs(self) -> Mapping[str, BackupLog]:
+        """Run id -> log of a run that goes on now."""
+        return {log.id: log for log in self.estate.logs if log.status == "pending"}
+
+    @cached_property
     def running(self) -> Mapping[str, RunningNow]:
         """Ids of the jobs that run now -> since when, and until when by their past."""
         return {job.id: self._running_now(job.run_id) for job in self.estate.jobs if job.run_id}
@@ -108,9 +174,17 @@ class Outlook:
         if log is None:
             return RunningNow(None, None, 0)
         since = datetime.fromtimestamp(log.since / 1000, UTC)
-        usual = quantiles(self.history.seconds.get(log.schedule, ()))
+        seconds = self.history.seconds.get(log.schedule, ())
+        usual, longest = quantiles(seconds), percentile(seconds, 95)
         ends = None if usual.p90 is None else since + timedelta(seconds=usual.p90)
-        return RunningNow(since, ends if ends is not None and ends > self.now else None, usual.samples, log.schedule)
+        return RunningNow(
+            since,
+            ends if ends is not None and ends > self.now else None,
+            usual.samples,
+            log.schedule,
+            moved=moment(log.moved),
+            longest=None if longest is None else timedelta(seconds=longest),
+        )
 
     def meets(self, run: ExpectedRun, min_samples: int) -> tuple[bool, ExpectedRun | None]:
         """Whether a run of the same job still goes on at this due time, and which due run that is.
@@ -173,6 +247,19 @@ class Outlook:
         return any(vdi is not None and is_nobak(vdi) for _, vdi in self.drives(vm_id))
 
     @cached_property
+    def file_systems(self) -> Mapping[str, str]:
+        """Repository id -> id of the first repository on the same file system."""
+        return file_systems(self.estate.repositories, self.estate.repository_info)
+
+    @cached_property
+    def last_sent(self) -> Mapping[str, int]:
+        """Repository id -> bytes of the newest transfer there of each VM by each job, as they came from the hosts."""
+        found: dict[str, int] = {}
+        for (_, _, target), transfers in self.history.transfers.items():
+            found[target] = found.get(target, 0) + transfers[-1].size
+        return found
+
+    @cached_property
     def disks_are_known(self) -> bool:
         """Whether the lists that a forecast rests on were read whole."""
         return all(self.estate.parts[name].usable for name in DISK_PARTS)
@@ -187,11 +274,23 @@ class Outlook:
     def _forecast(self, run: ExpectedRun, vm_id: str, targets: Sequence[str]) -> Bytes:
         disks = self.disks(vm_id)
         snapshots = [self.estate.snapshots_of_vdi.get(vdi.id, ()) for _, vdi in disks]
-        full = next_is_full(run.job, vm_id, snapshots, self.settings_of(run, vm_id).full_interval)
+        full = next_is_full(run.job, vm_id, snapshots, self.settings_of(run, vm_id).full_interval) or (
+            bool(self.lost_archives(run.job, vm_id, targets))
+        )
         covered = [vdi for _, vdi in self.drives(vm_id) if vdi is None or not is_nobak(vdi)]
         most = most_bytes(covered, self.estate.vdi_by_id)
         samples = self.history.transfers_to(run.job.id, vm_id, targets)
         return forecast(samples, full=full, schedule=run.schedule.id, most=most)
+
+    def lost_archives(self, job: Job, vm_id: str, targets: Sequence[str]) -> int:
+        """Disks of a VM whose delta has a base on the host and none on any of these repositories; 0 where that is not known."""
+        part = self.estate.parts.get(PartName.ARCHIVES)
+        listed = self.estate.listed_repositories
+        if job.mode != "delta" or part is None or not part.ok or not targets or not listed.issuperset(targets):
+            return 0
+        kept = [one for target in targets for one in self.estate.archives_of.get((target, vm_id), ())]
+        bases = [newest_bases(job, vm_id, self.estate.snapshots_of_vdi.get(vdi.id, ())) for _, vdi in self.disks(vm_id)]
+        return sum(1 for base in bases if base and lacks_base(kept, job, base))
 
 
 def is_nobak(vdi: Vdi) -> bool:

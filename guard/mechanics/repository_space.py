@@ -1,19 +1,23 @@
 """What a run writes to a backup repository, VM by VM, and what it gives back meanwhile (failure-modes.md 9.2).
 
 XO backs VMs up ``concurrency`` at a time and deletes what falls out of retention after each full backup. Deltas give
-nothing back within a run: their merges come later, in the background. With ``distributeBackups`` each VM goes to one of
-several repositories, whole.
+nothing back within a run: their merges come later, in the background, and need room themselves where a repository keeps
+plain VHD files. With ``distributeBackups`` each VM goes to one of several repositories, whole.
 """
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
+from guard.estate.xo_records import Repository, RepositoryInfo
 from guard.mechanics.forecast import Bytes
-from guard.mechanics.history import quantiles
+from guard.mechanics.history import Transfer, quantiles
 from guard.mechanics.settings import Settings
 
 
@@ -22,25 +26,51 @@ class Writing(msgspec.Struct, frozen=True, kw_only=True):
 
     ``least``: what is known to be written (0 where nothing tells); ``most``: an upper bound, None where there is none.
     ``freed``: what retention surely deletes after it; ``freed_at_most``: what it may delete. All 0 or more.
+    ``stays``: what of ``least`` is still known to be there once retention and merges are done. ``merge``: what merging an
+    older delta afterwards needs for a while, where that copies it.
     """
 
     least: int
     most: int | None
     freed: int = 0
     freed_at_most: int = 0
+    stays: int = 0
+    merge: int = 0
+
+
+class Added(NamedTuple):
+    """Bytes a run is known to add to one file system: while it goes on, and once it is over. ``name``: of its job."""
+
+    during: int
+    after: int
+    name: str
+
+
+class Load(NamedTuple):
+    """What the runs ahead leave on one file system, by their ``keys`` in the plan's order.
+
+    ``until``: bytes known to be there by all before each, one more than there are runs. ``names``: of their jobs.
+    """
+
+    keys: tuple[tuple[datetime, str, str], ...] = ()
+    names: tuple[str, ...] = ()
+    until: tuple[int, ...] = (0,)
 
 
 class Space(msgspec.Struct, frozen=True, kw_only=True):
     """Free and all bytes of a repository, or of several that share the VMs, and what each VM of a run writes there.
 
     ``writings``: by VM id; '' for all that a mirror writes. ``largest``: free bytes of the emptiest of several, None for a
-    single one. ``size`` 0: not told.
+    single one. ``size`` 0: not told. ``others``: bytes that other runs are known to have added when this one is due.
+    ``merge``: bytes that a merge of older backups may need beside them.
     """
 
     free: int
     size: int
     writings: Mapping[str, Writing]
     largest: int | None = None
+    others: int = 0
+    merge: int = 0
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +92,45 @@ def is_object_store(url: str) -> bool:
     return url.partition("://")[0].partition("+")[0] in ("s3", "azure", "azurite")
 
 
+def keeps_blocks(repository: Repository, info: RepositoryInfo | None) -> bool:
+    """Whether disks lie there as blocks, which a merge renames, and not as plain VHD files, which it copies together.
+
+    Where the repository's URL asks for it, and on object stores and encrypted ones in any case (failure-modes.md 4.1).
+    """
+    encryption = info.encryption if info is not None else None
+    encrypted = isinstance(encryption, dict) and encryption.get("algorithm", "none") != "none"
+    return is_object_store(repository.url) or encrypted or "useVhdDirectory=true" in repository.url.partition("?")[2]
+
+
+def file_systems(repositories: Iterable[Repository], info: Mapping[str, RepositoryInfo]) -> Mapping[str, str]:
+    """Repository id -> id of the first one on the same file system, itself where it is alone or not in use.
+
+    The same size, used and free bytes on the same machine are taken for the same file system.
+    """
+    first: dict[tuple[str, int, int, int], str] = {}
+    found: dict[str, str] = {}
+    for one in repositories:
+        space = info.get(one.id)
+        found[one.id] = one.id
+        if not one.enabled or space is None or not isinstance(space.used, int):
+            continue
+        if not isinstance(space.size, int) or not isinstance(space.available, int):
+            continue
+        host = machine(one.url) or f"file://{one.proxy or ''}"
+        found[one.id] = first.setdefault((host, space.size, space.used, space.available), one.id)
+    return found
+
+
+def machine(url: str) -> str:
+    """The name in a repository's URL of the machine its files are on, '' for XO's own or its proxy's (``file://``)."""
+    scheme, _, rest = url.partition("://")
+    if scheme == "file":
+        return ""
+    # nfs://host:/path; smb://user:password@domain\\host\share, NUL and a path (xo-remote-parser)
+    host = rest.partition("?")[0].rpartition("@")[2].rpartition("\\\\")[2]
+    return re.split(r"[:/\\\0]", host)[0].lower()
+
+
 def less_margin(free: int, percent: float) -> int:
     """The bytes that may be expected to be written where so many are free and so much is added for safety."""
     return int(100 * free / (100 + percent))
@@ -73,8 +142,8 @@ def writing_of_mirror(past: Sequence[int]) -> Writing:
     return Writing(least=int(high or 0), most=None if high is None else int(high))
 
 
-def writing_of(told: Bytes, settings: Settings, past: Sequence[int], *, full_mode: bool, spread: bool) -> Writing:
-    """What one VM writes and gives back. ``past``: bytes of this schedule's transfers of it, those that moved something.
+def writing_of(told: Bytes, settings: Settings, past: Sequence[Transfer], *, full_mode: bool, spread: bool) -> Writing:
+    """What one VM writes and gives back. ``past``: this schedule's transfers of it, those that moved something.
 
     ``spread``: over several repositories, so that what is deleted may lie on another one than what is written.
     """
@@ -82,14 +151,33 @@ def writing_of(told: Bytes, settings: Settings, past: Sequence[int], *, full_mod
         return Writing(least=0, most=told.most)
     if settings.export_retention < 1:  # nothing is exported, unless a default that no API shows says otherwise
         return Writing(least=0, most=told.high)
-    if not full_mode:
-        return Writing(least=told.high, most=told.high)
     # retention is full when the VM has been sent that often; how large its oldest archive is, the newest ones tell
-    sure = len(past) >= settings.export_retention and settings.long_term_retention is None and not spread
-    freed, at_most = (min(past) if sure else 0), max((*past, told.high))
+    is_full = len(past) >= settings.export_retention
+    sure = settings.long_term_retention is None and not spread
+    stays = told.high if sure and not is_full else 0
+    if not full_mode:
+        merge = max((one.size for one in past if not one.full), default=0) if sure and is_full else 0
+        return Writing(least=told.high, most=told.high, stays=stays, merge=merge)
+    sizes = [one.size for one in past]
+    freed, at_most = (min(sizes) if sure and is_full else 0), max((*sizes, told.high))
     if settings.delete_first:
-        return Writing(least=max(0, told.high - at_most), most=told.high - min(told.high, freed))
-    return Writing(least=told.high, most=told.high, freed=freed, freed_at_most=at_most)
+        return Writing(
+            least=max(0, told.high - at_most), most=told.high - min(told.high, freed), stays=max(0, stays - at_most)
+        )
+    return Writing(least=told.high, most=told.high, freed=freed, freed_at_most=at_most, stays=stays)
+
+
+def together(writings: Sequence[Writing]) -> Writing:
+    """What one VM writes to several repositories on the same file system."""
+    most = [one.most for one in writings if one.most is not None]
+    return Writing(
+        least=sum(one.least for one in writings),
+        most=sum(most) if len(most) == len(writings) else None,
+        freed=sum(one.freed for one in writings),
+        freed_at_most=sum(one.freed_at_most for one in writings),
+        stays=sum(one.stays for one in writings),
+        merge=sum(one.merge for one in writings),
+    )
 
 
 def peak(writings: Sequence[Writing], concurrency: int, *, hopeful: bool) -> int | None:
@@ -114,11 +202,12 @@ def peak(writings: Sequence[Writing], concurrency: int, *, hopeful: bool) -> int
 
 
 def estimate(space: Space, concurrency: int, margin_percent: float) -> Estimate:
-    """Hold what is written against what is free, less the margin."""
-    available = less_margin(space.free, margin_percent)
+    """Hold what is written against what is free and left by others, less the margin."""
+    available = less_margin(space.free, margin_percent) - space.others
     largest = None if space.largest is None else less_margin(space.largest, margin_percent)
     writings = tuple(space.writings.values())
-    most = peak(writings, concurrency, hopeful=False)
+    at_most = peak(writings, concurrency, hopeful=False)
+    most = None if at_most is None else at_most + space.merge
     return Estimate(
         need=peak(writings, concurrency, hopeful=True) or 0,
         most=most,
@@ -137,6 +226,8 @@ def joined(spaces: Sequence[Space]) -> Space:
         size=sum(space.size for space in spaces),
         writings=spaces[0].writings,
         largest=None if "" in spaces[0].writings else max(space.free for space in spaces),
+        others=sum(space.others for space in spaces),
+        merge=sum(space.merge for space in spaces),
     )
 
 

@@ -6,7 +6,7 @@ because it is the base of the next delta.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from guard.estate.xo_records import Job, Vdi
 from guard.mechanics.settings import Settings, effective
@@ -36,12 +36,27 @@ def removed_first(
 
 
 def has_base(job: Job, vm_id: str, snapshots: Iterable[Vdi]) -> tuple[bool, int]:
-    """Whether a disk keeps an exported snapshot of this job as delta base, and that base's delta chain length.
-
-    (VMR/IncrementalXapi.mjs: candidates carry the job, the VM and the exported mark, and are no copies.)
-    """
+    """Whether a disk keeps an exported snapshot of this job as delta base, and that base's delta chain length."""
     newest = ("", 0)
     found = False
+    for snapshot in _candidates(job, vm_id, snapshots):
+        marks = snapshot.other_config or {}
+        found = True
+        length = marks.get("xo:backup:deltaChainLength", "0")
+        newest = max(newest, (marks.get("xo:backup:datetime", ""), int(length) if length.isdecimal() else 0))
+    return found, newest[1]
+
+
+def newest_bases(job: Job, vm_id: str, snapshots: Iterable[Vdi]) -> frozenset[str]:
+    """Ids of the snapshots that XO builds the next delta of a disk on: the newest of those it may; none without any."""
+    by_time: dict[str, set[str]] = {}
+    for snapshot in _candidates(job, vm_id, snapshots):
+        by_time.setdefault((snapshot.other_config or {}).get("xo:backup:datetime", ""), set()).add(snapshot.id)
+    return frozenset(by_time[max(by_time)]) if by_time else frozenset()
+
+
+def _candidates(job: Job, vm_id: str, snapshots: Iterable[Vdi]) -> Iterator[Vdi]:
+    """VMR/IncrementalXapi.mjs: they carry the job, the VM and the exported mark, and are no copies."""
     for snapshot in snapshots:
         marks = snapshot.other_config or {}
         if (
@@ -50,10 +65,7 @@ def has_base(job: Job, vm_id: str, snapshots: Iterable[Vdi]) -> tuple[bool, int]
             and "xo:backup:exported" in marks
             and "xo:copy_of" not in marks
         ):
-            found = True
-            length = marks.get("xo:backup:deltaChainLength", "0")
-            newest = max(newest, (marks.get("xo:backup:datetime", ""), int(length) if length.isdecimal() else 0))
-    return found, newest[1]
+            yield snapshot
 
 
 def kept_backups(job: Job, schedule_id: str, vm_id: str, repositories: Sequence[str], srs: Sequence[str]) -> int:

@@ -14,7 +14,7 @@ from guard.estate.estate import Estate
 from guard.estate.xo_records import Job, Vm
 from guard.mechanics.pattern import matches
 
-_KNOWN = {
+MATCHED_FIELDS = {
     "name_label": "name_label",
     "power_state": "power_state",
     "tags": "tags",
@@ -24,6 +24,7 @@ _KNOWN = {
     "blockedOperations": "blocked_operations",
     "other": "other",
 }
+"""What patterns look at in a ``Vm`` itself, by XO's name; all else is read for them (``vm_properties``)."""
 _OPERATORS = ("__and", "__or", "__not")
 
 
@@ -117,8 +118,8 @@ def as_xo(vm: Vm, extra: Mapping[str, Any], keys: frozenset[str]) -> dict[str, A
             shown[key] = "VM"
         elif key in ("id", "uuid"):
             shown[key] = vm.id
-        elif key in _KNOWN:
-            value = getattr(vm, _KNOWN[key])
+        elif key in MATCHED_FIELDS:
+            value = getattr(vm, MATCHED_FIELDS[key])
             if value is not msgspec.UNSET:
                 shown[key] = value
         elif key in extra:

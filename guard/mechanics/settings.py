@@ -30,7 +30,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     unconditional_snapshot: bool = False
     delete_first: bool = False
     distribute_backups: bool = False
+    distribute_replications: bool = False
+    prefer_nbd: bool = False
+    cbt_destroy_snapshot_data: bool = False
+    max_export_rate: int = 0
     health_check_sr: str | None = None
+    health_check_vms_with_tags: tuple[str, ...] = ()
     long_term_retention: dict[str, Any] | None = None
     timezone: str | None = None
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from guard.units import KIB, MIB, TIB
+from guard.units import GIB, KIB, MIB, TIB
 
 BLOCK = 2 * MIB
 EXTENT = 4 * MIB
@@ -51,6 +51,9 @@ def vhd_bitmaps(size: int) -> int:
 
 META = vhd_header(2 * TIB)  # every LVM VHD reserves the header of a 2 TiB disk
 THIN = round_up(EXTENT, META)
+QCOW2_RESERVE = round_up(EXTENT, 128 * KIB + 8 * (16 * TIB // 65536))  # tables of a disk of 16 TiB, whatever its size
+VHD_LIMIT = 2040 * GIB
+"""The largest disk that SM makes a VHD of, and XAPI exports as one (xapi-storage.md 1.4, 6)."""
 
 
 def lvm_full(size: int) -> int:
@@ -83,11 +86,12 @@ def disk_need(
     if sr_type in LVM_TYPES:
         inflated = provisioning != "thin" or attached
         if image_format == "qcow2":
-            return _lvm_qcow2(size, inflated=inflated)
+            return _lvm_qcow2(size, inflated=inflated, cbt=cbt)
         return _lvm_vhd(size, usage, written, inflated=inflated, cbt=cbt)
     if sr_type in FILE_TYPES:
         one = 128 * KIB + 8 * size // 65536 if image_format == "qcow2" else vhd_header(size)
-        return Need(lower=2 * one, expected=2 * one, upper=2 * one)
+        least = 128 * KIB if image_format == "qcow2" else one  # the tables of a QCOW2 file grow with it
+        return Need(lower=2 * least, expected=2 * one, upper=2 * one)
     if sr_type == "linstor":
         volume = round_up(512, size + META + vhd_bitmaps(size))
         thick, thin = 2 * volume, 2 * THIN
@@ -100,22 +104,22 @@ def disk_need(
 
 
 def _lvm_vhd(size: int, usage: int | None, written: int | None, *, inflated: bool, cbt: bool) -> Need:
-    log = EXTENT if cbt else 0
+    log = EXTENT if cbt else 0  # without room for it the snapshot succeeds and CBT is switched off (SM VDI.py:786-810)
     if not inflated:
         # the detached leaf of a thin SR holds just its data, so the check comes to two empty nodes whatever it holds
-        return Need(lower=THIN + log, expected=2 * THIN + log, upper=2 * THIN + log, transient=JOURNAL)
+        return Need(lower=THIN, expected=2 * THIN + log, upper=2 * THIN + log, transient=JOURNAL)
     full = lvm_full(size)
     growth = max(0, full - (usage if usage is not None else full))
     upper = full + THIN + log
     expected = None if written is None else min(upper, growth + lvm_base(written) + THIN + log)
-    return Need(lower=growth + THIN + log, expected=expected, upper=upper, transient=JOURNAL)
+    return Need(lower=growth + THIN, expected=expected, upper=upper, transient=JOURNAL)
 
 
-def _lvm_qcow2(size: int, *, inflated: bool) -> Need:
+def _lvm_qcow2(size: int, *, inflated: bool, cbt: bool) -> Need:
     """A QCOW2 leaf is not deflated, so what it holds does not matter (SM qcow2util.py getSizePhys; a branch of SM)."""
-    reserve = round_up(EXTENT, 128 * KIB + 8 * (16 * TIB // 65536))
-    whole = (round_up(EXTENT, size + reserve) if inflated else reserve) + reserve
-    return Need(lower=whole - THIN, expected=whole, upper=whole, transient=JOURNAL)
+    whole = (round_up(EXTENT, size + QCOW2_RESERVE) if inflated else QCOW2_RESERVE) + QCOW2_RESERVE
+    most = whole + (EXTENT if cbt else 0)
+    return Need(lower=whole - THIN, expected=most, upper=most, transient=JOURNAL)
 
 
 class Total(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,16 +19,6 @@ SCHEDULE_DISABLED = Code(
     "schedules and did not come back.",
     do="Ask who did it. Enable the schedule in XO when it was not on purpose; guard does not undo a person's hand.",
 )
-JOB_STUCK = Code(
-    id="JOB_STUCK",
-    title="A run makes no progress",
-    why="No task of it moved for half an hour and it lasts far longer than ever before. XO has no time limit and cannot "
-    "cancel it, and until it ends every further run of the job fails.",
-    do="Look at Tasks in XO and at the storage of the VM it is at. XO's log shows nothing while one large transfer goes on: "
-    "when its progress or the network still moves, leave it. When nothing moves, restart xo-server (or the proxy) at "
-    "a time without other runs; the run is then marked as interrupted.",
-    page_section="Error: the job is already running",
-)
 XO_UNREADABLE = Code(
     id="XO_UNREADABLE",
     title="guard cannot read XO",
@@ -110,7 +100,6 @@ NOTIFY_DROPPED = Code(
 ALARMS: tuple[Code, ...] = (
     XO_DID_NOT_FIRE,
     SCHEDULE_DISABLED,
-    JOB_STUCK,
     START_UNCERTAIN,
     SCHEDULE_LEFT_OFF,
     RUN_REFUSED,

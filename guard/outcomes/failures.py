@@ -124,6 +124,21 @@ def failures(log: BackupLog) -> list[Failure]:
     return _merged(own, inner)
 
 
+def replaced(log: BackupLog) -> list[Failure]:
+    """The errors of attempts at a VM after which XO tried it again, whatever came of that: ``failures`` leaves them out."""
+    where = Failure(error=LogError(), place=Place.JOB, scope=job_scope(log), proxied=bool(log.proxy_id))
+    found: list[Failure] = []
+    for task in log.tasks or ():
+        retried = _retried(task)
+        if retried:
+            own = _inside(task, where, 0)
+            inner = [one for child in task.tasks if child.status in ENDED_BADLY for one in _of_task(child, own, 1)]
+            told = {one.error.text for one in inner}
+            bare = sorted(text for text in retried if text and text not in told)
+            found += [*inner, *(msgspec.structs.replace(own, error=read_error(text)) for text in bare)]
+    return found
+
+
 def job_scope(log: BackupLog) -> Scope:
     """The job of a run; its name may be any JSON value, as XO stores it."""
     raw = log.raw_job_name
@@ -249,13 +264,14 @@ def _inside(task: LogTask, above: Failure, level: int) -> Failure:
 
 def _standing(tasks: Sequence[LogTask], *, last_only: bool = False) -> list[LogTask]:
     """Without the failed attempts that a sibling of the same name and id made good, or that a later one replaced."""
-    done = {_name_and_id(one) for one in tasks if one.status == "success"}
-    kept = [one for one in tasks if one.status == "success" or _name_and_id(one) not in done]
-    last = {_name_and_id(one): one for one in kept}
-    return [one for one in kept if not last_only or one.status == "success" or one is last[_name_and_id(one)]]
+    done = {name_and_id(one) for one in tasks if one.status == "success"}
+    kept = [one for one in tasks if one.status == "success" or name_and_id(one) not in done]
+    last = {name_and_id(one): one for one in kept}
+    return [one for one in kept if not last_only or one.status == "success" or one is last[name_and_id(one)]]
 
 
-def _name_and_id(task: LogTask) -> tuple[str, str]:
+def name_and_id(task: LogTask) -> tuple[str, str]:
+    """By what XO takes two tasks beside each other for attempts at the same thing."""
     return task.message or "", _text(task.data.get("id")) if isinstance(task.data, dict) else ""
 
 

@@ -17,6 +17,7 @@ WHOLE_RUN = ""  # stands for the VM where a finding or a cause is about all of t
 _SHOWN_AS = {
     "POOL_DISCONNECTED": frozenset({"POOL_DISCONNECTED", "VM_UNKNOWN", "NO_VM_MATCHES"}),
     "RUN_OVERLAP": frozenset({"RUN_OVERLAP", "JOB_RUNNING"}),
+    "JOB_STUCK": frozenset({"JOB_STUCK", "JOB_RUNNING"}),
 }
 """What a predicted code may show itself as in a log (failure-modes.md 3.9, 3.14, 3.16); any other only as itself."""
 

@@ -10,6 +10,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from guard.policy.notify_schema import HealthchecksSection, MailSection, NotifySection, WebhookSection
+from guard.policy.pools_schema import PoolSection
 from guard.policy.schema import CHECK_OPTIONS, Defaults, LimitRule, Policy, ScheduleRule, WindowRule, XoSection
 from guard.units import format_duration
 
@@ -47,6 +48,16 @@ _LIMIT_EXAMPLE = """\
 # per = "repository"
 # name = "nas*"
 """
+_POOL_EXAMPLE = """\
+# A pool that guard also asks directly, for what XO does not show. Off as long as there is no entry.
+# Whoever reads the password can do in that pool what its user may: see docs/pools.md first.
+# [[pool]]
+# name = "paris"
+# url = "https://192.0.2.10"
+# username = "guard"
+# password_file = "/etc/guard/pool-paris"
+# ca_file = "/etc/guard/pool-paris.pem"
+"""
 
 _CHANNELS: Mapping[str, type[msgspec.Struct]] = {
     "webhook": WebhookSection,
@@ -61,7 +72,12 @@ def sample() -> str:
     parts += [_section("notify", NotifySection, NotifySection())]
     parts += [_section(f"notify.{name}", kind, kind()) for name, kind in _CHANNELS.items()]
     parts += [_section(f"checks.{name}", kind, kind()) for name, kind in CHECK_OPTIONS.items()]
-    entries = ((ScheduleRule, _EXAMPLE), (WindowRule, _WINDOW_EXAMPLE), (LimitRule, _LIMIT_EXAMPLE))
+    entries = (
+        (ScheduleRule, _EXAMPLE),
+        (WindowRule, _WINDOW_EXAMPLE),
+        (LimitRule, _LIMIT_EXAMPLE),
+        (PoolSection, _POOL_EXAMPLE),
+    )
     parts += [
         "\n".join(f"# {key}: {text}" for key, text in descriptions(kind).items()) + f"\n{example}"
         for kind, example in entries

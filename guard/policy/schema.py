@@ -12,6 +12,7 @@ from msgspec import Meta
 from guard.checks import ALL
 from guard.checks.check import Options
 from guard.policy.notify_schema import NotifySection
+from guard.policy.pools_schema import PoolSection
 
 CHECK_OPTIONS: Mapping[str, type[Options]] = {check.name: check.options for check in ALL}
 
@@ -53,6 +54,13 @@ class XoSection(Section, frozen=True, kw_only=True):
             "lost their base. XO goes through every folder there for it."
         ),
     ] = False
+    local_paths: Annotated[
+        tuple[Annotated[str, Meta(pattern="^/")], ...],
+        Meta(
+            description='Only where guard runs on XO\'s own machine: paths on the disks XO itself needs, ["/", '
+            '"/var/lib/xo-server"]. guard then tells when they run full, and finds file:// repositories on them.'
+        ),
+    ] = ()
     accept_versions: Annotated[
         tuple[str, ...],
         Meta(
@@ -157,6 +165,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     schedules: tuple[ScheduleRule, ...] = ()
     windows: tuple[WindowRule, ...] = ()
     limits: tuple[LimitRule, ...] = ()
+    pools: tuple[PoolSection, ...] = ()
     given: frozenset[str] = frozenset()
 
     @property

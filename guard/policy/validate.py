@@ -16,6 +16,8 @@ import msgspec
 from guard.mechanics.zones import resolve
 from guard.policy.notify_schema import HealthchecksSection, MailSection, NotifySection, WebhookSection
 from guard.policy.notify_validate import check_notify
+from guard.policy.pools_schema import PoolSection
+from guard.policy.pools_validate import check_pools
 from guard.policy.schema import CHECK_OPTIONS, Defaults, LimitRule, Policy, ScheduleRule, WindowRule, XoSection
 from guard.units import format_duration, parse_duration
 
@@ -24,7 +26,7 @@ _ADDRESS = "expected the address of XO, such as https://xo.example.org"
 _S = TypeVar("_S", bound=msgspec.Struct)
 _MATCH_KEYS = ("id", "name", "job", "tag")
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.:-]{0,252}[A-Za-z0-9_])?")
-_SECTIONS = ("xo", "defaults", "notify", "checks", "schedule", "window", "limit")
+_SECTIONS = ("xo", "defaults", "notify", "checks", "schedule", "window", "limit", "pool")
 _VERSION = re.compile(r"\d{1,9}\.\d{1,9}\.\d{1,9}", re.ASCII)
 _SHORTEST_RECHECK = timedelta(minutes=1)
 # croniter takes more than cron does: seconds, years, "@daily", random and hashed fields
@@ -59,6 +61,8 @@ def build(content: Mapping[str, Any], report: Report) -> Policy:
     rules = tuple(_rule(entry, path, report) for path, entry in _entries(content, "schedule", report))
     windows = tuple(_window(entry, path, report) for path, entry in _entries(content, "window", report))
     limits = tuple(_limit(entry, path, report) for path, entry in _entries(content, "limit", report))
+    pools = tuple((path, _pool(entry, path, report)) for path, entry in _entries(content, "pool", report))
+    check_pools(pools, report)
     given = frozenset(f"{section}.{key}" for section in ("xo", "defaults") for key in _table(content, section, None))
     given |= {f"checks.{name}.{key}" for name, table in checks.items() for key in table}
     given |= {f"notify.{key}" for key in told if key not in _CHANNELS}
@@ -71,6 +75,7 @@ def build(content: Mapping[str, Any], report: Report) -> Policy:
         schedules=rules,
         windows=windows,
         limits=limits,
+        pools=tuple(pool for _, pool in pools),
         given=given,
     )
 
@@ -243,6 +248,13 @@ def _limit(entry: object, path: str, report: Report) -> LimitRule:
     if limit.per == "xo" and "name" in entry and entry.get("per") == "xo":
         report(f"{path}.name", limit.name, 'does nothing with per = "xo", of which there is one; expected no name')
     return limit
+
+
+def _pool(entry: object, path: str, report: Report) -> PoolSection:
+    if not isinstance(entry, dict):
+        report(path, entry, "expected a table, written [[pool]]")
+        return PoolSection()
+    return _struct(PoolSection, entry, path, report)
 
 
 def _entries(content: Mapping[str, Any], key: str, report: Report) -> list[tuple[str, object]]:

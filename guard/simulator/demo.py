@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from guard.simulator import demo_history, demo_misc, demo_pool, demo_repositories, demo_srs
 from guard.simulator.live import Live
 from guard.simulator.world import GIB, VmOutcome, World, XoObject
 
@@ -51,6 +52,7 @@ PLANTED: tuple[tuple[str, str], ...] = (
     ("VENDOR_DEVICE_UNLICENSED", "retired nightly"),
     ("VM_MIGRATING", "warehouse evening"),
     ("CHAIN_TOO_LONG", "retired nightly"),
+    ("COALESCE_STUCK", "retired nightly"),
     ("DISK_UNREADABLE", "retired nightly"),
     ("SNAPSHOT_UNSUPPORTED", "retired nightly"),
     ("USB_ATTACHED", "retired nightly"),
@@ -60,6 +62,13 @@ PLANTED: tuple[tuple[str, str], ...] = (
     ("SR_UNKNOWN", "retired nightly"),
     ("HEALTH_CHECK_SR_MISSING", "retired nightly"),
     ("JOB_MISCONFIGURED", "retired nightly"),
+    ("EXPORT_TOO_LONG", "retired nightly"),
+    ("ENCRYPTION_LIMIT", "unsaved nightly"),
+    *demo_history.PLANTED,
+    *demo_misc.PLANTED,
+    *demo_repositories.PLANTED,
+    *demo_pool.PLANTED,
+    *demo_srs.PLANTED,
 )
 
 
@@ -74,6 +83,10 @@ def build(now: Callable[[], datetime]) -> World:
     demo.overlaps()
     demo.clock_changes()
     demo.oddities()
+    demo_history.plant(demo.world)
+    demo_misc.plant(demo.world)
+    demo_repositories.plant(demo.world)
+    demo_srs.plant(demo.world, DEMO_NOW)
     return demo.world
 
 
@@ -187,8 +200,9 @@ class _Demo:
     def retired(self, off: XoObject) -> None:
         """A job nobody looked after for years: its target is gone, and each of its VMs has a trouble of its own."""
         attic = self.world.add_sr(self.paris, "NFS attic", SR_type="nfs", size=2000 * GIB)
-        names = ["retired-1", "deep-1", "lost-1", "raw-1", "dongle-1", "gpu-1", "pinned-1", "replica-1"]
-        first, deep, lost, raw, dongle, gpu, pinned, replica = vms = self.vms(names, attic)
+        attic["other_config"]["gc"] = "false"
+        names = ["retired-1", "deep-1", "lost-1", "raw-1", "dongle-1", "gpu-1", "pinned-1", "replica-1", "kiosk-1"]
+        first, deep, lost, raw, dongle, gpu, pinned, replica, _ = vms = self.vms(names, attic)
         museum = self.world.add_pool("museum")
         xenserver = self.world.add_host(museum, "xs-museum-1")
         xenserver |= {"version": "6.2.0", "license_params": {"restrict_pci_device_for_auto_update": "true"}}
@@ -210,6 +224,7 @@ class _Demo:
         job["settings"][schedule["id"]] |= {
             "healthCheckSr": self.world.new_id("SR", "forgotten too"),
             "longTermRetention": {"monthly": {"retention": 12, "settings": {}}},
+            "maxExportRate": 10 * 1024,
         }
 
     def selections(self) -> None:
@@ -261,7 +276,10 @@ class _Demo:
     def oddities(self) -> None:
         unsaved = self.vms(["unsaved-1"], self.nfs)
         misfit = self.world.add_repository("proxy-nas", "nfs://far.example:/b", proxy=self.world.add_proxy("far"))
-        self.nightly("unsaved", unsaved, "0 12 * * *", [self.nas, misfit], with_settings=False)
+        schedule = self.nightly("unsaved", unsaved, "0 12 * * *", [self.nas, misfit], with_settings=False)
+        self.world.jobs[schedule["jobId"]]["mode"] = "full"
+        self.world.disks_of(unsaved[0])[0] |= {"size": 100 * GIB, "usage": 70 * GIB}
+        self.world.repository_info[misfit["id"]]["encryption"] |= {"algorithm": "aes-256-gcm", "isLegacy": True}
         number = self.vms(["number-1"], self.nfs)
         job = self.world.add_job(123, vms=number, remotes=[self.nas])
         self.week(self.world.add_schedule(job, "0 13 * * *", timezone="Mars/Olympus", name="number"), number)
@@ -293,6 +311,7 @@ def awaken(world: World) -> Live:
     slow = _sr(world, SLOW_SR)
     live.collector.rates[slow["id"]] = BASE_COPY / _PAIR_TAKES.total_seconds()
     live.collector.kick(slow)
+    demo_misc.settle(live)
     return live
 
 

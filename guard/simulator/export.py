@@ -29,6 +29,7 @@ class Export:
         self.live = backup.live
         self.vm = vm
         self.snapshot = snapshot
+        self._disks = () if snapshot is None else tuple(vdi["id"] for vdi in backup.live.world.disks_of(snapshot))
         self.base = base
         self.is_full = base is None
         self.errors: list[tuple[Target, XoObject]] = []
@@ -166,7 +167,7 @@ class Export:
             size=size,
             is_full=self.is_full,
             at=self.live.now(),
-            disks=() if self.snapshot is None else tuple(vdi["id"] for vdi in self.live.world.disks_of(self.snapshot)),
+            disks=self._disks,
         )
         shelf.archives.append(archive)
         merging = shelf.apply_retention(archive, max(1, backup.settings.get("exportRetention", 0)))

@@ -154,6 +154,7 @@ class RpcApi:
             "job.getAll": Method(lambda _s, _p: list(world.call_jobs.values())),
             "metadataBackup.getAllJobs": Method(lambda _s, _p: self._jobs("metadataBackup")),
             "mirrorBackup.getAllJobs": Method(lambda _s, _p: self._jobs("mirrorBackup")),
+            "proxy.checkHealth": Method(self._proxy_health, params=("id",)),
             "proxy.getAll": Method(lambda _s, _p: list(world.proxies.values())),
             "remote.getAll": Method(lambda _s, _p: list(world.repositories.values())),
             "remote.getAllInfo": Method(lambda _s, _p: self._repository_info()),
@@ -177,6 +178,12 @@ class RpcApi:
             raise RpcError(3, "invalid credentials")
         session.user = self.world.users[user_id]
         return session.user
+
+    def _proxy_health(self, _session: Session, params: XoObject) -> XoObject:
+        proxy = self.world.proxies.get(params["id"])
+        if proxy is None:
+            raise RpcError(1, f"no such proxy {params['id']}", {"id": params["id"], "type": "proxy"})
+        return {"success": True} if "version" in proxy else {"success": False, "error": {"message": "fetch failed"}}
 
     def _repository_info(self) -> XoObject:
         """A disabled repository loses its entry; one that fails keeps its last good figures."""

@@ -20,7 +20,7 @@ NAMESPACES = ("name_", "memory_", "VCPUs_", "HVM_", "PV_", "actions_", "API_vers
 def condition(expression: str) -> Test:
     """What an expression asks of a record. Raises XapiError for one that XAPI cannot read."""
     parser = _Parser(expression)
-    found = parser.any_of()
+    found = parser.expression()
     if parser.words:
         raise parser.failure()
     return found
@@ -56,26 +56,25 @@ class _Parser:
             return True
         return False
 
-    def any_of(self) -> Test:
-        parts = [self._all_of()]
-        while self._accept("or"):
-            parts.append(self._all_of())
-        return lambda record: any(part(record) for part in parts)
-
-    def _all_of(self) -> Test:
-        parts = [self._one()]
-        while self._accept("and"):
-            parts.append(self._one())
-        return lambda record: all(part(record) for part in parts)
+    def expression(self) -> Test:
+        """``and`` and ``or`` bind alike, from the left; ``not`` takes all that follows (db_filter_parse.mly)."""
+        found = self._one()
+        while True:
+            if self._accept("and"):
+                found = _both(found, self._one())
+            elif self._accept("or"):
+                found = _either(found, self._one())
+            else:
+                return found
 
     def _one(self) -> Test:
         word = self._next()
         if word == "(":
-            inner = self.any_of()
+            inner = self.expression()
             self._expect(")")
             return inner
         if word == "not":
-            negated = self._one()
+            negated = self.expression()
             return lambda record: not negated(record)
         if word in {"true", "false"}:
             return lambda _record: word == "true"
@@ -91,6 +90,14 @@ class _Parser:
         if word[0] not in "\"'":
             raise self.failure()
         return re.sub(r"\\(.)", r"\1", word[1:-1])
+
+
+def _both(one: Test, other: Test) -> Test:
+    return lambda record: one(record) and other(record)
+
+
+def _either(one: Test, other: Test) -> Test:
+    return lambda record: one(record) or other(record)
 
 
 def field_of(record: Record, name: str) -> Value:

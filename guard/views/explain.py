@@ -32,7 +32,9 @@ _CLEARED = {ClearedBy.TIME: "time", ClearedBy.REMEDY: "a remedy of guard's", Cle
 def predicted(code: Code) -> str:
     """How sure a prediction of this code is, what starting anyway would damage, and what clears it, as a sentence."""
     sure = " or ".join(one.value for one in code.certainty)
-    return f"{sure}; {' or '.join(map(_HARMS.__getitem__, code.harm))}; cleared by {' or '.join(map(_CLEARED.__getitem__, code.clears))}."
+    harm = " or ".join(_HARMS[one] for one in code.harm)
+    cleared = " or ".join(_CLEARED[one] for one in code.clears)
+    return f"{sure}; {harm}; cleared by {cleared}."
 
 
 def codes_text(codes: Mapping[str, Code]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from guard.policy.pools_schema import PoolSection
 from guard.policy.resolve import decided_by, effective, windows_for
 from guard.policy.sample import show, written
 from guard.policy.schema import LimitRule, Policy, WindowRule
@@ -34,6 +35,8 @@ def policy_text(policy: Policy, *, file: str, lines: Mapping[str, int]) -> str:
         rows += _entry(f"window[{number}]", window, file, lines)
     for number, limit in enumerate(policy.limits, start=1):
         rows += _entry(f"limit[{number}]", limit, file, lines)
+    for number, pool in enumerate(policy.pools, start=1):
+        rows += _entry(f"pool[{number}]", pool, file, lines)
     return "".join(f"{clean(row)}\n" for row in rows)
 
 
@@ -63,7 +66,7 @@ def schedule_policy_text(
     return "".join(f"{clean(row)}\n" for row in rows)
 
 
-def _entry(entry: str, rule: WindowRule | LimitRule, file: str, lines: Mapping[str, int]) -> list[str]:
+def _entry(entry: str, rule: WindowRule | LimitRule | PoolSection, file: str, lines: Mapping[str, int]) -> list[str]:
     """The values of one entry; those it leaves out as defaults."""
     return [
         _row(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,8 +16,10 @@ from guard.errors import XoAnswerError, XoAuthError, XoBootingError, XoTimeoutEr
 from guard.estate.estate import Estate, Part, PartName, XoIdentity
 from guard.estate.xo_records import Archive, BackupLog, CallJob, Job, RepositoryInfo, Vm
 from guard.http import Http, refused, tls_context
-from guard.xo import archives, reads
+from guard.xo import archives, proxies, reads, rolling
+from guard.xo.local_disks import DiskOf, disk_of, read_local_disks
 from guard.xo.rpc import Rpc
+from guard.xo.together import gathered
 from guard.xo.token import Token
 from guard.xo.version import check_version
 
@@ -34,6 +36,8 @@ class XoSettings:
     total_timeout_s: float = 120.0
     history_days: int = 31
     read_archives: bool = False
+    local_paths: tuple[str, ...] = ()
+    disk_of: DiskOf = disk_of
 
 
 @dataclass
@@ -63,6 +67,11 @@ class _Collected:
         self.records[name] = found
         self.parts[name] = Part(name=name, source=source, read_at=self.clock(), complete=self.complete)
         return found
+
+    def note_empty(self, name: PartName, source: str) -> None:
+        """A part that there is no need to ask for; ``source`` says why."""
+        self.records[name] = ()
+        self.parts[name] = Part(name=name, source=source, read_at=self.clock(), complete=self.complete)
 
     def _failed(self, name: PartName, source: str, error: str) -> None:
         self.parts[name] = Part(name=name, source=source, read_at=self.clock(), ok=False, error=error)
@@ -110,6 +119,9 @@ class _Reading:
             raise XoBootingError(
                 f"XO at {self._settings.url} is still booting: it refuses a good token over REST. Try again in a minute"
             ) from error
+        if self._settings.local_paths:
+            read = read_local_disks(self._settings.local_paths, self._clock(), self._settings.disk_of)
+            got.parts[PartName.LOCAL_DISKS], got.records[PartName.LOCAL_DISKS] = read
         extra = got.records.pop("vm_properties", {})
         url = self._settings.url
         return Estate(
@@ -133,6 +145,7 @@ class _Reading:
         first = [self._objects(got), self._jobs_and_vms(got), self._call_jobs(got)]
         try:
             await gathered([*first, *(self._collection(got, name) for name in reads.COLLECTIONS)])
+            await self._xo_tasks(got)
             await self._logs(got)
             if self._settings.read_archives:
                 await got.take(PartName.ARCHIVES, archives.SOURCE, self._archives(got))
@@ -155,7 +168,13 @@ class _Reading:
         jobs = await got.take(
             PartName.JOBS, "GET /rest/v0/backup-jobs", self._get("backup-jobs", reads.fields_of(Job), Job)
         )
-        await got.take(PartName.VMS, "GET /rest/v0/vms", self._vms(got, reads.extra_vm_fields(jobs)))
+        used = proxies.used_proxies(jobs)
+        await gathered(
+            [
+                got.take(PartName.VMS, "GET /rest/v0/vms", self._vms(got, reads.extra_vm_fields(jobs))),
+                got.take(PartName.PROXIES, proxies.source_of(used), proxies.read_proxies(self._http, self._rpc, used)),
+            ]
+        )
 
     async def _vms(self, got: _Collected, extra: tuple[str, ...]) -> tuple[Vm, ...]:
         body = await self._http.get("/rest/v0/vms", {"fields": reads.fields_of(Vm, extra)})
@@ -198,6 +217,12 @@ class _Reading:
         earlier = await first if first is not None else {}
         return earlier | msgspec.json.decode(await self._rpc.call("remote.getAllInfo"), type=dict[str, RepositoryInfo])
 
+    async def _xo_tasks(self, got: _Collected) -> None:
+        if rolling.may_be_rolling(got.records.get(PartName.HOSTS), got.records.get(PartName.SERVERS)):
+            await got.take(PartName.XO_TASKS, rolling.SOURCE, rolling.read_rolling(self._http))
+        else:
+            got.note_empty(PartName.XO_TASKS, rolling.NOT_ASKED)
+
     async def _logs(self, got: _Collected) -> None:
         await got.take(PartName.LOGS, "GET /rest/v0/backup-logs", self._log_records(got))
 
@@ -218,15 +243,3 @@ class _Reading:
         for one in filters:  # one after another: these are the largest answers, and two at once would double the peak
             whole |= {log.id: log for log in await self._get("backup-logs", fields, BackupLog, filter=one)}
         return tuple(whole.get(log.id, log) for log in logs)
-
-
-async def gathered(readings: Iterable[Awaitable[Any]]) -> list[Any]:
-    """All results; on the first error the others are cancelled and awaited before it goes up."""
-    tasks = [asyncio.ensure_future(one) for one in readings]
-    try:
-        return list(await asyncio.gather(*tasks))
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,8 +14,10 @@ import msgspec
 
 from guard.errors import XoAnswerError, XoTimeoutError
 from guard.estate.estate import Estate, Part, PartName, XoIdentity
+from guard.estate.observations import Observations
 from guard.estate.xo_records import BackupLog, CallJob, Job, Record, Schedule, Server, XoTask
 from guard.http import Http, tls_context
+from guard.mechanics.coalescing import observe
 from guard.xo import reads
 from guard.xo.client import XoSettings, read_estate
 from guard.xo.rpc import Rpc
@@ -29,11 +32,18 @@ class LiveXo:
     ) -> None:
         self._settings, self._token_of, self._clock = settings, token_of, clock
         self._tls: tuple[XoSettings, ssl.SSLContext] | None = None
+        self._observed: Observations | None = None
 
     async def estate(self) -> Estate:
-        """Everything. Raises XoError."""
+        """Everything, and what guard has seen of coalesces from one such look to the next. Raises XoError."""
         settings = self._settings()
-        return await read_estate(settings, self._token_of(), clock=self._clock, tls=self._context(settings))
+        estate = await read_estate(settings, self._token_of(), clock=self._clock, tls=self._context(settings))
+        now = self._clock()
+        self._observed = await asyncio.to_thread(observe, self._observed, estate, now)
+        if self._observed is None:
+            return estate
+        part = Part(name=PartName.OBSERVATIONS, source="guard's own looks", read_at=now)
+        return replace(estate, observations=self._observed, parts={**estate.parts, part.name: part})
 
     async def setup(self) -> Estate:
         """Schedules, jobs, servers and call jobs, ``taken_at`` by XO's own clock (``GET /ping``, without a login).

@@ -10,7 +10,7 @@ import msgspec
 from guard.estate import xo_records as records
 from guard.estate.estate import PartName
 from guard.estate.xo_records import BackupLog, Job, Record, Vm
-from guard.mechanics.selection import listed_ids, pattern_keys
+from guard.mechanics.selection import MATCHED_FIELDS, listed_ids, pattern_keys
 
 COLLECTIONS: Mapping[PartName, tuple[str, type[Record]]] = {
     PartName.SERVERS: ("servers", records.Server),
@@ -25,6 +25,9 @@ COLLECTIONS: Mapping[PartName, tuple[str, type[Record]]] = {
     PartName.VDI_SNAPSHOTS: ("vdi-snapshots", records.Vdi),
 }
 """Part -> REST collection and record. Jobs, VMs and logs depend on one another and are read on their own."""
+
+_PART_OF: Mapping[tuple[type[Record], str], str] = {(Vm, "memory"): "memory.static"}
+"""Fields of which guard asks only a part: XO takes paths (xo-api.md 2.1)."""
 
 OBJECTS_FILTER = "|(type:|(/^VDI-unmanaged$/ /^VUSB$/ /^task$/) (type:/^message$/ name:/^SM_GC_NO_SPACE$/))"
 """The string filter of xo.getAllObjects; an object filter would be an exact match (xo-api.md 9.2)."""
@@ -49,7 +52,8 @@ class _Typed(msgspec.Struct):
 
 def fields_of(record: type[Record], extra: Iterable[str] = ()) -> str:
     """The ``fields`` of a request: exactly what the record can hold."""
-    return ",".join(dict.fromkeys((*record.__struct_encode_fields__, *extra)))
+    own = (_PART_OF.get((record, name), name) for name in record.__struct_encode_fields__)
+    return ",".join(dict.fromkeys((*own, *extra)))
 
 
 def decode_list(body: bytes, record: type[Any]) -> tuple[Any, ...]:
@@ -75,7 +79,7 @@ def decode_objects(body: msgspec.Raw) -> dict[PartName, tuple[Record, ...]]:
 
 def extra_vm_fields(jobs: Iterable[Job]) -> tuple[str, ...]:
     """What smart patterns ask of VMs beyond the fields guard reads anyway."""
-    known = {*Vm.__struct_encode_fields__, "type", "uuid", "$poolId"}
+    known = {*MATCHED_FIELDS, "type", "id", "uuid", "$poolId"}
     asked = {
         key
         for job in jobs

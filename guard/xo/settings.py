@@ -20,4 +20,5 @@ def xo_settings(policy: Policy) -> XoSettings:
         total_timeout_s=xo.total_timeout.total_seconds(),
         history_days=xo.history_days,
         read_archives=xo.read_archives,
+        local_paths=xo.local_paths,
     )

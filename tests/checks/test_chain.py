@@ -8,9 +8,11 @@ import pytest
 from guard.checks.chain import CHECK
 from guard.checks.run import run_checks
 from guard.estate.estate import PartName
+from guard.estate.observations import Observations, Progress, Waiting
 from guard.finding import Certainty, ClearedBy, Clears, Harm, Level, Scope, ScopeKind
 from msgspec import UNSET
 from tests.builders import (
+    GIB,
     LAST_NIGHT,
     NOW,
     facts,
@@ -452,3 +454,51 @@ def test_without_fresh_and_whole_lists_the_chain_is_unknown_and_never_healthy(pa
     view = make_view(make_estate(reading={part: change}))
     findings = run_checks([CHECK], view, {"chain": CHECK.options()})
     assert [(one.code, one.level) for one in findings] == ([] if known else [("CHAIN_UNHEALTHY", Level.UNKNOWN)])
+
+
+# --- when it clears, where guard has seen that SR coalesce
+
+PROGRESS = (Progress(pairs=2, bytes=4 * GIB, seconds=3600), Progress(pairs=4, bytes=9 * GIB, seconds=3600))
+
+
+def seen(waiting=(), progress=PROGRESS, sr="sr"):
+    nodes = {one: Waiting(sr=sr, child="x", bytes=GIB, since=NOW) for one in waiting}
+    return Observations(since=NOW, looked_at=NOW, waiting=nodes, progress={sr: progress})
+
+
+def held(**more):
+    (finding,) = found(CHECK, make_view(make_estate(**waiting(3) | more)))
+    return finding
+
+
+def test_it_clears_when_all_that_waits_on_the_sr_is_done_at_the_slow_end_of_its_rate():
+    finding = held(observations=seen(waiting="abcdefg"))
+    assert finding.clears == Clears(ClearedBy.TIME, NOW + timedelta(hours=6 / 2))
+    told = facts(finding)
+    assert told["coalesce_rate"] == read(2, "VDIs/h", "observations")
+    assert told["coalesce_rate_slow"] == read(2, "VDIs/h", "observations")
+    assert told["rate_samples"] == read(2, "looks", "observations")
+    assert told["queue"] == read(6, "VDIs", "observations")
+
+
+def test_the_queue_is_never_shorter_than_the_chain_itself():
+    assert held(observations=seen()).clears == Clears(ClearedBy.TIME, NOW + timedelta(hours=(3 - 1) / 2))
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        {},
+        {"observations": seen(progress=())},
+        {"observations": seen(sr="other")},
+        {"observations": seen(), "reading": {"observations": {"ok": False}}},
+    ],
+    ids=["no looks", "never seen at it", "another SR", "not usable"],
+)
+def test_without_a_measured_rate_nobody_can_tell_when(world):
+    assert held(**world).clears == Clears(ClearedBy.TIME)
+
+
+def test_where_coalesce_is_stuck_no_time_is_told():
+    finding = held(observations=seen(), srs=[make_sr(other_config={"gc": "false"})])
+    assert finding.clears == Clears(ClearedBy.PERSON)

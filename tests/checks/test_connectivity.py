@@ -9,6 +9,7 @@ from guard.checks import ALL
 from guard.checks.connectivity import CHECK
 from guard.checks.run import run_checks
 from guard.estate.estate import PartName
+from guard.estate.xapi_records import HostFacts
 from guard.finding import Certainty, ClearedBy, Clears, Harm, Level, Scope, ScopeKind
 from msgspec import UNSET
 from tests.builders import (
@@ -22,6 +23,7 @@ from tests.builders import (
     make_log,
     make_pbd,
     make_pool,
+    make_pool_facts,
     make_server,
     make_sr,
     make_vbd,
@@ -140,6 +142,33 @@ def test_the_server_and_its_last_error_are_named_as_in_xo(server, name, text):
 @pytest.mark.parametrize("enabled", [True, False])
 def test_a_job_that_names_its_pools_minds_only_those_xo_lacks(wanted, told, enabled):
     assert bool(lost({"$pool": wanted}, server={"enabled": enabled})) is told
+
+
+@pytest.mark.parametrize(
+    ("told", "said_of_it", "answers"),
+    [
+        (make_pool_facts(address="192.0.2.9"), "The pool itself answers guard: it is XO that lost contact.", True),
+        (
+            make_pool_facts(address="192.0.2.1", hosts={"h": HostFacts(address="192.0.2.9")}),
+            "The pool itself answers guard: it is XO that lost contact.",
+            True,
+        ),
+        (make_pool_facts(address="192.0.2.9", answered=False), "does not answer guard either: no answer.", False),
+        (make_pool_facts(address="192.0.2.8"), None, None),
+    ],
+    ids=["the pool answers", "known by another host of it", "the pool is silent", "another pool"],
+)
+def test_where_guard_may_ask_the_pool_it_tells_who_lost_contact(told, said_of_it, answers):
+    (finding,) = lost(server={"host": "192.0.2.9:443"}, pool_facts=[told])
+    assert said_of_it is None or said_of_it in finding.summary
+    assert ("answers guard" in finding.summary or "answer guard" in finding.summary) is (said_of_it is not None)
+    shown = {fact.name: fact.value for fact in finding.facts}
+    assert shown.get("pool_answers") is answers
+
+
+def test_a_guard_without_such_entries_tells_of_the_server_alone():
+    (finding,) = lost(reading={"pool_facts": {"ok": False}})
+    assert "guard" not in finding.summary
 
 
 def test_a_job_with_an_id_list_minds_a_lost_pool_only_when_a_vm_of_the_list_is_missing():

@@ -188,6 +188,28 @@ def test_the_same_settings_in_order_are_fine(settings):
     assert levels({"schedule": settings}, mode="full") == []
 
 
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"snapshotRetention": 2, "preferNbd": True}, "keep 2 snapshots"),
+        ({}, "not read disks by NBD"),
+        ({"preferNbd": False}, "not read disks by NBD"),
+    ],
+)
+def test_snapshot_data_that_is_never_purged_is_told_and_holds_nothing(settings, why):
+    (finding,) = said({"schedule": KEPT | {"cbtDestroySnapshotData": True} | settings})
+    assert (finding.code, finding.level, finding.certainty) == ("JOB_MISCONFIGURED", Level.WARN, Certainty.CERTAIN)
+    assert facts(finding) == {"cbtDestroySnapshotData": read(True, "", "jobs")}
+    assert why in finding.summary
+
+
+def test_snapshot_data_that_is_purged_and_a_retention_of_nothing_beside_it():
+    purged = {"cbtDestroySnapshotData": True, "preferNbd": True}
+    assert levels({"schedule": KEPT | purged}) == []
+    both = said({"schedule": {"cbtDestroySnapshotData": True}})
+    assert [one.code for one in both] == ["JOB_MISCONFIGURED", "SETTINGS_MISSING"]
+
+
 def ran(**world):
     return run_checks([CHECK], make_view(make_estate(**world)), {"job_settings": CHECK.options()})
 

@@ -25,6 +25,7 @@ from tests.builders import (
     make_view,
     make_vm,
     make_vm_task,
+    ms,
     read,
 )
 
@@ -289,6 +290,81 @@ def test_behind_a_run_that_goes_on_the_ordinary_prediction_holds():
     logs = [*past(70), running(NOW - 30 * MINUTE)]
     dues = [make_due(at=NOW + hours * HOUR) for hours in (1, 2, 3)]
     assert levels(dues, logs=logs, jobs=[make_job(runId="run")]) == [None, Level.BLOCK, None]
+
+
+# A run that makes no progress
+
+
+def stalled(lasts, quiet, usual=(), *, due_in=HOUR, others=(), **world):
+    """What is said where the run of the job lasts so long and its log shows no step for so long."""
+    step = {"message": "snapshot", "status": "success", "start": ms(NOW - quiet), "end": ms(NOW - quiet)}
+    log = make_log(make_vm_task(status="pending", tasks=[step]), start=NOW - lasts, status="pending", id="run")
+    return said(
+        make_due(at=NOW + due_in), *others, **({"jobs": [make_job(runId="run")], "logs": [*usual, log]} | world)
+    )
+
+
+def test_a_run_that_lasts_for_days_without_a_step_is_told_as_stuck_and_not_as_running():
+    (finding,) = stalled(50 * HOUR, 49 * HOUR, past(30))
+    assert (finding.code, finding.check, finding.level) == ("JOB_STUCK", "overlap", Level.BLOCK)
+    assert (finding.certainty, finding.harm, finding.holds) == (Certainty.LIKELY, Harm.NONE, ())
+    assert (finding.scope, finding.clears) == (Scope(ScopeKind.JOB, "job", "job"), Clears(ClearedBy.PERSON))
+    assert finding.summary == (
+        "Job job is running since 2 d 2 h, usually at most 30 min, and its log shows no step for 2 d 1 h: it seems stuck."
+    )
+    assert facts(finding) == {
+        "duration_p50": read(1800, "s", "logs"),
+        "duration_p90": read(1800, "s", "logs"),
+        "samples": read(5, "runs", "logs"),
+        "min_samples": (5, "runs", "policy", None),
+        "lasts": read(50 * 3600, "s", "logs"),
+        "quiet_for": read(49 * 3600, "s", "logs"),
+    }
+    assert "restart xo-server (or the proxy)" in finding.remedy
+    assert "all others that go on" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("lasts", "quiet", "usual", "is_stuck"),
+    [
+        (24 * HOUR + MINUTE, 24 * HOUR + MINUTE, [], True),
+        (24 * HOUR, 24 * HOUR, [], False),
+        (48 * HOUR, 24 * HOUR, [], False),
+        (48 * HOUR, 24 * HOUR + MINUTE, [], True),
+        (48 * HOUR, 30 * HOUR, past(60 * 16), False),
+        (48 * HOUR + MINUTE, 30 * HOUR, past(60 * 16), True),
+        (30 * HOUR, 25 * HOUR, past(60 * 4), True),
+    ],
+    ids=[
+        "a day and a minute",
+        "a day",
+        "a step a day ago",
+        "a step more than a day ago",
+        "three times its past",
+        "longer than three times its past",
+        "a day is more than three times its past",
+    ],
+)
+def test_both_sides_of_what_counts_as_stuck(lasts, quiet, usual, is_stuck):
+    (finding,) = stalled(lasts, quiet, usual)
+    assert finding.code == ("JOB_STUCK" if is_stuck else "JOB_RUNNING")
+
+
+def test_a_stuck_run_stands_in_the_way_of_every_later_one_and_none_of_these_meets_another():
+    logs = [*past(90), running(NOW - 100 * HOUR)]
+    dues = [make_due(at=NOW + hours * HOUR) for hours in (1, 2, 20)]
+    told = [said(due, *dues, jobs=[make_job(runId="run")], logs=logs) for due in dues]
+    assert [[(one.code, one.level) for one in found] for found in told] == [[("JOB_STUCK", Level.BLOCK)]] * 3
+
+
+def test_a_run_of_which_no_task_ever_began_is_quiet_since_its_start():
+    (finding,) = said(make_due(at=NOW + HOUR), jobs=[make_job(runId="run")], logs=[running(NOW - 25 * HOUR)])
+    assert finding.summary == "Job job is running since 25 h, and its log shows no step for 25 h: it seems stuck."
+
+
+def test_without_its_log_nobody_knows_whether_it_is_stuck():
+    (finding,) = said(make_due(at=NOW + HOUR), jobs=[make_job(runId="run")], logs=past(30))
+    assert finding.code == "JOB_RUNNING"
 
 
 @pytest.mark.parametrize("enough", [5, 4])

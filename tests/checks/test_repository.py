@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 from guard.checks.repository import CHECK
 from guard.checks.run import run_checks
@@ -11,16 +12,19 @@ from guard.estate.estate import PartName
 from guard.finding import Certainty, ClearedBy, Clears, Harm, Level, Scope, ScopeKind
 from msgspec import UNSET
 from tests.builders import (
+    DUE,
     GIB,
     LAST_NIGHT,
     NOW,
     facts,
     found,
+    make_due,
     make_estate,
     make_job,
     make_log,
     make_repository,
     make_repository_info,
+    make_schedule,
     make_snapshot,
     make_transfer,
     make_vbd,
@@ -560,9 +564,294 @@ def test_a_full_never_sent_is_as_large_as_what_its_disks_hold():
 
 
 def test_a_delta_gives_nothing_back_because_its_merge_comes_later():
-    world = job_of("a", "b", settings={"concurrency": 1}) | {"logs": nights(9, a=100, b=100)}
+    world = job_of("a", "b", settings={"concurrency": 1}) | {"logs": nights(6, a=100, b=100)}
     assert said(**world, **room(210 * GIB)) == []
     assert [one.level for one in said(**world, **room(210 * GIB - 1))] == [Level.BLOCK]
+
+
+# Merges
+
+
+def merging(free, *, count=7, url="nfs://192.0.2.9:/backup", encryption=UNSET, full=False, settings=None, **xo):
+    """Two VMs of 100 and 40 GiB of deltas, by default as many as retention keeps."""
+    info = make_repository_info(available=free)
+    return job_of("a", "b", settings=settings, **xo) | {
+        "logs": nights(count, full=full, a=100, b=40),
+        "repositories": [make_repository(url=url)],
+        "repository_info": {"repo": msgspec.structs.replace(info, encryption=encryption)},
+    }
+
+
+def test_the_merge_of_a_plain_vhd_may_need_its_bytes_once_more_but_one_at_a_time():
+    assert said(**merging(252 * GIB)) == []
+    (finding,) = said(**merging(252 * GIB - 1))
+    assert (finding.level, finding.holds) == (Level.UNKNOWN, ())
+    assert finding.summary == (
+        "Backup repository repo: 252.0 GiB free, and whether the run fits cannot be told: it may write from 140.0 GiB to "
+        "240.0 GiB; a merge of older deltas may need 100.0 GiB more for a while."
+    )
+    assert [one.level for one in said(**merging(147 * GIB - 1))] == [Level.BLOCK]
+
+
+NO_MERGE = {
+    "retention is not full yet": {"count": 6},
+    "long-term retention": {"settings": {"longTermRetention": {"daily": {"retention": 3, "settings": {}}}}},
+    "blocks by the URL": {"url": "nfs://192.0.2.9:/backup?useVhdDirectory=true"},
+    "blocks by encryption": {"encryption": {"algorithm": "chacha20-poly1305"}},
+}
+
+
+@pytest.mark.parametrize("how", NO_MERGE.values(), ids=NO_MERGE)
+def test_nothing_is_copied_by_a_merge(how):
+    assert said(**merging(147 * GIB, **how)) == []
+
+
+@pytest.mark.parametrize("encryption", [{"algorithm": "none"}, {}, None])
+def test_a_repository_without_encryption_may_keep_plain_vhds(encryption):
+    assert [one.level for one in said(**merging(147 * GIB, encryption=encryption))] == [Level.UNKNOWN]
+
+
+def test_a_merge_is_told_among_the_figures_of_what_does_not_fit():
+    (finding,) = said(**merging(10 * GIB))
+    assert facts(finding)["merge"] == read(100 * GIB, "bytes", "logs")
+
+
+# Other runs
+
+
+def beside(free, *, due=-1, seconds=60, known=3, count=3, retention=7, job=None, runs=None, **world):
+    """Besides the run of "vm" at midnight, which writes 100 GiB, a job "first" writes 50 GiB, by default an hour before.
+
+    ``seconds``: how long it takes. ``count``: its past runs, each of which left 50 GiB. ``known``: those of the run itself.
+    """
+    settings = {"early": {"exportRetention": retention}}
+    mine = job_of("vm", "other")
+    other = make_job("first", **{"vms": {"id": "other"}, "settings": settings} | (job or {}))
+    sent = make_vm_task("other", make_transfer(50 * GIB))
+    past = [
+        make_log(
+            sent, job="first", schedule="early", start=LAST_NIGHT - timedelta(days=one), seconds=seconds, id=f"e{one}"
+        )
+        for one in range(count)
+    ]
+    mine["jobs"] = [make_job(vms={"id": "vm"}), other]
+    mine["vdi_snapshots"] = [
+        make_snapshot("vm-snap", of="vm-disk", vm="vm"),
+        make_snapshot("other-snap", of="other-disk", vm="other", job="first"),
+    ]
+    mine |= {
+        "schedules": [make_schedule(), make_schedule("early", job="first")],
+        "logs": [*nights(known, vm=100), *past],
+    }
+    view = make_view(
+        make_estate(**mine | room(free) | world),
+        runs=[make_due("early", "first", at=DUE + timedelta(hours=due))] if runs is None else runs,
+    )
+    return found(CHECK, view)
+
+
+def test_what_an_earlier_run_adds_is_no_longer_there_for_this_one():
+    free = 157.5 * GIB
+    assert beside(int(free)) == []
+    (finding,) = beside(int(free) - 1)
+    assert (finding.level, finding.certainty, finding.holds) == (Level.BLOCK, Certainty.LIKELY, ("vm",))
+    assert finding.summary == (
+        "Backup repository repo: 157.5 GiB free, this run is expected to write up to 105.0 GiB "
+        "(0 full backups, 1 delta, 5 % margin); other runs write 50.0 GiB before (first)."
+    )
+    assert facts(finding)["other_runs"] == read(50 * GIB, "bytes", "logs")
+    assert finding.remedy == "Free 1 B on repo, or lower a retention there."
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{"due": 1}, {"due": -3}, {"count": 7}, {"settings": {}}],
+    ids=["it comes later", "it was due before now", "its merges give as much back", "it keeps no export"],
+)
+def test_a_run_that_leaves_nothing_before_this_one_takes_no_room_from_it(how):
+    how = {key: value for key, value in how.items() if key != "settings"} | (
+        {"retention": 0} if "settings" in how else {}
+    )
+    assert beside(105 * GIB, **how) == []
+
+
+def test_a_run_that_still_goes_on_has_its_bytes_there_even_where_merges_give_them_back_later():
+    assert beside(157 * GIB, count=7, seconds=3600) == []
+    (finding,) = beside(157 * GIB, count=7, seconds=3601)
+    assert "other runs write 50.0 GiB before (first)" in finding.summary
+    assert facts(finding)["other_runs"][0] == 50 * GIB
+
+
+def test_several_runs_of_one_job_add_up_and_are_named_once():
+    runs = [make_due("early", "first", at=DUE - timedelta(minutes=one)) for one in (30, 60)]
+    assert beside(210 * GIB, runs=runs) == []
+    (finding,) = beside(210 * GIB - 1, runs=runs)
+    assert "other runs write 100.0 GiB before (first)" in finding.summary
+
+
+def test_of_two_runs_at_the_same_minute_only_the_second_in_the_plan_counts_the_other():
+    # "early" comes before "schedule" by name
+    assert [one.level for one in beside(157 * GIB, due=0)] == [Level.BLOCK]
+    assert beside(157 * GIB, due=0, schedules=[make_schedule(), make_schedule("early", job="first", name="z")]) == []
+
+
+def test_a_run_that_xo_will_refuse_writes_nothing():
+    twin = make_schedule("twin", job="first", name="a twin")
+    runs = [make_due(one, "first", at=DUE - timedelta(hours=1)) for one in ("early", "twin")]
+    schedules = [make_schedule(), make_schedule("early", job="first"), twin]
+    # of the two only the twin starts, and the past tells nothing of it
+    assert beside(115 * GIB, runs=runs, schedules=schedules) == []
+
+
+def test_other_runs_are_a_reason_why_it_cannot_be_told_whether_one_fits():
+    assert beside(int(472.5 * GIB), known=0) == []
+    (finding,) = beside(int(472.5 * GIB) - 1, known=0)
+    assert finding.level is Level.UNKNOWN
+    assert finding.summary.endswith("; the past does not tell for 1 VM; other runs write 50.0 GiB before.")
+
+
+ELSEWHERE_TOO = {
+    "another repository": {"remotes": {"id": "repo2"}},
+    "one that is gone": {"remotes": {"id": "nowhere"}},
+    "whichever has most room": {
+        "remotes": {"id": {"__or": ["repo", "repo2"]}},
+        "settings": {"early": {"exportRetention": 7, "distributeBackups": True}},
+    },
+    "a pool's metadata": {"type": "metadataBackup"},
+}
+
+
+@pytest.mark.parametrize("job", ELSEWHERE_TOO.values(), ids=ELSEWHERE_TOO)
+def test_what_goes_elsewhere_takes_no_room_here(job):
+    two_of_them = [make_repository(), make_repository("repo2", url="nfs://192.0.2.7:/backup")]
+    for seconds in (60, 3601):
+        assert beside(105 * GIB, job=job, seconds=seconds, repositories=two_of_them) == []
+
+
+def test_a_mirror_takes_room_while_it_goes_on():
+    mirrors = {"type": "mirrorBackup", "vms": UNSET, "sourceRemote": "repo2", "mode": "delta"}
+    assert [one.level for one in beside(157 * GIB, job=mirrors, seconds=3601)] == [Level.BLOCK]
+    assert beside(157 * GIB, job=mirrors, seconds=3600) == []
+
+
+# A run that goes on now
+
+
+def going_on(free, *begun, seconds=3 * 3600, tasks=None, count=7, job=None, **world):
+    """A run of "first" that began an hour ago with two VMs of 50 GiB each; ``begun``: those that it has come to."""
+    names = ("other", "another")
+    began = NOW - timedelta(hours=1)
+    sent = [make_vm_task(one, make_transfer(50 * GIB)) for one in names]
+    past = [
+        make_log(*sent, job="first", schedule="early", start=began - timedelta(days=one), seconds=seconds, id=f"e{one}")
+        for one in range(1, count + 1)
+    ]
+    log = make_log(
+        *(make_vm_task(one, status="pending") for one in begun),
+        job="first",
+        schedule="early",
+        start=began,
+        status="pending",
+        id="running",
+    )
+    mine = job_of("vm", *names)
+    settings = {"early": {"exportRetention": 7}}
+    first = make_job(
+        "first", **{"vms": {"id": {"__or": list(names)}}, "settings": settings, "runId": "running"} | (job or {})
+    )
+    mine["jobs"] = [make_job(vms={"id": "vm"}), first]
+    mine["vdi_snapshots"] = [
+        make_snapshot("vm-snap", of="vm-disk", vm="vm"),
+        *(make_snapshot(f"{one}-snap", of=f"{one}-disk", vm=one, job="first") for one in names),
+    ]
+    mine |= {"schedules": [make_schedule(), make_schedule("early", job="first")]}
+    mine |= {"logs": [*nights(3, vm=100), *past, log]}
+    return found(CHECK, make_view(make_estate(**mine | room(free) | world)))
+
+
+def test_what_a_run_that_goes_on_has_not_begun_yet_is_still_to_be_written():
+    (finding,) = going_on(157 * GIB, "other", seconds=3 * 3600 + 1)
+    assert (finding.level, facts(finding)["other_runs"][0]) == (Level.BLOCK, 50 * GIB)
+    assert "other runs write 50.0 GiB before (first)" in finding.summary
+    assert going_on(int(157.5 * GIB), "other", seconds=3 * 3600 + 1) == []
+
+
+def test_a_run_that_takes_longer_than_ever_may_go_on_at_any_time():
+    assert [one.level for one in going_on(157 * GIB, "other", seconds=60)] == [Level.BLOCK]
+
+
+def test_a_run_that_ends_before_leaves_what_its_merges_do_not_give_back():
+    assert going_on(157 * GIB, "other") == []
+    assert [one.level for one in going_on(157 * GIB, "other", count=6)] == [Level.BLOCK]
+
+
+@pytest.mark.parametrize("begun", [("other", "another"), ()], ids=["it has begun all", "its tasks are not shown"])
+def test_of_a_run_that_goes_on_nothing_is_counted_that_is_not_known(begun):
+    assert going_on(105 * GIB, *begun, seconds=99_999) == []
+
+
+def test_what_a_mirror_that_goes_on_has_still_to_copy_is_not_known():
+    assert going_on(105 * GIB, "other", job={"type": "mirrorBackup", "vms": UNSET, "sourceRemote": "repo2"}) == []
+
+
+# Two repositories on one file system
+
+
+def shared(free, *, url="nfs://192.0.2.9:/other", settings=None, mode="delta", logs=None, **info):
+    """Two repositories with the same figures; by default two shares of one machine."""
+    world = job_of("a", "b", remotes=("repo", "repo2"), settings=settings, mode=mode)
+    same = {"size": 1000 * GIB, "used": 300 * GIB, "available": free}
+    return world | {
+        "logs": nights(3, "repo", "repo2", a=100, b=100) if logs is None else logs,
+        "repositories": [make_repository(), make_repository("repo2", url=url)],
+        "repository_info": {"repo": make_repository_info(**same), "repo2": make_repository_info(**same | info)},
+    }
+
+
+def test_two_repositories_on_one_file_system_share_its_room():
+    assert said(**shared(420 * GIB)) == []
+    (finding,) = said(**shared(420 * GIB - 1))
+    assert (finding.level, finding.holds) == (Level.BLOCK, ("a",))
+    assert finding.scope == Scope(ScopeKind.REPOSITORY, "repo", "repo + repo2")
+    assert facts(finding)["need_p90"][0] == 400 * GIB
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"url": "nfs://192.0.2.7:/backup"},
+        {"used": 300 * GIB + 1},
+        {"size": 999 * GIB},
+        {"used": UNSET},
+        {"size": UNSET},
+    ],
+)
+def test_other_figures_or_another_machine_are_another_file_system(other):
+    assert said(**shared(210 * GIB, **other)) == []
+
+
+@pytest.mark.parametrize(("free", "held"), [(210, ()), (209, ("a",))])
+def test_distributed_over_one_file_system_each_vm_is_written_once(free, held):
+    findings = said(**shared(free * GIB, settings={"distributeBackups": True}))
+    assert [one for finding in findings for one in finding.holds] == list(held)
+
+
+def test_a_run_to_the_one_takes_the_room_of_a_run_to_the_other():
+    same = {"size": 1000 * GIB, "used": 300 * GIB, "available": 157 * GIB}
+    there = [make_repository(), make_repository("repo2", url="nfs://192.0.2.9:/other")]
+    info = {"repo": make_repository_info(**same), "repo2": make_repository_info(**same)}
+    past = [
+        make_log(make_vm_task("other", make_transfer(50 * GIB, "repo2")), job="first", schedule="early", id=f"{one}")
+        for one in range(3)
+    ]
+    found_ = beside(
+        0,
+        job={"remotes": {"id": "repo2"}},
+        repositories=there,
+        repository_info=info,
+        logs=[*nights(3, vm=100), *past],
+    )
+    assert [one.level for one in found_] == [Level.BLOCK]
 
 
 # Without a past

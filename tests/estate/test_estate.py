@@ -79,3 +79,30 @@ def test_an_estate_cannot_be_changed_and_prints_short():
     assert "https://xo.example.org" in repr(found)
     assert "1000 VMs" in repr(found)
     assert len(repr(found)) < 200
+
+
+def test_a_snapshot_is_plugged_when_something_that_is_no_vm_holds_it():
+    snapshots = (Vdi(id="held"), Vdi(id="free"), Vdi(id="its own"))
+    vbds = (
+        Vbd(id="1", vm="dom0", vdi="held", attached=True),
+        Vbd(id="2", vm="dom0", vdi="free", attached=False),
+        Vbd(id="3", vm="v", vdi="its own", attached=True),
+        Vbd(id="4", vm="dom0", attached=True),
+    )
+    assert estate(vdi_snapshots=snapshots, vbds=vbds, vms=(Vm(id="v"),)).plugged_snapshots == {"held"}
+    assert estate(vdi_snapshots=snapshots).plugged_snapshots == frozenset()
+
+
+def test_copies_and_replicas_are_found_by_where_they_lie():
+    copy = {"xo:copy_of": "source"}
+    vdis = (Vdi(id="a", sr="x", other_config=copy), Vdi(id="b", other_config=copy), Vdi(id="c", sr="x"))
+    marks = {"xo:backup:job": "j", "xo:backup:schedule": "s", "xo:backup:vm": "v", "xo:backup:sr": "x"}
+    vms = (
+        Vm(id="newer", other={**marks, "xo:backup:datetime": "20261102T000000Z"}),
+        Vm(id="older", other={**marks, "xo:backup:datetime": "20261101T000000Z"}),
+        Vm(id="no replica", other={"xo:backup:job": "j"}),
+        Vm(id="unknown"),
+    )
+    found = estate(vdis=vdis, vdi_snapshots=(Vdi(id="d", sr="y", other_config=copy),), vms=vms)
+    assert found.copied_to == {"x": {"source"}, "y": {"source"}}
+    assert found.replicas == {("j", "s", "v", "x"): ("older", "newer")}

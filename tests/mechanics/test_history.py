@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from guard.estate.xo_records import BackupLog
-from guard.mechanics.history import Quantiles, Running, good_backups, quantiles, read_history, sizes
+from guard.mechanics.history import Quantiles, Running, good_backups, percentile, quantiles, read_history, sizes
 
 DAY = 86_400_000
 BASE = 20_000 * DAY  # in October 2024
@@ -76,8 +76,20 @@ def test_a_run_of_less_than_half_the_vms_is_no_sample_and_no_baseline():
 
 
 def test_a_pending_run_tells_of_which_schedule_it_is_and_since_when_it_runs():
+    began = BASE + 4 * DAY
     log = run(4, status="pending", end=None)
-    assert history(log).running == {str(BASE + 4 * DAY): Running(schedule="s", since=BASE + 4 * DAY)}
+    assert history(log).running == {str(began): Running(schedule="s", since=began, moved=began)}
+
+
+def test_a_pending_run_tells_when_a_task_of_it_last_began_or_ended():
+    began = BASE + 4 * DAY
+    step = {"message": "snapshot", "status": "success", "start": began + 5, "end": began + 9}
+    odd = {"message": "export", "start": 7, "tasks": [{"message": "transfer", "start": 10**15}]}
+    vm = vm_task("a", status="pending") | {"start": began + 1, "tasks": [step, odd]}
+    for tasks, moved in (([vm], began + 9), ([vm, vm_task("b") | {"start": began + 20}], began + 20), (None, began)):
+        log = run(4, *(tasks or ()), status="pending", end=None) | ({} if tasks else {"tasks": None})
+        (found,) = history(log).running.values()
+        assert found.moved == moved
 
 
 def test_transfers_are_kept_by_vm_and_target_oldest_first():
@@ -160,6 +172,15 @@ def test_quantiles_are_by_nearest_rank():
     assert quantiles(range(1, 11)) == Quantiles(p50=5, p90=9, samples=10)
     assert quantiles([7]) == Quantiles(p50=7, p90=7, samples=1)
     assert quantiles([]) == Quantiles()
+    assert (percentile(range(1, 21), 95), percentile([7, 3], 95), percentile([], 95)) == (19, 7, None)
+
+
+def test_a_transfer_knows_the_mode_of_its_job_where_the_log_tells():
+    sent = vm_task("a", transfer(5, True, 1))
+    found = history(
+        run(1, sent, data={"mode": "full"}), run(2, sent, data={"mode": 7}), run(3, sent, data="odd"), run(4, sent)
+    )
+    assert [one.mode for one in found.transfers["j", "a", "r"]] == ["full", "", "", ""]
 
 
 def sent_to(target, start, status="success"):

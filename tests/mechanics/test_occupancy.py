@@ -143,3 +143,25 @@ def test_runs_that_start_never_overlap_and_a_refused_one_meets_one_that_does(dra
         else:
             assert other in started
             assert other.due.at == due.at or other.due.at < due.at < other.ends
+
+
+@pytest.mark.parametrize(
+    ("lasts", "quiet", "longest", "is_stuck"),
+    [
+        (None, None, None, False),
+        (25, None, None, False),
+        (25, 25, None, True),
+        (24, 24, None, False),
+        (25, 24, None, False),
+        (25, 25, 8, True),
+        (25, 25, 9, False),
+        (28, 25, 9, True),
+        (27, 25, 9, False),
+    ],
+)
+def test_a_run_is_stuck_when_it_lasts_beyond_a_day_and_three_times_its_past_and_no_task_moved_for_a_day(
+    lasts, quiet, longest, is_stuck
+):
+    since, moved = (None if hours is None else DUE - timedelta(hours=hours) for hours in (lasts, quiet))
+    usual = None if longest is None else timedelta(hours=longest)
+    assert RunningNow(since, None, 5, moved=moved, longest=usual).is_stuck(DUE) is is_stuck

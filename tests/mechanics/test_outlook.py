@@ -10,6 +10,7 @@ from guard.mechanics.forecast import UNKNOWN
 from guard.mechanics.history import Quantiles
 from guard.mechanics.occupancy import RunningNow
 from guard.mechanics.outlook import DISK_PARTS, Outlook, is_nobak, repository_ids, target_sr_ids
+from guard.mechanics.past import HEALTH_CHECK, PastFailure, Recent, Repeats
 from msgspec import UNSET
 from tests.builders import (
     DUE,
@@ -22,11 +23,13 @@ from tests.builders import (
     make_log,
     make_schedule,
     make_snapshot,
+    make_sr,
     make_transfer,
     make_vbd,
     make_vdi,
     make_vm,
     make_vm_task,
+    ms,
 )
 
 MINUTE = timedelta(minutes=1)
@@ -130,15 +133,22 @@ def test_a_run_meets_the_one_that_goes_on_now():
     assert shared.meets(late, 5) == (False, None)
 
 
+def since_half_an_hour(ends_in, samples, schedule="schedule", longest=None):
+    """A run of which no task began yet; ``longest`` in minutes."""
+    since = NOW - 30 * MINUTE
+    usual = None if longest is None else longest * MINUTE
+    return RunningNow(since, ends_in and NOW + ends_in * MINUTE, samples, schedule, moved=since, longest=usual)
+
+
 @pytest.mark.parametrize(
     ("logs", "expected"),
     [
-        ([*past(60), going_on(NOW - 30 * MINUTE)], RunningNow(NOW - 30 * MINUTE, NOW + 30 * MINUTE, 5, "schedule")),
-        ([*past(30), going_on(NOW - 30 * MINUTE)], RunningNow(NOW - 30 * MINUTE, None, 5, "schedule")),
-        ([going_on(NOW - 30 * MINUTE)], RunningNow(NOW - 30 * MINUTE, None, 0, "schedule")),
+        ([*past(60), going_on(NOW - 30 * MINUTE)], since_half_an_hour(30, 5, longest=60)),
+        ([*past(30), going_on(NOW - 30 * MINUTE)], since_half_an_hour(None, 5, longest=30)),
+        ([going_on(NOW - 30 * MINUTE)], since_half_an_hour(None, 0)),
         (
             [*past(60), *past(90, "weekly", 2), going_on(NOW - 30 * MINUTE, "weekly")],
-            RunningNow(NOW - 30 * MINUTE, NOW + 60 * MINUTE, 2, "weekly"),
+            since_half_an_hour(60, 2, "weekly", longest=90),
         ),
         (past(60), RunningNow(None, None, 0)),
     ],
@@ -288,3 +298,74 @@ def test_bytes_are_computed_once_for_each_schedule_vm_and_target():
 def test_targets_are_those_the_job_lists(pattern, ids):
     assert repository_ids(make_job(remotes=pattern)) == ids
     assert target_sr_ids(make_job(srs=pattern)) == ids
+
+
+# Failures of past runs
+
+
+def failed(vm, night, code="C", target="", place="transfer"):
+    start = ms(LAST_NIGHT - timedelta(days=night))
+    known = {"schedule": "schedule", "job": "job", "place": place, "target": target, "text": "broke"}
+    return PastFailure(run=f"{vm}-{night}", start=start, vm=vm, code=code, **known)
+
+
+def failed_runs(*failures):
+    return [
+        make_log(make_vm_task(one.vm, status="failure"), start=LAST_NIGHT, id=one.run) for one in failures if one.vm
+    ]
+
+
+def test_the_past_is_asked_once_and_only_when_somebody_wants_to_know():
+    asked = []
+
+    def past_failures():
+        asked.append(1)
+        return [failed("a", 0), failed("b", 0, "D"), failed("a", 1)]
+
+    shared = Outlook(make_estate(), NOW, past_failures)
+    shared.expect(make_due())
+    assert asked == []
+    assert shared.past_failures == {"C": (failed("a", 0), failed("a", 1)), "D": (failed("b", 0, "D"),)}
+    assert (shared.repeats("C", 5), shared.repeats("C", 3), asked) == (Repeats(), Repeats(), [1])
+
+
+def test_an_outlook_that_was_told_nothing_knows_of_no_failure():
+    assert (outlook().past_failures, outlook().repeats("C", 5)) == ({}, Repeats())
+
+
+def test_repeats_are_found_by_vm_by_the_host_they_are_read_from_and_by_the_sr_of_their_disks_or_replicas():
+    failures = [
+        failed("a", 0),
+        failed("b", 0),
+        failed("c", 0, target="dr"),
+        failed("gone", 0),
+        failed("d", 0, target="repo"),
+        failed("e", 0, target="repo", place=HEALTH_CHECK),
+    ]
+    estate = make_estate(
+        vms=[make_vm("a"), make_vm("b", container="pool"), make_vm("c"), make_vm("d", container=UNSET), make_vm("e")],
+        srs=[make_sr(), make_sr("other"), make_sr("dr")],
+        vdis=[
+            make_vdi("da"),
+            make_vdi("da2", sr="other"),
+            make_vdi("db"),
+            make_vdi("dc"),
+            make_vdi("dd", sr=UNSET),
+            make_vdi("de"),
+        ],
+        vbds=[
+            make_vbd("a", "da"),
+            make_vbd("a", "da2"),
+            make_vbd("b", "db"),
+            make_vbd("c", "dc"),
+            make_vbd("d", "dd"),
+            make_vbd("e", "de"),
+        ],
+        logs=failed_runs(*failures),
+    )
+    shared = Outlook(estate, NOW, lambda: failures)
+    found = shared.repeats("C", 5)
+    assert found.by_vm == {one.vm: Recent((one,), 1) for one in failures}
+    assert found.by_host == {"host": ("a",)}
+    assert found.by_sr == {"other": ("a",), "sr": ("a", "b"), "dr": ("c",)}
+    assert shared.repeats("C", 5) is found

@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import pytest
-from guard.mechanics.repository_space import Space, Writing, estimate, is_object_store, joined, peak, too_many
+from guard.mechanics.forecast import Bytes
+from guard.mechanics.history import Transfer
+from guard.mechanics.repository_space import (
+    Space,
+    Writing,
+    estimate,
+    file_systems,
+    is_object_store,
+    joined,
+    machine,
+    peak,
+    together,
+    too_many,
+    writing_of,
+)
+from guard.mechanics.settings import Settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.builders import make_repository, make_repository_info
 
 
 def exact(size, freed=0):
@@ -175,3 +191,53 @@ def test_object_stores_are_told_by_their_scheme(url, store):
 
 def test_where_not_even_nothing_fits_all_are_held():
     assert too_many({"a": exact(0), "b": exact(5)}, 1, -1) == ("b", "a")
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("nfs://NAS.example:/backups", "nas.example"),
+        ("nfs://nas.example:/backups?useVhdDirectory=true", "nas.example"),
+        ("smb://user:password@domain\\\\nas.example\\share\0path", "nas.example"),
+        ("smb://user@domain:p@ss@domain\\\\nas.example", "nas.example"),
+        ("file:///srv/backups", ""),
+    ],
+)
+def test_the_machine_is_read_from_a_repositorys_url(url, name):
+    assert machine(url) == name
+
+
+def test_files_of_xo_itself_and_of_a_proxy_are_on_different_machines():
+    info = {one: make_repository_info() for one in "abc"}
+    local = [make_repository(one, url=f"file:///srv/{one}") for one in "ab"]
+    far = make_repository("c", url="file:///srv/c", proxy="proxy")
+    assert file_systems([*local, far], info) == {"a": "a", "b": "a", "c": "c"}
+    off = make_repository("b", url="file:///srv/b", enabled=False)
+    assert file_systems([local[0], off], info) == {"a": "a", "b": "b"}
+    assert file_systems([make_repository("a")], {}) == {"a": "a"}
+
+
+SENT = [Transfer(schedule="s", start=number, size=size, seconds=1, full=False) for number, size in enumerate((7, 9, 8))]
+
+
+@pytest.mark.parametrize(
+    ("retention", "more", "stays", "merge"),
+    [(4, {}, 10, 0), (3, {}, 0, 9), (4, {"long_term_retention": {}}, 0, 0), (3, {"long_term_retention": {}}, 0, 0)],
+)
+def test_a_delta_stays_until_retention_is_full_and_then_its_merge_needs_room(retention, more, stays, merge):
+    told = Bytes(expected=10, high=10, most=20, full=False, samples=3, source="logs")
+    written = writing_of(told, Settings(export_retention=retention, **more), SENT, full_mode=False, spread=False)
+    assert (written.least, written.most, written.stays, written.merge) == (10, 10, stays, merge)
+
+
+@pytest.mark.parametrize(("retention", "first", "stays"), [(4, False, 10), (3, False, 0), (4, True, 0), (3, True, 0)])
+def test_a_full_stays_until_retention_is_full(retention, first, stays):
+    told = Bytes(expected=10, high=10, most=20, full=True, samples=3, source="logs")
+    settings_ = Settings(export_retention=retention, delete_first=first)
+    assert writing_of(told, settings_, SENT, full_mode=True, spread=False).stays == stays
+
+
+def test_what_goes_to_two_repositories_of_one_file_system_adds_up():
+    one = Writing(least=1, most=2, freed=3, freed_at_most=4, stays=5, merge=6)
+    assert together([one, one]) == Writing(least=2, most=4, freed=6, freed_at_most=8, stays=10, merge=12)
+    assert together([one, Writing(least=1, most=None)]).most is None

@@ -276,6 +276,9 @@ SECTION_4 = [
     ("4.3", at_snapshot, xapi("SR_HAS_NO_PBDS", "OpaqueRef:1"), "SR_DETACHED"),
     ("4.3", at_snapshot, xapi("HOST_OFFLINE", "OpaqueRef:1"), "SR_DETACHED"),
     ("4.3", at_vm, xapi("VDI_IN_USE", "OpaqueRef:1", "destroy"), "SNAPSHOT_STUCK"),
+    ("4.3", at_snapshot, xapi("NO_HOSTS_AVAILABLE"), "NO_HOST_SEES_DISKS"),
+    ("4.3", at_snapshot, xapi("VM_REQUIRES_SR", "OpaqueRef:1", "OpaqueRef:2"), "NO_HOST_SEES_DISKS"),
+    ("4.4", at_transfer, xapi("VDI_TOO_LARGE", "2194719899648"), "DISK_TOO_LARGE"),
     ("4.3", at_vm, node("ERR_ASSERTION", "VM must be a snapshot"), "SNAPSHOT_STUCK"),
     ("4.3", at_vm, said("VDI must be free or attached to exactly one VM"), "SNAPSHOT_STUCK"),
     (

@@ -79,6 +79,8 @@ CASES = [
      RunScore(hits=((WHOLE_RUN, "POOL_DISCONNECTED"),))),
     ("an overlap shows as a running job", [block("RUN_OVERLAP")], [failed_as_a_whole()],
      RunScore(hits=((WHOLE_RUN, "RUN_OVERLAP"),))),
+    ("a stuck run shows as a running job", [block("JOB_STUCK")], [failed_as_a_whole()],
+     RunScore(hits=((WHOLE_RUN, "JOB_STUCK"),))),
     ("an unknown VM is no lost pool", [block("VM_UNKNOWN", "vm")], [bad()],
      RunScore(misses=(("vm", "CHAIN_UNHEALTHY"),), wrong_causes=(("vm", "VM_UNKNOWN"),))),
     ("a second run backed it up", [], [bad(), good()], NOTHING),

@@ -199,6 +199,10 @@ def test_conditions_are_read_as_the_database_reads_them() -> None:
     assert names('field "name__label"="thick-01" or field "name__label"=\'thin-01\'') == ["thick-01", "thin-01"]
     assert len(names("true")) == 4
     assert names("false") == []
+    thick, thin = 'field "name__label"="thick-01"', 'field "name__label"="thin-01"'
+    assert names(f"{thick} or {thin} and false") == []  # "and" does not bind closer than "or"
+    assert names(f"{thick} or ({thin} and false)") == ["thick-01"]
+    assert names(f"not {thick} or {real}") == names(f"not ({thick} or {real})")
     on_lvm = told(face, "VDI.get_all_records_where", f'field "SR" = "{ref(small.lvm)}"')
     assert {record["SR"] for record in on_lvm.values()} == {ref(small.lvm)}
 

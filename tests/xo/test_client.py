@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from guard.errors import XoAnswerError, XoAuthError, XoBootingError, XoTimeoutError, XoUnreachableError
 from guard.estate.estate import ON_REQUEST, PartName
-from guard.estate.xo_records import RepositoryInfo
 from guard.simulator.faults import Faults, HalfAnswer, Hang, HttpStatus, RpcFailure
 from guard.simulator.world import GIB, World
 from tests.xo.watched import Watched, read
@@ -42,9 +41,9 @@ def test_every_part_is_read_at_once_and_stamped_with_its_source():
     assert set(found.parts) == set(PartName) - ON_REQUEST
     assert all(part.usable and part.read_at == NOW and part.source for part in found.parts.values())
     assert [vm.name for vm in found.vms] == ["web"]
-    assert found.repository_info == {
-        found.repositories[0].id: RepositoryInfo(size=10 * GIB, used=6 * GIB, available=4 * GIB)
-    }
+    (info,) = found.repository_info.values()
+    assert (info.size, info.used, info.available) == (10 * GIB, 6 * GIB, 4 * GIB)
+    assert not info.has_legacy_encryption
     assert (found.xo.version, found.xo.admin, found.taken_at) == ("5.207.2", True, NOW)
 
 

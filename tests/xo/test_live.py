@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from guard.errors import XoAnswerError, XoAuthError, XoTimeoutError, XoUnreachableError
-from guard.estate.estate import PartName
+from guard.estate.estate import ON_REQUEST, PartName
 from guard.simulator.faults import Faults, Hang, HttpStatus, RpcFailure
 from guard.simulator.live import Live
 from guard.simulator.serve import serve
@@ -204,8 +204,29 @@ def test_tasks_that_cannot_be_read_are_no_answer():
 
 def test_the_estate_is_the_one_a_plan_rests_on():
     estate = read(Watched(Place().world), lambda xo: xo.estate())
-    assert set(estate.parts) == set(PartName)
+    assert set(estate.parts) == set(PartName) - ON_REQUEST | {PartName.OBSERVATIONS}
     assert [one.name for one in estate.vms] == ["web"]
+
+
+def test_each_estate_holds_what_was_seen_of_coalesces_since_the_first():
+    place = Place()
+    disk = place.world.disks_of(next(iter(place.world.objects["VM"].values())))[0]
+    place.world.add_base_copies(disk, 3)
+
+    async def looks(xo):
+        return [await xo.estate(), await xo.estate()]
+
+    first, second = read(Watched(place.world), looks)
+    assert first.observations.waiting.keys() == second.observations.waiting.keys() != set()
+    assert {one.since for one in second.observations.waiting.values()} == {NOW}
+    part = second.parts[PartName.OBSERVATIONS]
+    assert (part.source, part.read_at, part.usable) == ("guard's own looks", NOW, True)
+
+
+def test_an_estate_whose_disks_could_not_be_read_has_nothing_of_that():
+    estate = read(with_fault("/rest/v0/vdis", HttpStatus(422, "no")), lambda xo: xo.estate())
+    assert PartName.OBSERVATIONS not in estate.parts
+    assert estate.observations is None
 
 
 # --- errors

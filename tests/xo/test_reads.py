@@ -129,6 +129,18 @@ def test_the_patterns_of_all_vm_jobs_count_and_those_of_other_jobs_do_not():
     assert fields_of(Vm, extra_vm_fields(jobs)).endswith(",alpha,memory,zeta")
 
 
+def test_a_pattern_on_a_field_that_guard_reads_for_itself_gets_it_too():
+    jobs = [Job(id="a", vms={"hasVendorDevice": True, "tags": [], "id": {"__not": "v"}})]
+    assert extra_vm_fields(jobs) == ("hasVendorDevice",)
+
+
+def test_only_the_bounds_of_a_vms_memory_are_asked_for():
+    fields = fields_of(Vm).split(",")
+    assert ("memory.static" in fields, "memory" in fields) == (True, False)
+    (vm,) = decode_list(b'[{"id":"v","memory":{"static":[1,8589934592]},"suspendSr":"s"}]', Vm)
+    assert (vm.memory.static_max, vm.suspend_sr) == (8589934592, "s")
+
+
 # --- which logs are read whole
 
 

@@ -1,0 +1,100 @@
+"""All pools of the policy at once, each in a thread of its own: the XenAPI package blocks, and one session is for one thread."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Executor, Future
+from datetime import datetime
+from typing import ParamSpec, TypeVar
+from urllib.parse import urlsplit
+
+from guard.errors import PolicyError, PoolAuthError, PoolError
+from guard.estate.xapi_records import PoolFacts
+from guard.http import tls_context
+from guard.xapi.facts import read_facts
+from guard.xapi.session import PoolSession, PoolSettings
+
+GRACE_S = 1.0
+"""Seconds after a pool's total_timeout at which its thread is waited for no longer. Its own limits end it before; only the
+resolver of names knows none.
+"""
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class DaemonThreads(Executor):
+    """One thread per call, which does not keep the process from ending: those of ThreadPoolExecutor do."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        future: Future[_T] = Future()
+
+        def work() -> None:
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001  handed to whoever waits, and raised again there
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        future.set_running_or_notify_cancel()
+        threading.Thread(target=work, name=self._name, daemon=True).start()
+        return future
+
+
+async def read_pools(
+    settings: Sequence[PoolSettings],
+    *,
+    clock: Callable[[], datetime],
+    ask_vms: Collection[str] = (),
+    ask_srs: Collection[str] = (),
+    monotonic: Callable[[], float] = time.monotonic,
+) -> tuple[PoolFacts, ...]:
+    """One PoolFacts for each entry, in their order, whether its pool answers or not; at the latest when the longest
+    ``total_timeout`` has passed. ``ask_vms``, ``ask_srs``: as in ``read_facts``, for all pools together. Raises nothing.
+    """
+    readings = [_read(one, read_at=clock(), ask_vms=ask_vms, ask_srs=ask_srs, monotonic=monotonic) for one in settings]
+    return tuple(await asyncio.gather(*readings))
+
+
+async def _read(
+    settings: PoolSettings,
+    *,
+    read_at: datetime,
+    ask_vms: Collection[str],
+    ask_srs: Collection[str],
+    monotonic: Callable[[], float],
+) -> PoolFacts:
+    label, address = settings.name, settings.host
+    refused = False
+
+    def work() -> PoolFacts:
+        with PoolSession(settings, tls=_tls(settings), monotonic=monotonic) as session:
+            return read_facts(session, label=label, address=address, read_at=read_at, ask_vms=ask_vms, ask_srs=ask_srs)
+
+    try:
+        async with asyncio.timeout(settings.total_timeout_s + GRACE_S):
+            return await asyncio.get_running_loop().run_in_executor(DaemonThreads(f"pool {label}"), work)
+    except (PoolError, PolicyError) as error:
+        why, refused = str(error), isinstance(error, PoolAuthError)
+    except TimeoutError:
+        why = (
+            f"Pool {label} ({address}) was not read within {settings.total_timeout_s:g} s ([[pool]] total_timeout); looking "
+            "up its name may hang"
+        )
+    except Exception as error:  # noqa: BLE001  one odd pool must not cost the facts of all the others
+        why = f"Pool {label} ({address}) gave answers that guard cannot read ({type(error).__name__})"
+    return PoolFacts(label=label, address=address, read_at=read_at, answered=False, error=why, refused=refused)
+
+
+def _tls(settings: PoolSettings) -> ssl.SSLContext | None:
+    """Raises PolicyError where the CA file cannot be used."""
+    if urlsplit(settings.url).scheme != "https":
+        return None
+    return tls_context(settings.ca_file, verify=settings.verify, section="[pool]")
