@@ -29,6 +29,7 @@ CHAIN_UNHEALTHY = Code(
     certainty=(Certainty.CERTAIN, Certainty.LIKELY),
     clears=(ClearedBy.TIME, ClearedBy.PERSON),
 )
+_TOLD_OF_SR = "Waiting does not help there: see COALESCE_STUCK."
 
 
 def evaluate(view: View, options: ChainOptions) -> list[Finding]:
@@ -71,8 +72,8 @@ def _finding(view: View, options: ChainOptions, vm_id: str, disk: Vdi, then: int
     where = sr.name_label if sr is not None else "unknown SR"
     stuck = _stuck(view, vm_id, disk)
     eta, measured = _eta(view, options, disk, then) if stuck is None else (None, ())
-    why = "" if stuck is None else f" {stuck.told}" if sr is None else " Waiting does not help there: see COALESCE_STUCK."
-    told = why + (" A coalesce is at work there now." if collecting else "")
+    told = f" {stuck.told if sr is None else _TOLD_OF_SR}" if stuck is not None else ""
+    told += " A coalesce is at work there now." if collecting else ""
     return Finding(
         code=CHAIN_UNHEALTHY.id,
         check="chain",

@@ -15,7 +15,7 @@ from guard.checks.view import View
 from guard.estate.estate import PartName
 from guard.finding import Certainty, ClearedBy, Clears, Code, Finding, Harm, Level, Scope, ScopeKind
 from guard.mechanics.connection import is_live
-from guard.mechanics.placement import cut_off_disk, plugged_on
+from guard.mechanics.placement import cut_off_disk
 from guard.units import plural, some_of
 
 NO_HOST_SEES_DISKS = Code(
@@ -72,7 +72,7 @@ def _sight(view: View, srs: frozenset[str]) -> _Sight:
     if not srs:
         return _Sight(live=True, any=True, blind=())
     hosts = view.estate.host_by_id
-    plugged = {sr: plugged_on(view.estate, sr) for sr in srs}
+    plugged = {sr: view.estate.hosts_of_sr.get(sr, frozenset()) for sr in srs}
     everywhere = frozenset.intersection(*plugged.values())
     blind = tuple(sorted(sr for sr, on in plugged.items() if not any(is_live(hosts.get(host)) for host in on)))
     return _Sight(live=any(is_live(hosts.get(host)) for host in everywhere), any=bool(everywhere), blind=blind)

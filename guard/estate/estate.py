@@ -245,6 +245,14 @@ class Estate:
         return {record.id: record for record in self.proxies}
 
     @cached_property
+    def hosts_of_sr(self) -> Mapping[str, frozenset[str]]:
+        """SR id -> ids of the hosts to which it is connected, dead ones included."""
+        return {
+            sr: frozenset(pbd.host for pbd in pbds if pbd.attached is True and isinstance(pbd.host, str))
+            for sr, pbds in self.pbds_of_sr.items()
+        }
+
+    @cached_property
     def pbds_of_sr(self) -> Mapping[str, tuple[records.Pbd, ...]]:
         grouped: dict[str, list[records.Pbd]] = {}
         for pbd in self.pbds:

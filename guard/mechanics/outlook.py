@@ -64,6 +64,8 @@ class Outlook:
         self.selector = Selector(estate)
         self.snapshot_needs: dict[str, Mapping[str, Mapping[str, list[Need | None]]]] = {}
         self._drives: dict[str, tuple[tuple[Vbd, Vdi | None], ...]] = {}
+        self._disks: dict[str, tuple[tuple[Vbd, Vdi], ...]] = {}
+        self._snapshots: dict[tuple[str, str], bool] = {}
         self._runs: tuple[ExpectedRun, ...] = ()
         self._dues: list[datetime] = []
         self._longest = timedelta()
@@ -227,12 +229,18 @@ class Outlook:
 
     def takes_snapshot(self, run: ExpectedRun, vm: Vm) -> bool:
         """Whether XO takes a snapshot of this VM in this run."""
-        settings, nobak = self.settings_of(run, vm.id), self.has_nobak_disk(vm.id)
-        return takes_snapshot(run.job, settings, vm.power_state or None, has_nobak_disk=nobak)
+        key = (run.schedule.id, vm.id)
+        if key not in self._snapshots:  # asked by one check after the other
+            settings, nobak = self.settings_of(run, vm.id), self.has_nobak_disk(vm.id)
+            self._snapshots[key] = takes_snapshot(run.job, settings, vm.power_state or None, has_nobak_disk=nobak)
+        return self._snapshots[key]
 
     def disks(self, vm_id: str) -> tuple[tuple[Vbd, Vdi], ...]:
         """The disks a snapshot of this VM covers: no CD drives, nothing named [NOBAK] (_AbstractXapi.mjs)."""
-        return tuple((vbd, vdi) for vbd, vdi in self.drives(vm_id) if vdi is not None and not is_nobak(vdi))
+        if vm_id not in self._disks:
+            drives = self.drives(vm_id)
+            self._disks[vm_id] = tuple((vbd, vdi) for vbd, vdi in drives if vdi is not None and not is_nobak(vdi))
+        return self._disks[vm_id]
 
     def drives(self, vm_id: str) -> tuple[tuple[Vbd, Vdi | None], ...]:
         """Every disk of a VM, CD drives left out; None for a VDI that XO does not show."""

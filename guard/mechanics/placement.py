@@ -8,16 +8,9 @@ from guard.mechanics.connection import is_live
 from guard.mechanics.outlook import Outlook
 
 
-def plugged_on(estate: Estate, sr_id: str) -> frozenset[str]:
-    """Ids of the hosts to which an SR is connected, dead ones included."""
-    return frozenset(
-        pbd.host for pbd in estate.pbds_of_sr.get(sr_id, ()) if pbd.attached is True and isinstance(pbd.host, str)
-    )
-
-
 def serves(estate: Estate, vm: Vm, sr: Sr) -> bool:
     """Whether the disks of a VM can be used on an SR: on the VM's own host while it runs, else on any live host."""
-    hosts = plugged_on(estate, sr.id)
+    hosts = estate.hosts_of_sr.get(sr.id, frozenset())
     if vm.power_state == "Running":
         return vm.container in hosts
     return any(is_live(estate.host_by_id.get(host)) for host in hosts)

@@ -344,32 +344,29 @@ def test_a_coalesce_is_never_told_of_an_sr_xo_does_not_show():
 
 
 @pytest.mark.parametrize(
-    ("blocked", "told", "remedy", "fact"),
+    ("blocked", "remedy", "fact"),
     [
         (
             {"other_config": {"gc": "false"}},
-            "Coalesce is switched off there: the SR's other_config has gc = false.",
             "Remove gc = false from the other_config of sr (xe sr-param-remove), then rescan it in XO.",
             {"gc": read("false", "", "srs")},
         ),
         (
             {"other_config": {"coalesce": "false"}},
-            "Coalesce is switched off there: the SR's other_config has coalesce = false.",
             "Remove coalesce = false from the other_config of sr (xe sr-param-remove), then rescan it in XO.",
             {"coalesce": read("false", "", "srs")},
         ),
         (
             {"sm_config": {"gc_no_space": "123"}},
-            "Its last coalesce found no room: the SR's sm_config has gc_no_space.",
             "Free space on sr, then rescan it in XO.",
             {"gc_no_space": read(True, "", "srs")},
         ),
     ],
 )
-def test_where_the_sr_never_coalesces_only_a_person_clears_it(blocked, told, remedy, fact):
+def test_where_the_sr_never_coalesces_only_a_person_clears_it(blocked, remedy, fact):
     (finding,) = said(waiting(2) | {"srs": [make_sr(**blocked)]})
     assert finding.clears == Clears(ClearedBy.PERSON)
-    assert finding.summary.endswith(f"XO tolerates 1. {told}")
+    assert finding.summary.endswith("XO tolerates 1. Waiting does not help there: see COALESCE_STUCK.")
     assert finding.remedy == remedy
     assert fact.items() <= facts(finding).items()
 
@@ -418,9 +415,21 @@ def test_a_vm_that_was_skipped_twice_in_a_row_needs_a_person(nights, clears):
     if times < 2:
         assert "skipped_in_a_row" not in facts(finding)
         return
-    assert finding.summary.endswith(f"XO skipped it for that in its last {times} runs: waiting has not helped.")
+    assert finding.summary.endswith(" Waiting does not help there: see COALESCE_STUCK.")
     assert finding.remedy.startswith("Rescan sr in XO, look for coalesce errors in /var/log/SMlog on the pool master")
     assert facts(finding)["skipped_in_a_row"] == read(times, "runs", "logs")
+
+
+def test_on_an_sr_that_xo_does_not_show_the_chain_itself_tells_why_waiting_does_not_help():
+    logs = [skipped(0), skipped(1)]
+    (finding,) = said(waiting(2, sr="unseen") | {"srs": [make_sr()], "logs": logs})
+    assert finding.summary.endswith("XO skipped vm for that in the last 2 runs: waiting has not helped.")
+    assert finding.clears == Clears(ClearedBy.PERSON)
+
+
+def test_a_chain_that_only_the_pruning_spoils_has_been_merged_since_it_was_skipped():
+    (finding,) = said(pruned(3) | {"logs": [skipped(0), skipped(1)]})
+    assert finding.clears == Clears(ClearedBy.TIME)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from guard.finding import Certainty, ClearedBy, Level, Scope, ScopeKind
 from msgspec import UNSET
 from tests.builders import (
     GIB,
+    LAST_NIGHT,
     NOW,
     facts,
     found,
@@ -30,6 +31,8 @@ from tests.builders import (
     make_vdi,
     make_view,
     make_vm,
+    make_vm_task,
+    make_xapi_task,
     read,
 )
 
@@ -202,7 +205,7 @@ def test_how_long_they_waited_is_told():
 @pytest.mark.parametrize(
     "world",
     [
-        looks(9 * HOUR, collected=NOW - HOUR),
+        looks(9 * HOUR, collected=NOW - HOUR + timedelta(minutes=1)),
         looks(9 * HOUR, child="z"),
         looks(9 * HOUR, reading={"observations": {"ok": False}}),
         {"observations": None},
@@ -211,6 +214,64 @@ def test_how_long_they_waited_is_told():
 )
 def test_what_moves_or_was_not_seen_is_not_stuck(world):
     assert said(**world) == []
+
+
+def test_a_collection_that_died_is_missed_an_hour_after_it_was_seen():
+    finding = only(**looks(9 * HOUR, collected=NOW - 2 * HOUR))
+    assert (finding.certainty, facts(finding)["waited"]) == (Certainty.TREND, read(2 * 3600, "s", "observations"))
+    assert only(**looks(9 * HOUR, collected=NOW - 8 * HOUR)).certainty is Certainty.LIKELY
+
+
+def test_only_nodes_that_waited_for_an_hour_are_told_to_have_waited():
+    waiting = {
+        "a": Waiting(sr="sr", child="b", bytes=GIB, since=NOW - 2 * HOUR),
+        "b": Waiting(sr="sr", child="c", bytes=GIB, since=NOW - HOUR / 2),
+    }
+    seen = Observations(since=NOW - 2 * HOUR, looked_at=NOW, waiting=waiting)
+    assert "1 node there has waited for 2 h" in only(observations=seen).summary
+
+
+def test_a_merge_at_work_already_holds_its_room():
+    task = make_xapi_task(applies_to="sr")
+    assert said(srs=free(GIB), xapi_tasks=[task]) == []
+    assert len(said(srs=free(GIB), xapi_tasks=[make_xapi_task(applies_to="other")])) == 1
+
+
+def skipped(nights_ago, vm="vm"):
+    task = make_vm_task(vm, status="skipped", snapshot="skipped", result={"message": "unhealthy VDI chain"})
+    return make_log(task, start=LAST_NIGHT - timedelta(days=nights_ago), status="skipped")
+
+
+@pytest.mark.parametrize(("nights", "told"), [(1, False), (2, True)])
+def test_vms_that_xo_skipped_in_two_runs_in_a_row_show_that_waiting_does_not_help(nights, told):
+    found = said(logs=[skipped(night) for night in range(nights)])
+    assert [one.certainty for one in found] == [Certainty.LIKELY] * told
+    for one in found:
+        assert facts(one)["skipped_in_a_row"] == read(2, "runs", "logs")
+        assert "XO skipped vm for that in the last 2 runs: waiting has not helped." in one.summary
+
+
+def test_a_vm_whose_chain_is_merged_by_now_was_helped_by_waiting():
+    assert said(logs=[skipped(0), skipped(1)], vdi_unmanaged=[], vdis=[make_vdi()]) == []
+
+
+def test_chains_count_as_xo_counts_them_with_cds_and_disks_left_out_of_the_backup():
+    off = [make_sr(), make_sr("far", other_config={"gc": "false"})]
+    copies = [make_base_copy(one.id, parent=one.parent, sr="far") for one in COPIES]
+    disks = {"vdis": [make_vdi(), make_vdi("cd", sr="far", parent="c")], "vdi_unmanaged": copies}
+    empty = make_vbd(vdi=UNSET, is_cd_drive=True)
+    finding = only(srs=off, vbds=[make_vbd(), make_vbd(vdi="cd", is_cd_drive=True), empty], **disks)
+    assert (finding.scope.id, facts(finding)["waiting"][0]) == ("far", 2)
+    calm = {"vdis": [make_vdi(), make_vdi("cd", sr="far")], "vdi_unmanaged": []}
+    assert said(srs=off, vbds=[make_vbd(), make_vbd(vdi="cd", is_cd_drive=True)], **calm) == []
+
+
+def test_nodes_that_vms_share_count_once():
+    vms = {"vms": [make_vm(), make_vm("twin")], "vbds": [make_vbd(), make_vbd("twin", "other")]}
+    disks = {"vdis": [make_vdi(parent="c"), make_vdi("other", parent="c")]}
+    jobs = [make_job(vms={"id": {"__or": ["vm", "twin"]}})]
+    finding = only(srs=[make_sr(other_config={"gc": "false"})], jobs=jobs, **vms, **disks)
+    assert (facts(finding)["waiting"][0], finding.holds) == (2, ("vm", "twin"))
 
 
 def test_every_reason_is_told_the_surest_first():

@@ -110,6 +110,55 @@ def test_an_sr_that_xo_no_longer_shows_is_forgotten_and_nothing_of_it_counts_as_
     assert set(waiting_on(second, "sr")) == {"a", "b"}
 
 
+def beside(bases=("x", "y", "z"), disk="other"):
+    """Another disk of that SR, whose chain waits on."""
+    copies, leaf = chain(*bases, disk=disk)
+    return copies, [leaf]
+
+
+def test_a_deleted_disk_takes_its_chain_along_and_that_is_no_merge():
+    both = make_estate(vdi_unmanaged=[*chain("a", "b", "c")[0], *beside()[0]], vdis=[chain("c")[1], *beside()[1]])
+    first = observe(None, both, NOW)
+    for left in ((), ("a",), ("a", "b")):  # its base copies go one by one, from the leaf down
+        copies = [one for one in chain("a", "b", "c")[0] if one.id in left][:1]
+        second = observe(first, make_estate(vdi_unmanaged=[*copies, *beside()[0]], vdis=beside()[1]), NOW + HOUR)
+        assert (second.progress, second.collected) == ({}, {})
+
+
+def test_two_merges_between_two_looks_both_count():
+    first = observe(None, world("a", "b", "c", "d", more=beside()), NOW)
+    second = observe(first, world("a", "d", more=beside()), NOW + HOUR)  # b into a, then c into a
+    assert [one.pairs for one in second.progress["sr"]] == [2]
+
+
+def test_a_merge_shows_a_collector_at_work_where_xapi_shows_no_task():
+    first = observe(None, world("a", "b", "c", more=beside()), NOW)
+    assert observe(first, world("a", "c", more=beside()), NOW + HOUR).collected == {"sr": NOW + HOUR}
+
+
+def test_a_chain_that_leads_back_to_itself_ends():
+    copies = [make_base_copy("a", parent="b"), make_base_copy("b", parent="a")]
+    first = observe(None, make_estate(vdi_unmanaged=copies), NOW)
+    assert set(first.waiting) == {"a", "b"}
+    assert observe(first, world(), NOW + HOUR).collected == {}
+
+
+def test_a_merge_that_takes_several_looks_is_as_slow_as_it_is():
+    seen = observe(None, world("a", "b", "c", more=beside()), NOW)
+    for minutes in (15, 30, 45):
+        seen = observe(seen, world("a", "b", "c", more=beside()), NOW + timedelta(minutes=minutes))
+    seen = observe(seen, world("a", "c", more=beside()), NOW + HOUR)
+    assert rate_of(seen, "sr").pairs_per_hour == 1
+
+
+def test_idle_hours_before_a_collection_began_do_not_make_it_slow():
+    seen = observe(None, world("a", "b", "c", more=beside()), NOW)
+    seen = observe(seen, world("a", "b", "c", more=beside()), NOW + 9 * HOUR)
+    seen = observe(seen, world("a", "b", "c", more=beside(), xapi_tasks=[task("sr")]), NOW + 10 * HOUR)
+    seen = observe(seen, world("a", "c", more=beside(), xapi_tasks=[task("sr")]), NOW + 11 * HOUR)
+    assert rate_of(seen, "sr").pairs_per_hour == 0.5
+
+
 def task(sr, **more):
     return make_xapi_task(name_description=f"Garbage collection for SR {sr}", **more)
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 from guard.mechanics.outlook import Outlook
-from guard.mechanics.placement import cut_off_disk, plugged_on, serves
+from guard.mechanics.placement import cut_off_disk, serves
 from msgspec import UNSET
 from tests.builders import NOW, make_estate, make_host, make_pbd, make_sr, make_vdi, make_vm
 
 
 def test_only_plugged_pbds_count():
     pbds = [make_pbd(), make_pbd(host="off", attached=False), make_pbd(host=UNSET, id="odd")]
-    assert plugged_on(make_estate(pbds=pbds), "sr") == {"host"}
-    assert plugged_on(make_estate(), "elsewhere") == frozenset()
+    assert make_estate(pbds=pbds).hosts_of_sr["sr"] == {"host"}
+    assert "elsewhere" not in make_estate().hosts_of_sr
 
 
 @pytest.mark.parametrize(
