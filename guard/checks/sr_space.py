@@ -122,7 +122,8 @@ def _space(view: View, sr: Sr, free: int, by_vm: dict[str, list[Need | None]]) -
     if certain:
         need = total(need for vm in certain for need in known[vm])
         who = view.vm_name(certain[0]) if len(certain) == 1 else plural(len(certain), "VM")
-        findings.append(_finding(view, sr, free, certain, need, Certainty.CERTAIN, who=who))
+        sure = _sure(need for vm in certain for need in known[vm])
+        findings.append(_finding(view, sr, free, certain, need, sure, who=who))
         known = {vm: needs for vm, needs in known.items() if vm not in certain}
     if not known:
         return findings
@@ -133,7 +134,8 @@ def _space(view: View, sr: Sr, free: int, by_vm: dict[str, list[Need | None]]) -
         return findings
     if whole.known > left:
         too_many = _drop_until_fits(alone, known, left)
-        sure = Certainty.CERTAIN if whole.lower > free else Certainty.LIKELY
+        every = (need for needs in known.values() for need in needs)
+        sure = _sure(every) if whole.lower > free else Certainty.LIKELY
         findings.append(_finding(view, sr, free, too_many, whole, sure, others=others, names=names))
     elif whole.expected is None:
         guess = [vm for vm in known if alone[vm].expected is None]
@@ -148,6 +150,11 @@ def _space(view: View, sr: Sr, free: int, by_vm: dict[str, list[Need | None]]) -
             )
         )
     return findings
+
+
+def _sure(needs: Iterable[Need]) -> Certainty:
+    """How sure it is that SM refuses what is below the lower bound."""
+    return Certainty.CERTAIN if all(need.proven for need in needs) else Certainty.LIKELY
 
 
 def _drop_until_fits(alone: dict[str, Total], known: dict[str, list[Need]], left: int) -> tuple[str, ...]:

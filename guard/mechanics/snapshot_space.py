@@ -24,13 +24,15 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes that stay allocated after the snapshots, as bounds; ``expected`` None: no history to tell from.
 
     ``transient`` bytes are needed once on top while a snapshot is being taken (journals). ``empty_discount`` is what an
-    empty base gives back when several disks follow one another (SM deletes it again).
+    empty base gives back when several disks follow one another (SM deletes it again). ``proven``: False for a rule that was
+    read in a branch of SM only, and not measured.
     """
 
     lower: int
     expected: int | None
     upper: int
     transient: int = 0
+    proven: bool = True
 
 
 def round_up(unit: int, count: int) -> int:
@@ -119,7 +121,7 @@ def _lvm_qcow2(size: int, *, inflated: bool, cbt: bool) -> Need:
     """A QCOW2 leaf is not deflated, so what it holds does not matter (SM qcow2util.py getSizePhys; a branch of SM)."""
     whole = (round_up(EXTENT, size + QCOW2_RESERVE) if inflated else QCOW2_RESERVE) + QCOW2_RESERVE
     most = whole + (EXTENT if cbt else 0)
-    return Need(lower=whole - THIN, expected=most, upper=most, transient=JOURNAL)
+    return Need(lower=whole - THIN, expected=most, upper=most, transient=JOURNAL, proven=False)
 
 
 class Total(msgspec.Struct, frozen=True, kw_only=True):

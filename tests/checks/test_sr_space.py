@@ -408,11 +408,12 @@ def test_a_vm_that_can_never_fit_is_held_and_the_rest_is_judged_without_it():
     world = vms("big", "small", disks=[disk("big", image_format="qcow2"), disk("small")])
     logs = [night(big=1, small=20)]
     (finding,) = said(**world, logs=logs, srs=[sr(AFTER_20_GIB)])
-    assert (finding.certainty, finding.holds) == (Certainty.CERTAIN, ("big",))
+    # the rule for QCOW2 is known from a branch of SM only
+    assert (finding.certainty, finding.holds) == (Certainty.LIKELY, ("big",))
     assert "the snapshots of big need 104.0 GiB" in finding.summary
     findings = said(**world, logs=logs, srs=[sr(AFTER_20_GIB - 1)])
     assert [(one.certainty, one.holds) for one in findings] == [
-        (Certainty.CERTAIN, ("big",)),
+        (Certainty.LIKELY, ("big",)),
         (Certainty.LIKELY, ("small",)),
     ]
 
@@ -420,7 +421,7 @@ def test_a_vm_that_can_never_fit_is_held_and_the_rest_is_judged_without_it():
 def test_vms_that_can_never_fit_are_told_with_their_sum():
     world = vms("a", "b", disks=[disk("a", image_format="qcow2"), disk("b", image_format="qcow2")])
     (finding,) = said(**world, srs=[sr(GIB)])
-    assert (finding.certainty, finding.holds) == (Certainty.CERTAIN, ("a", "b"))
+    assert (finding.certainty, finding.holds) == (Certainty.LIKELY, ("a", "b"))
     assert "the snapshots of 2 VMs need 208.0 GiB" in finding.summary
     assert facts(finding)["need_expected"][0] == 2 * QCOW2 - 8 * MIB
 
