@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from guard.checks.check import Check
@@ -11,7 +12,7 @@ from guard.checks.view import View, policy_fact
 from guard.estate.estate import PartName
 from guard.estate.xo_records import Vdi
 from guard.finding import Certainty, ClearedBy, Clears, Code, Fact, Finding, Harm, Level, Scope, ScopeKind
-from guard.mechanics.coalescing import is_collecting, rate_of, waiting_on
+from guard.mechanics.coalescing import is_collecting, queues, rate_of
 from guard.mechanics.retention import removed_first
 from guard.mechanics.settings import effective
 from guard.units import plural
@@ -35,17 +36,18 @@ _TOLD_OF_SR = "Waiting does not help there: see COALESCE_STUCK."
 def evaluate(view: View, options: ChainOptions) -> list[Finding]:
     """One finding per VM with a disk beyond the tolerance, now or once the run has pruned its own snapshots."""
     findings = []
+    queued = queues(view.estate.observations) if view.knows(PartName.OBSERVATIONS) else {}
     for vm_id in view.vms:
         bypassed = view.outlook.settings_of(view.run, vm_id).bypass_vdi_chains_check
         if bypassed or not view.takes_snapshot(vm_id):
             continue
-        finding = _worst_disk(view, options, vm_id)
+        finding = _worst_disk(view, options, vm_id, queued)
         if finding is not None:
             findings.append(finding)
     return findings
 
 
-def _worst_disk(view: View, options: ChainOptions, vm_id: str) -> Finding | None:
+def _worst_disk(view: View, options: ChainOptions, vm_id: str, queued: Mapping[str, int]) -> Finding | None:
     """XO's rule looks at every VBD of a VM: CDs and [NOBAK] disks too (vm.mjs:212)."""
     estate, chains = view.estate, view.outlook.chains
     disks = [
@@ -59,11 +61,11 @@ def _worst_disk(view: View, options: ChainOptions, vm_id: str) -> Finding | None
         if over:
             # one whose SR never coalesces comes before one that only has more to coalesce
             disk = max(over, key=lambda one: (_stuck(view, vm_id, one) is not None, counts[one.id]))
-            return _finding(view, options, vm_id, disk, counts[disk.id])
+            return _finding(view, options, vm_id, disk, counts[disk.id], queued)
     return None
 
 
-def _finding(view: View, options: ChainOptions, vm_id: str, disk: Vdi, then: int) -> Finding:
+def _finding(view: View, options: ChainOptions, vm_id: str, disk: Vdi, then: int, queued: Mapping[str, int]) -> Finding:
     chain = view.outlook.chains.chain(disk.id)
     count = len(chain.uncoalesced)
     sr = view.estate.sr_by_id.get(disk.sr or "")
@@ -71,7 +73,7 @@ def _finding(view: View, options: ChainOptions, vm_id: str, disk: Vdi, then: int
     added = f", {then} once the run has deleted its own old snapshots" if then != count else ""
     where = sr.name_label if sr is not None else "unknown SR"
     stuck = _stuck(view, vm_id, disk)
-    eta, measured = _eta(view, options, disk, then) if stuck is None else (None, ())
+    eta, measured = _eta(view, options, disk, max(then, queued.get(disk.sr or "", 0))) if stuck is None else (None, ())
     told = f" {stuck.told if sr is None else _TOLD_OF_SR}" if stuck is not None else ""
     told += " A coalesce is at work there now." if collecting else ""
     return Finding(
@@ -99,7 +101,7 @@ def _finding(view: View, options: ChainOptions, vm_id: str, disk: Vdi, then: int
     )
 
 
-def _eta(view: View, options: ChainOptions, disk: Vdi, then: int) -> tuple[datetime | None, tuple[Fact, ...]]:
+def _eta(view: View, options: ChainOptions, disk: Vdi, waiting: int) -> tuple[datetime | None, tuple[Fact, ...]]:
     """When the chain is short enough again, and from which figures, where guard has seen that SR coalesce.
 
     SM takes one pair of an SR after the other: whatever waits there comes first, at the slow end of its rate.
@@ -109,7 +111,7 @@ def _eta(view: View, options: ChainOptions, disk: Vdi, then: int) -> tuple[datet
     rate = rate_of(view.estate.observations, disk.sr or "")
     if rate is None:
         return None, ()
-    queue = max(then, len(waiting_on(view.estate.observations, disk.sr or ""))) - options.tolerance
+    queue = waiting - options.tolerance
     facts = (
         view.fact("coalesce_rate", round(rate.pairs_per_hour, 2), "VDIs/h", PartName.OBSERVATIONS),
         view.fact("coalesce_rate_slow", round(rate.slow_pairs_per_hour, 2), "VDIs/h", PartName.OBSERVATIONS),

@@ -30,6 +30,7 @@ class ChainIndex:
         self._vdis = estate.vdi_by_id
         self._unmanaged = estate.unmanaged_ids
         self._children: dict[str, list[str]] = {}
+        self._known: dict[str, Chain] = {}
         for vdi in self._vdis.values():
             parent = self._vdis.get(vdi.parent) if vdi.parent else None
             if parent is not None and parent.sr == vdi.sr:
@@ -40,6 +41,13 @@ class ChainIndex:
 
         An unreadable parent ends the walk, as in XO; a cycle (corrupt data) ends it too.
         """
+        if removed:
+            return self._walk(vdi_id, removed)
+        if vdi_id not in self._known:  # asked by one check after the other
+            self._known[vdi_id] = self._walk(vdi_id, ())
+        return self._known[vdi_id]
+
+    def _walk(self, vdi_id: str, removed: Collection[str]) -> Chain:
         uncoalesced: list[str] = []
         seen: set[str] = set()
         missing = ""

@@ -7,6 +7,7 @@ can tell how long the last one took.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
@@ -133,7 +134,6 @@ def rate_of(observations: Observations | None, sr_id: str) -> Rate | None:
     )
 
 
-def waiting_on(observations: Observations | None, sr_id: str) -> dict[str, Waiting]:
-    """The nodes that waited on an SR at the last look."""
-    known = observations.waiting if observations is not None else {}
-    return {node: one for node, one in known.items() if one.sr == sr_id}
+def queues(observations: Observations | None) -> Mapping[str, int]:
+    """How many nodes waited on each SR at the last look."""
+    return Counter(one.sr for one in observations.waiting.values()) if observations is not None else {}
