@@ -34,6 +34,7 @@ from guard.mechanics.zones import zone_or_utc
 from guard.outcomes.past import past_failures
 from guard.policy.resolve import Effective, effective
 from guard.policy.schema import Policy
+from guard.units import some_of
 
 _STILL_GOING_ON = timedelta(days=1)
 
@@ -317,10 +318,12 @@ def rules_of(policy: Policy, estate: Estate, schedule: Schedule) -> Effective:
 
 
 def _silent_pools(estate: Estate) -> Iterator[Note]:
-    """Pools of the policy that did not answer guard: what only they tell is unknown, and XO tells the rest."""
+    """Pools of the policy that told guard nothing, or not all: what only they tell is unknown, and XO tells the rest."""
     for told in estate.pool_facts:
         if not told.answered:
             yield Note(f"What pool {told.label} tells itself is not known: {told.error}", unknown=False)
+        elif told.gaps:
+            yield Note(f"Pool {told.label} did not tell all that guard asked: {some_of(told.gaps, 1)}", unknown=False)
 
 
 def _storms_ahead(agenda: Agenda, policy: Policy, estate: Estate, start: datetime, until: datetime) -> Iterator[Note]:

@@ -54,6 +54,8 @@ def read_secret_file(file: Path | None, env: Mapping[str, str], *, credential: s
         ) from None
     except OSError as error:
         raise PolicyError(f"{file or given}: {option} cannot be read ({error.strerror})") from error
+    except ValueError as error:  # no path at all, such as one with a NUL in it
+        raise PolicyError(f"{str(file or given)!r}: {option} cannot be read ({error})") from error
 
 
 def one_word(path: Path, text: str, option: str) -> str:

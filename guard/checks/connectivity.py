@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from guard.checks.check import Check
 from guard.checks.options import ConnectivityOptions
@@ -78,7 +79,7 @@ def _itself(view: View, server: Server) -> PoolFacts | None:
     """What the pool of that server told guard, or that it told nothing; None where the policy has no entry for it."""
     if not view.knows(PartName.POOL_FACTS):
         return None
-    address = server.host.rpartition("://")[2].partition(":")[0]
+    address = urlsplit(f"//{server.host.rpartition('://')[2]}").hostname
     for told in view.estate.pool_facts:
         if address in {told.address, *(host.address for host in told.hosts.values())}:
             return told
@@ -113,7 +114,9 @@ def _disconnected(view: View, server: Server) -> Finding:
 def _who_lost_whom(told: PoolFacts) -> str:
     if told.answered:
         return "The pool itself answers guard: it is XO that lost contact."
-    return f"The pool does not answer guard either: {told.error}."
+    if told.refused:
+        return "The pool answers guard too, but does not let it sign in: it is XO that lost contact."
+    return f"Whether the pool itself is there guard cannot tell: {told.error}."
 
 
 def _unknown_pools(view: View) -> list[Finding]:

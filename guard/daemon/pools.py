@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -26,11 +27,14 @@ from guard.xo.writes import WritingXo
 MOST_VMS = 300
 """Each VM asked about is a call of its own; those of the next due runs come first."""
 _AHEAD = timedelta(hours=24)
-_NOT_AGAIN = "not tried again before the entry or its password changes"
+FORGOTTEN = timedelta(hours=1)
+_NOT_AGAIN = "not tried again before the entry or its password changes, or for an hour"
 
 
 class Refused:
-    """Sign-ins that pools did not take. They are not tried once more as they are: directories lock accounts for that."""
+    """Sign-ins that pools did not take. They are tried again as they are after an hour only: directories lock accounts, but
+    may also have been away themselves.
+    """
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[PoolSettings, PoolFacts]] = {}
@@ -38,10 +42,10 @@ class Refused:
     def told(self, one: PoolSettings, now: datetime) -> PoolFacts | None:
         """What stands in place of a new reading; None where there is no reason against one."""
         before = self._known.get(one.name)
-        if before is None or not _same(one, before[0]):
+        if before is None or not _same(one, before[0]) or not timedelta() <= now - before[1].read_at < FORGOTTEN:
             return None
         error = f"{before[1].error} ({_NOT_AGAIN})"
-        return msgspec.structs.replace(before[1], read_at=now, error=error)
+        return msgspec.structs.replace(before[1], error=error)
 
     def remember(self, one: PoolSettings, facts: PoolFacts) -> None:
         if facts.refused:
@@ -81,16 +85,28 @@ async def with_pools(
 ) -> Estate:
     """The estate, with the part POOL_FACTS where the policy has [[pool]] entries.
 
-    Raises nothing: a password that cannot be read leaves the part unread, and no backup waits for that.
+    Raises nothing: an entry whose password cannot be read is a pool that told nothing, and no backup waits for that.
     """
     if not policy.pools:
         return estate
-    try:
-        settings = pool_settings(policy, env)
-    except PolicyError as error:
-        part = _part(policy.pools, clock(), error=str(error))
-        return replace(estate, parts={**estate.parts, part.name: part})
-    return await with_told(estate, settings, clock=clock, local_zone=policy.xo.zone, refused=refused or Refused())
+    settings: list[PoolSettings] = []
+    unread: dict[str, PoolFacts] = {}
+    for section in policy.pools:
+        try:
+            settings += pool_settings(msgspec.structs.replace(policy, pools=(section,)), env)
+        except PolicyError as error:
+            address = urlsplit(section.url).hostname or ""
+            unread[section.name] = PoolFacts(
+                label=section.name, address=address, read_at=clock(), answered=False, error=str(error)
+            )
+    found = await with_told(estate, settings, clock=clock, local_zone=policy.xo.zone, refused=refused or Refused())
+    facts = {one.label: one for one in found.pool_facts} | unread
+    part = _part(policy.pools, clock())
+    return replace(
+        found,
+        pool_facts=tuple(facts[one.name] for one in policy.pools),
+        parts={**found.parts, part.name: part},
+    )
 
 
 async def with_told(
@@ -119,9 +135,8 @@ async def with_told(
     )
 
 
-def _part(pools: Iterable[PoolSection | PoolSettings], now: datetime, error: str = "") -> Part:
-    source = f"XAPI of {', '.join(one.name for one in pools)}"
-    return Part(name=PartName.POOL_FACTS, source=source, read_at=now, ok=not error, error=error)
+def _part(pools: Iterable[PoolSection | PoolSettings], now: datetime) -> Part:
+    return Part(name=PartName.POOL_FACTS, source=f"XAPI of {', '.join(one.name for one in pools)}", read_at=now)
 
 
 def _same(one: PoolSettings, other: PoolSettings) -> bool:

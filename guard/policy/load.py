@@ -8,11 +8,20 @@ import tomli
 
 from guard.errors import PolicyError
 from guard.policy.lines import find_lines
+from guard.policy.notify_schema import NOTIFY_SECTIONS
+from guard.policy.pools_schema import PoolSection
 from guard.policy.schema import Policy
 from guard.policy.validate import build
 
 _SECRET_WORDS = ("token", "password", "secret", "key")
 _SHOWN = 200
+_WITH_SECRETS = frozenset({"pool", "pools", "notify"})
+_KNOWN = frozenset(
+    {
+        *PoolSection.__struct_fields__,
+        *(name for section in NOTIFY_SECTIONS for name in section.__struct_fields__),
+    }
+)
 
 
 def load(text: str, *, file: str) -> Policy:
@@ -47,8 +56,19 @@ def _line(lines: Mapping[str, int], path: str) -> int:
 
 
 def _shown(path: str, value: object) -> str:
-    """The value as written; short, and hidden where its key says that it may be a secret."""
-    if any(word in path.rpartition(".")[2].lower() for word in _SECRET_WORDS) and not path.endswith("_file"):
+    """The value as written; short, and hidden where it may be a secret: by its key, or by a key that nobody knows in a
+    section that has one. Tables may hold anything.
+    """
+    first, last = path.partition("[")[0].partition(".")[0], path.rpartition(".")[2].lower()
+    if isinstance(value, dict) and value:
+        return "a table"
+    if any(word in last for word in _SECRET_WORDS):
+        is_path = isinstance(value, str) and value.startswith("/")  # else it may be what the file should hold
+        if not last.endswith("_file") or (first in _WITH_SECRETS and not is_path):
+            return "***"
+    if first in _WITH_SECRETS and isinstance(value, list):
+        return "a list"
+    if first in _WITH_SECRETS and last not in _KNOWN and "." in path:
         return "***"
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -108,3 +108,6 @@ class NotifySection(NotifyPart, frozen=True, kw_only=True):
     webhook: WebhookSection = WebhookSection()
     mail: MailSection = MailSection()
     healthchecks: HealthchecksSection = HealthchecksSection()
+
+
+NOTIFY_SECTIONS = (NotifySection, WebhookSection, MailSection, HealthchecksSection)

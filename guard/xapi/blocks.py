@@ -6,7 +6,7 @@ import base64
 import zlib
 
 BLOCK_BYTES = 2 * 1024**2
-_LONGEST = 8 * 1024**2  # bytes: the bits of 128 TiB, far above the largest disk
+_LONGEST = 256 * 1024  # bytes: the bits of 4 TiB; a VHD holds 2 at most, and those of a whole SR are in memory at once
 
 
 def bitmap(packed: str) -> bytes | None:

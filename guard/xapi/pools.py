@@ -4,48 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import Executor, Future
 from datetime import datetime
-from typing import ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from guard.errors import PolicyError, PoolAuthError, PoolError
 from guard.estate.xapi_records import PoolFacts
 from guard.http import tls_context
+from guard.threads import DaemonThreads
 from guard.xapi.facts import read_facts
-from guard.xapi.session import PoolSession, PoolSettings
+from guard.xapi.session import REFUSED, PoolSession, PoolSettings
 
 GRACE_S = 1.0
 """Seconds after a pool's total_timeout at which its thread is waited for no longer. Its own limits end it before; only the
 resolver of names knows none.
 """
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-
-
-class DaemonThreads(Executor):
-    """One thread per call, which does not keep the process from ending: those of ThreadPoolExecutor do."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
-        future: Future[_T] = Future()
-
-        def work() -> None:
-            try:
-                result = fn(*args, **kwargs)
-            except BaseException as error:  # noqa: BLE001  handed to whoever waits, and raised again there
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-
-        future.set_running_or_notify_cancel()
-        threading.Thread(target=work, name=self._name, daemon=True).start()
-        return future
 
 
 async def read_pools(
@@ -82,7 +56,8 @@ async def _read(
         async with asyncio.timeout(settings.total_timeout_s + GRACE_S):
             return await asyncio.get_running_loop().run_in_executor(DaemonThreads(f"pool {label}"), work)
     except (PoolError, PolicyError) as error:
-        why, refused = str(error), isinstance(error, PoolAuthError)
+        why = str(error)
+        refused = isinstance(error, PoolAuthError) and error.details[:1] == (REFUSED,)
     except TimeoutError:
         why = (
             f"Pool {label} ({address}) was not read within {settings.total_timeout_s:g} s ([[pool]] total_timeout); looking "

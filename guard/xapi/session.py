@@ -31,6 +31,8 @@ from guard.secret import Secret
 
 ORIGINATOR = "guard"
 """XAPI keeps up to 500 sessions for each originator, so guard's never push out those of others."""
+REFUSED = "SESSION_AUTHENTICATION_FAILED"
+"""XAPI's word for a user or a password it does not take."""
 SIGN_OUT_S = 2.0
 """Seconds of a reading's time that are kept for signing out."""
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -324,7 +326,7 @@ class PoolSession:
 
     def _refused(self, method: str, details: tuple[str, ...]) -> PoolError:
         code = details[0] if details else "an error without a code"
-        if code == "SESSION_AUTHENTICATION_FAILED":
+        if code == REFUSED:
             return PoolAuthError(
                 f"{self._place} refused user {self._settings.username}. Check username and password_file in [[pool]]",
                 details=(code,),

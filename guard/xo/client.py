@@ -104,6 +104,7 @@ class _Reading:
 
     def __init__(self, settings: XoSettings, http: Http, rpc: Rpc, clock: Callable[[], datetime]) -> None:
         self._settings, self._http, self._rpc, self._clock = settings, http, rpc, clock
+        self._began = asyncio.get_running_loop().time()
 
     async def estate(self, token: Token) -> Estate:
         taken_at = self._clock()
@@ -120,7 +121,7 @@ class _Reading:
                 f"XO at {self._settings.url} is still booting: it refuses a good token over REST. Try again in a minute"
             ) from error
         if self._settings.local_paths:
-            read = read_local_disks(self._settings.local_paths, self._clock(), self._settings.disk_of)
+            read = await read_local_disks(self._settings.local_paths, self._clock(), self._settings.disk_of)
             got.parts[PartName.LOCAL_DISKS], got.records[PartName.LOCAL_DISKS] = read
         extra = got.records.pop("vm_properties", {})
         url = self._settings.url
@@ -148,13 +149,18 @@ class _Reading:
             await self._xo_tasks(got)
             await self._logs(got)
             if self._settings.read_archives:
-                await got.take(PartName.ARCHIVES, archives.SOURCE, self._archives(got))
+                await got.take(PartName.ARCHIVES, archives.SOURCE, self._archives(got, self._left()))
         except BaseException:
             info.cancel()
             await asyncio.gather(info, return_exceptions=True)
             raise
         await asyncio.wait([info])
         await got.take(PartName.REPOSITORY_INFO, "remote.getAllInfo", self._info(info))
+
+    def _left(self) -> float:
+        """Seconds for what is read last, with some kept back for the way home."""
+        elapsed = asyncio.get_running_loop().time() - self._began
+        return max(1.0, 0.8 * (self._settings.total_timeout_s - elapsed))
 
     async def _get(self, collection: str, fields: str, record: type[Any], **more: str) -> tuple[Any, ...]:
         body = await self._http.get(f"/rest/v0/{collection}", {"fields": fields, **more})
@@ -226,9 +232,16 @@ class _Reading:
     async def _logs(self, got: _Collected) -> None:
         await got.take(PartName.LOGS, "GET /rest/v0/backup-logs", self._log_records(got))
 
-    async def _archives(self, got: _Collected) -> tuple[Archive, ...]:
+    async def _archives(self, got: _Collected, left_s: float) -> tuple[Archive, ...]:
+        """Within the time that is left: a slow repository must not cost everything else that was read."""
         usable = {one.id for one in got.records.get(PartName.REPOSITORIES, ()) if one.enabled and not one.error}
-        return await archives.read_archives(self._http, got.records.get(PartName.JOBS, ()), usable)
+        try:
+            async with asyncio.timeout(left_s):
+                return await archives.read_archives(self._http, got.records.get(PartName.JOBS, ()), usable)
+        except TimeoutError as error:
+            raise XoTimeoutError(
+                f"XO did not list the backups of all repositories in the {left_s:.0f} s that were left of [xo] total_timeout"
+            ) from error
 
     async def _log_records(self, got: _Collected) -> tuple[BackupLog, ...]:
         since = self._clock() - timedelta(days=self._settings.history_days)

@@ -157,7 +157,7 @@ async def read_list(http: Http, collection: str, record: type[Record], **more: s
 def _time_of(body: bytes) -> datetime:
     try:
         return datetime.fromtimestamp(msgspec.json.decode(body, type=_Pong).timestamp / 1000, UTC)
-    except (msgspec.MsgspecError, ValueError, OverflowError) as error:
+    except (msgspec.MsgspecError, ValueError, OverflowError, OSError) as error:
         raise XoAnswerError(f"XO's answer to GET /rest/v0/ping has not the expected shape: {error}") from error
 
 

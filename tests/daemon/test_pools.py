@@ -8,17 +8,19 @@ from datetime import timedelta
 import pytest
 from guard.assess import make_plan
 from guard.daemon import pools as module
-from guard.daemon.pools import XoAndPools, in_question, with_pools
+from guard.daemon.pools import Refused, XoAndPools, in_question, with_pools
 from guard.estate.estate import PartName
 from guard.policy.load import load
 from guard.policy.schema import default_policy
+from guard.secret import Secret
 from guard.simulator.demo import DEMO_NOW, TOKEN, build
 from guard.simulator.demo_pool import PASSWORD, face
 from guard.simulator.serve import Simulator, serve
 from guard.simulator.xapi import serve_xapi
+from guard.xapi.session import PoolSettings
 from guard.xo.client import XoSettings
 from guard.xo.token import Token
-from tests.builders import NOW, make_estate, make_job, make_schedule, make_vm
+from tests.builders import NOW, make_estate, make_job, make_pool_facts, make_schedule, make_vm
 
 POLICY = """
 [xo]
@@ -77,13 +79,13 @@ def test_without_an_entry_there_is_no_such_part_and_nothing_lacks():
     assert asyncio.run(with_pools(estate, default_policy(), {}, clock=lambda: NOW)) is estate
 
 
-def test_a_password_that_cannot_be_read_leaves_the_part_unread_and_stops_nothing(tmp_path):
+def test_a_password_that_cannot_be_read_costs_that_pool_alone(tmp_path):
     (estate,), asked = asyncio.run(looks(tmp_path / "gone"))
-    part = estate.parts[PartName.POOL_FACTS]
-    assert (part.ok, asked) == (False, 0)
-    assert "[[pool]] paris" in part.error
+    (told,) = estate.pool_facts
+    assert (told.answered, told.refused, asked) == (False, False, 0)
+    assert "[[pool]] paris" in told.error
+    assert estate.parts[PartName.POOL_FACTS].ok
     assert estate.vms
-    assert estate.pool_facts == ()
 
 
 def test_a_refused_password_is_not_tried_again_before_it_changes(password):
@@ -99,6 +101,25 @@ def test_a_refused_password_is_not_tried_again_before_it_changes(password):
     assert "not tried again" in second.pool_facts[0].error
     assert second.pool_facts[0].error.startswith(first.pool_facts[0].error)
     assert "wrong" not in second.pool_facts[0].error
+
+
+def test_a_refused_password_is_tried_again_after_an_hour():
+    settings = PoolSettings(name="paris", url="https://192.0.2.1", username="root", password=Secret("x"))
+    refused, facts = Refused(), make_pool_facts("paris", answered=False, refused=True)
+    refused.remember(settings, facts)
+    assert refused.told(settings, NOW + timedelta(minutes=59)).error.startswith("no answer (not tried again")
+    assert refused.told(settings, NOW + timedelta(hours=1)) is None
+    assert refused.told(settings, NOW - timedelta(seconds=1)) is None  # the clock was set back
+    refused.remember(settings, make_pool_facts("paris"))
+    assert refused.told(settings, NOW) is None
+
+
+def test_a_plan_says_what_a_pool_left_out():
+    told = make_pool_facts("paris", gaps=("hosts: no answer", "SRs: no answer", "VMs: no answer"))
+    plan = make_plan(make_estate(pool_facts=[told]), default_policy(), now=NOW, start=NOW, within=timedelta(hours=1))
+    assert "Pool paris did not tell all that guard asked: hosts: no answer and 2 more" in [
+        one.text for one in plan.notes
+    ]
 
 
 def test_a_plan_names_the_pools_that_do_not_answer(password):

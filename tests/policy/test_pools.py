@@ -94,7 +94,7 @@ def test_an_address_that_keeps_the_password_to_itself_is_taken(url):
         (POOL.replace("https", "http"), "pool[1].url = 'http://192.0.2.10': would send the password unencrypted; expected https"),
         (POOL.replace("https://192.0.2.10", "http://localhost.example.org"), "would send the password unencrypted"),
         (POOL.replace("192.0.2.10", "192.0.2.10/jsonrpc"), "holds a path; expected a bare address such as https://192.0.2.10"),
-        (POOL + 'password_file = "secret"\n', "p:7: pool[1].password_file = 'secret': expected an absolute path"),
+        (POOL + 'password_file = "secret"\n', "p:7: pool[1].password_file = ***: expected an absolute path"),
         (POOL + 'ca_file = "ca.pem"\n', "p:7: pool[1].ca_file = 'ca.pem': expected an absolute path"),
         (POOL + 'server_name = "a b"\n', "p:7: pool[1].server_name = 'a b': expected a host name, such as xcp-1.example.org"),
         (POOL + 'verify = false\nca_file = "/ca"\n', "p:7: pool[1].verify = False: contradicts ca_file"),
@@ -102,9 +102,9 @@ def test_an_address_that_keeps_the_password_to_itself_is_taken(url):
         (POOL + 'call_timeout = "0 s"\n', "p:7: pool[1].call_timeout = '0 s': expected more than 0 s"),
         (POOL + 'total_timeout = "0 s"\n', "p:7: pool[1].total_timeout = '0 s': expected more than 0 s"),
         (POOL + 'total_timeout = "6 min"\n', "p:7: pool[1].total_timeout = '6 min': expected at most \"5 min\""),
-        (POOL + 'user = "root"\n', "p:7: pool[1].user = 'root': unknown key, did you mean username?; expected one of name, url"),
+        (POOL + 'user = "root"\n', "p:7: pool[1].user = ***: unknown key, did you mean username?; expected one of name, url"),
         ("[pool]\n", "p:3: pool = {}: expected an array of tables, written [[pool]]"),
-        ("[[pools]]\n", "p: pools = [{}]: unknown section, did you mean pool?"),
+        ("[[pools]]\n", "p: pools = a list: unknown section, did you mean pool?"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_told_with_its_line_its_key_and_what_would_be_right(text, said):
@@ -163,3 +163,21 @@ def test_what_is_in_force_is_shown_with_its_place():
     assert 'pool[1].url = "https://192.0.2.10"  # p:5' in shown
     assert "pool[1].password_file = (not set)  # default" in shown
     assert 'pool[1].total_timeout = "30 s"  # default' in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[[pools]]\npassword = "S3cret"\n',
+        '[pool]\npassword = "S3cret"\n',
+        '[pool.paris]\npassword = "S3cret"\n',
+        *(POOL + f'{key} = "S3cret"\n' for key in ("pasword", "passwd", "pass", "pwd", "credentials", "pasword_file")),
+        POOL + 'password_file = "S3cret"\n',
+        POOL.replace('username = "guard"', 'username = ["guard", "S3cret"]'),
+        '[notify.mail]\nlogin = "S3cret"\n',
+    ],
+)
+def test_what_may_be_a_password_is_never_shown_however_it_is_misspelt(text):
+    told = problems(text)
+    assert told
+    assert "S3cret" not in "".join(told)

@@ -27,7 +27,9 @@ def verified() -> dict[str, tuple[str, ...]]:
         "simulator": {code for code, _ in PLANTED},
         "unit": {code.id for check in ALL for code in check.codes if _has_tests(check.evaluate.__module__)},
     }
-    return {code: tuple(name for name, codes in by.items() if code in codes) for code in sorted(set().union(*by.values()))}
+    return {
+        code: tuple(name for name, codes in by.items() if code in codes) for code in sorted(set().union(*by.values()))
+    }
 
 
 def _has_tests(module: str) -> bool:

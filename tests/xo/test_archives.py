@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from guard.estate.estate import PartName
-from guard.simulator.faults import Faults, HttpStatus
+from guard.simulator.faults import Faults, Hang, HttpStatus
 from tests.xo.test_client import NOW, small_world
 from tests.xo.watched import Watched, read
 
@@ -71,3 +71,14 @@ def test_an_xo_without_that_list_leaves_only_that_part_unread():
     faults.plant(PATH, HttpStatus(404), times=None)
     found = read(Watched(world_with_backups()[0], faults), NOW, read_archives=True)
     assert not found.parts[PartName.ARCHIVES].ok
+
+
+def test_repositories_that_are_slow_to_list_cost_that_list_alone():
+    faults = Faults()
+    faults.plant(PATH, Hang(), times=None)
+    found = read(
+        Watched(world_with_backups()[0], faults), NOW, read_archives=True, total_timeout_s=4, call_timeout_s=30
+    )
+    part = found.parts[PartName.ARCHIVES]
+    assert "did not list the backups of all repositories in the" in part.error
+    assert found.parts[PartName.LOGS].ok

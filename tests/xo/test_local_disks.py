@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +12,7 @@ from guard.estate.estate import PartName
 from guard.policy.load import load
 from guard.simulator.serve import running
 from guard.simulator.world import World
+from guard.xo import local_disks as module
 from guard.xo.client import XoSettings, read_estate
 from guard.xo.local_disks import disk_of, read_local_disks
 from guard.xo.settings import xo_settings
@@ -30,18 +32,39 @@ def test_a_path_tells_the_file_system_it_lies_on(tmp_path):
 
 
 def test_all_paths_are_read():
-    part, disks = read_local_disks(["/", "/var"], NOW, make_local_disk)
+    part, disks = asyncio.run(read_local_disks(["/", "/var"], NOW, make_local_disk))
     assert (part.name, part.ok, part.complete, part.error, part.read_at) == (PartName.LOCAL_DISKS, True, True, "", NOW)
     assert [disk.path for disk in disks] == ["/", "/var"]
 
 
 def test_a_path_that_is_not_there_is_named_with_its_key(tmp_path):
-    part, disks = read_local_disks(["/", str(tmp_path / "gone")], NOW, disk_of)
+    part, disks = asyncio.run(read_local_disks(["/", str(tmp_path / "gone")], NOW, disk_of))
     assert not part.ok
     assert part.error == (
         f"[xo] local_paths: {tmp_path}/gone (No such file or directory) cannot be read; name paths of XO's own machine, and only "
         "where guard runs on it."
     )
+    assert [disk.path for disk in disks] == ["/"]
+
+
+def test_what_is_no_path_at_all_is_told_like_one_that_is_not_there():
+    part, disks = asyncio.run(read_local_disks(["/a\0b"], NOW, disk_of))
+    assert (part.ok, disks) == (False, ())
+    assert "'/a\\x00b' (" in part.error
+
+
+def test_a_share_that_hangs_is_not_waited_for_and_holds_up_nothing_else(monkeypatch):
+    monkeypatch.setattr(module, "LONGEST_S", 0.1)
+    answered = threading.Event()
+
+    def hanging(path):
+        if path == "/hung":
+            answered.wait(30)
+        return make_local_disk(path)
+
+    part, disks = asyncio.run(read_local_disks(["/hung", "/"], NOW, hanging))
+    answered.set()
+    assert "/hung (no answer in 0.1 s; is a share hung?)" in part.error
     assert [disk.path for disk in disks] == ["/"]
 
 
