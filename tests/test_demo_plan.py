@@ -83,7 +83,7 @@ def test_no_check_crashed_and_none_lacked_its_facts(plan):
         ("twin B", Action.SKIP, 1),
         ("half past two", Action.START, 0),
         ("storm", Action.DEFER, 1),
-        ("unsaved nightly", Action.REFUSE, 1),
+        ("unsaved nightly", Action.REFUSE, 2),
         ("step two", Action.START, 0),
         ("metadata", Action.START, 0),
     ],

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from guard.checks.sr_figures import free_bytes
 from guard.checks.view import View
 from guard.estate.estate import PartName
-from guard.estate.xo_records import Sr
+from guard.estate.xo_records import Sr, moment
 from guard.finding import Certainty, Fact
 from guard.mechanics.coalescing import is_collecting
 from guard.mechanics.merge_space import MergeNeed, merge_need
@@ -91,8 +91,7 @@ def _unplugged(view: View, sr: Sr) -> Iterator[Reason]:
 
 def _no_space_told(view: View, sr: Sr) -> Iterator[Reason]:
     """By the mark SM leaves on the SR, or by its message."""
-    told = [one.time for one in view.estate.messages if one.object == sr.id and isinstance(one.time, int)]
-    last = datetime.fromtimestamp(max(told), UTC) if told else None
+    last = moment(1000 * view.estate.last_message_of.get(sr.id, 0))
     if "gc_no_space" in (sr.sm_config or {}):
         how = "the SR's sm_config has gc_no_space"
         fact = view.fact("gc_no_space", True, "", PartName.SRS)
@@ -113,12 +112,12 @@ def _plugged(view: View, sr: Sr) -> Iterator[Reason]:
     """Snapshots that something holds cannot be deleted; a run that goes on holds them with good reason."""
     if view.outlook.running:
         return
-    held = [one for one in view.estate.plugged_snapshots if view.estate.vdi_by_id[one].sr == sr.id]
+    held = view.estate.plugged_on_sr.get(sr.id, 0)
     if held:
         yield Reason(
-            f"{plural(len(held), 'snapshot')} there {'is' if len(held) == 1 else 'are'} still plugged in a control domain, and "
+            f"{plural(held, 'snapshot')} there {'is' if held == 1 else 'are'} still plugged in a control domain, and "
             "cannot be deleted.",
-            (view.fact("plugged_snapshots", len(held), "VDIs", PartName.VBDS),),
+            (view.fact("plugged_snapshots", held, "VDIs", PartName.VBDS),),
             "In XO, Dashboard > Health, disconnect disks that are attached to a control domain.",
             Certainty.LIKELY,
         )

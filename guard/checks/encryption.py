@@ -9,7 +9,6 @@ from guard.checks.options import EncryptionOptions
 from guard.checks.view import View
 from guard.estate.estate import PartName
 from guard.finding import Certainty, ClearedBy, Clears, Code, Finding, Harm, Level, Scope, ScopeKind
-from guard.mechanics.forecast import Bytes
 from guard.mechanics.outlook import repository_ids
 from guard.units import GIB, format_bytes, plural, some_of
 
@@ -20,52 +19,50 @@ ENCRYPTION_LIMIT = Code(
     "the transfer fails late, after those 64 GiB.",
     do="Send the VM to a new repository, which XO encrypts by its present algorithm, or back it up by a delta job, which "
     "writes smaller files there.",
-    certainty=(Certainty.LIKELY, Certainty.TREND),
+    certainty=(Certainty.TREND,),
     clears=(ClearedBy.PERSON,),
 )
 LARGEST_FILE = 64 * GIB
 
 
 def evaluate(view: View, options: EncryptionOptions) -> list[Finding]:
-    """One finding per old encrypted repository to which a VM of a full job is expected to send more than one file can hold.
+    """One warning per old encrypted repository to which a VM of a full job may send more than one file can hold.
 
-    It only holds VMs where the job has no other target for them.
+    By what its disks hold at most: a VM that once sent so much there proves that this repository takes it.
     """
     del options
     run = view.run
     if run.job.mode != "full":
         return []
-    targets = repository_ids(run.job)
     findings = []
-    for target in targets:
+    for target in repository_ids(run.job):
         info = view.estate.repository_info.get(target)
         if info is None or not info.has_legacy_encryption:
             continue
         told = {vm: view.outlook.bytes_of(run, vm, target) for vm in view.vms}
-        too_large = {vm: one for vm, one in told.items() if (one.expected or 0) > LARGEST_FILE}
+        too_large = {vm: one for vm, one in told.items() if not one.samples and (one.most or 0) > LARGEST_FILE}
         if too_large:
-            findings.append(_finding(view, target, too_large, alone=len(targets) == 1))
+            findings.append(_finding(view, target, {vm: one.most or 0 for vm, one in too_large.items()}))
     return findings
 
 
-def _finding(view: View, target: str, too_large: dict[str, Bytes], *, alone: bool) -> Finding:
+def _finding(view: View, target: str, too_large: dict[str, int]) -> Finding:
     repository = view.estate.repository_by_id.get(target)
     name = repository.name if repository is not None else target
-    largest = max(one.expected or 0 for one in too_large.values())
-    sent_before = all(one.samples for one in too_large.values())  # else it may well be smaller, once compressed
+    largest = max(too_large.values())
     return Finding(
         code=ENCRYPTION_LIMIT.id,
         check="encryption",
-        level=Level.BLOCK if alone and sent_before else Level.WARN,
-        certainty=Certainty.LIKELY if sent_before else Certainty.TREND,
+        level=Level.WARN,
+        certainty=Certainty.TREND,
         harm=Harm.NONE,
         scope=Scope(ScopeKind.REPOSITORY, target, name),
         holds=tuple(too_large),
         summary=f"Backup repository {name} is encrypted by XO's old algorithm and holds files of at most "
-        f"{format_bytes(LARGEST_FILE)}; {plural(len(too_large), 'VM')} of this full job need more, up to {format_bytes(largest)}: "
-        f"{some_of(map(view.vm_name, too_large))}.",
+        f"{format_bytes(LARGEST_FILE)}; {plural(len(too_large), 'VM')} of this full job may need more, up to "
+        f"{format_bytes(largest)}, and never sent so much there: {some_of(map(view.vm_name, too_large))}.",
         facts=(
-            view.fact("largest", largest, "bytes", PartName.LOGS),
+            view.fact("largest", largest, "bytes", PartName.VDIS),
             view.fact("limit", LARGEST_FILE, "bytes", PartName.REPOSITORY_INFO),
             view.fact("vms", len(too_large), "VMs", PartName.VMS),
         ),

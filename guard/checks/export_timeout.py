@@ -127,7 +127,8 @@ def _finding(view: View, options: ExportTimeoutOptions, one: Repeated) -> Findin
     return Finding(
         code=EXPORT_TIMEOUT.id,
         check="export_timeout",
-        level=Level.BLOCK,
+        # a whole host or schedule does not wait for what hit some of its VMs
+        level=Level.BLOCK if one.scope.kind is ScopeKind.VM else Level.WARN,
         certainty=Certainty.TREND,
         harm=Harm.NONE,
         scope=one.scope,

@@ -14,7 +14,7 @@ from guard.checks.options import HostPlacementOptions
 from guard.checks.view import View
 from guard.estate.estate import PartName
 from guard.finding import Certainty, ClearedBy, Clears, Code, Finding, Harm, Level, Scope, ScopeKind
-from guard.mechanics.connection import is_live
+from guard.mechanics.connection import is_up
 from guard.mechanics.placement import cut_off_disk
 from guard.units import plural, some_of
 
@@ -74,8 +74,8 @@ def _sight(view: View, srs: frozenset[str]) -> _Sight:
     hosts = view.estate.host_by_id
     plugged = {sr: view.estate.hosts_of_sr.get(sr, frozenset()) for sr in srs}
     everywhere = frozenset.intersection(*plugged.values())
-    blind = tuple(sorted(sr for sr, on in plugged.items() if not any(is_live(hosts.get(host)) for host in on)))
-    return _Sight(live=any(is_live(hosts.get(host)) for host in everywhere), any=bool(everywhere), blind=blind)
+    blind = tuple(sorted(sr for sr, on in plugged.items() if not any(is_up(hosts.get(host)) for host in on)))
+    return _Sight(live=any(is_up(hosts.get(host)) for host in everywhere), any=bool(everywhere), blind=blind)
 
 
 def _finding(view: View, srs: frozenset[str], sight: _Sight, vms: list[str]) -> Finding:

@@ -54,8 +54,9 @@ def _finding(view: View, vm_id: str, sr: Sr, free: int, memory: int, need: Need)
     return Finding(
         code=SR_NO_SPACE.id,
         check="memory_space",
-        level=Level.BLOCK,
-        certainty=Certainty.CERTAIN if need.lower > free else Certainty.LIKELY,
+        # the memory of a VM may grow to its static maximum; how much of it is written is not told
+        level=Level.BLOCK if need.lower > free else Level.WARN,
+        certainty=Certainty.CERTAIN if need.lower > free else Certainty.TREND,
         harm=harm_of(sr),
         scope=Scope(ScopeKind.SR, sr.id, sr.name_label),
         holds=(vm_id,),

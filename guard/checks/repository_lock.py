@@ -16,7 +16,7 @@ from guard.estate.estate import PartName
 from guard.estate.xo_records import Job
 from guard.finding import Certainty, ClearedBy, Clears, Code, Finding, Harm, Level, Scope, ScopeKind
 from guard.mechanics.outlook import repository_ids, target_sr_ids
-from guard.mechanics.repository_locks import let_go, locked_places, merges_end, same_turn
+from guard.mechanics.repository_locks import at_work, let_go, locked_places, merges_end, same_turn
 from guard.mechanics.zones import zone_or_utc
 from guard.units import plural, some_of
 
@@ -32,6 +32,7 @@ REPOSITORY_LOCKED = Code(
     clears=(ClearedBy.TIME,),
 )
 
+_AT_ONCE = timedelta(minutes=15)
 _SOON = timedelta(hours=1)
 """A run whose end cannot be told is held against what is due this soon; further ahead it tells nothing."""
 
@@ -81,6 +82,9 @@ def _running(view: View, options: RepositoryLockOptions, other: _Other) -> Findi
         if not holds:
             return None
         what = f"has not finished with {plural(len(holds), 'VM')} of this run on the same repository ({_names(view, holds)})"
+    now = (
+        at_work(view.outlook, other.job).intersection(holds) if view.run.due.at - view.now <= _AT_ONCE else frozenset()
+    )
     alone = set(repository_ids(view.run.job)) <= set(other.places) and not target_sr_ids(view.run.job)
     told = (
         f"by its past it ends about {_clock(view, other.ends)}"
@@ -90,11 +94,12 @@ def _running(view: View, options: RepositoryLockOptions, other: _Other) -> Findi
     return Finding(
         code=REPOSITORY_LOCKED.id,
         check="repository_lock",
-        level=Level.BLOCK if holds and alone and other.ends is not None else Level.WARN,
-        certainty=Certainty.LIKELY if holds and other.ends is not None else Certainty.TREND,
+        # what it has not begun with it does not hold yet, and what it holds now it may have let go in a quarter of an hour
+        level=Level.BLOCK if now and alone and other.ends is not None else Level.WARN,
+        certainty=Certainty.LIKELY if now and other.ends is not None else Certainty.TREND,
         harm=Harm.NONE,
         scope=_scope(view, other.places[0]),
-        holds=holds,
+        holds=tuple(vm for vm in holds if vm in now) if now else holds,
         summary=f"Job {other.job.name} is running and {what}; {told}. Who comes second to a VM's folder finds it locked.",
         facts=(
             view.fact("since", other.since.isoformat() if other.since is not None else None, "", PartName.LOGS),

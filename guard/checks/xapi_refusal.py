@@ -13,7 +13,7 @@ from guard.checks.check import Check
 from guard.checks.options import XapiRefusalOptions
 from guard.checks.view import View
 from guard.estate.estate import PartName
-from guard.estate.xapi_records import Refusal
+from guard.estate.xapi_records import Refusal, VmFacts
 from guard.estate.xo_records import Vdi
 from guard.finding import Certainty, ClearedBy, Clears, Code, Finding, Harm, Level, Scope, ScopeKind
 
@@ -26,10 +26,10 @@ SNAPSHOT_REFUSED = Code(
     "shared by several VMs, a rolling upgrade of the pool that was never finished.",
     page_section="Error: SR_OPERATION_NOT_SUPPORTED",
     certainty=(Certainty.LIKELY,),
-    clears=(ClearedBy.PERSON,),
+    clears=(ClearedBy.TIME, ClearedBy.PERSON),
 )
 
-_OF_A_DEVICE, _BLOCKED = "VM_HAS_VUSBS", "OPERATION_BLOCKED"
+_OF_A_DEVICE, _BLOCKED, _BUSY = "VM_HAS_VUSBS", "OPERATION_BLOCKED", "OTHER_OPERATION_IN_PROGRESS"
 
 
 def evaluate(view: View, options: XapiRefusalOptions) -> list[Finding]:
@@ -44,16 +44,18 @@ def evaluate(view: View, options: XapiRefusalOptions) -> list[Finding]:
     for vm_id in view.vms:
         if not view.takes_snapshot(vm_id):
             continue
-        refusal = _of_vm(view, vm_id)
+        told = view.estate.vm_facts.get(vm_id)
+        if told is None or told.current_operations:
+            continue
+        refusal = _of_vm(view, vm_id, told)
         disk = _refused_disk(view, vm_id) if refusal is None else None
         if refusal is not None or disk is not None:
             findings.append(_finding(view, vm_id, refusal, disk))
     return findings
 
 
-def _of_vm(view: View, vm_id: str) -> Refusal | None:
-    told = view.estate.vm_facts.get(vm_id)
-    if told is None or told.refusal is UNSET or told.refusal is None or told.current_operations:
+def _of_vm(view: View, vm_id: str, told: VmFacts) -> Refusal | None:
+    if told.refusal is UNSET or told.refusal is None or told.refusal.code == _BUSY:
         return None
     seen_in_xo = (told.refusal.code == _OF_A_DEVICE and any(vusb.vm == vm_id for vusb in view.estate.vusbs)) or (
         told.refusal.code == _BLOCKED and bool(view.estate.vm_by_id[vm_id].blocked_operations)
@@ -86,7 +88,8 @@ def _finding(view: View, vm_id: str, refusal: Refusal | None, disk: Vdi | None) 
     return Finding(
         code=SNAPSHOT_REFUSED.id,
         check="xapi_refusal",
-        level=Level.BLOCK,
+        # a disk is also refused while a drive of it is plugged, which is not told: that passes
+        level=Level.BLOCK if refusal is not None else Level.WARN,
         certainty=Certainty.LIKELY,
         harm=Harm.NONE,
         scope=Scope(ScopeKind.VM, vm_id, name),
@@ -94,7 +97,7 @@ def _finding(view: View, vm_id: str, refusal: Refusal | None, disk: Vdi | None) 
         summary=told,
         facts=(fact,),
         remedy=f"Try a snapshot of {name} by hand in XO and read what the pool answers; then remove what stands in its way.",
-        clears=Clears(ClearedBy.PERSON),
+        clears=Clears(ClearedBy.PERSON if refusal is not None else ClearedBy.TIME),
     )
 
 

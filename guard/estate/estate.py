@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -243,6 +244,20 @@ class Estate:
     @cached_property
     def proxy_by_id(self) -> Mapping[str, records.Proxy]:
         return {record.id: record for record in self.proxies}
+
+    @cached_property
+    def last_message_of(self) -> Mapping[str, int]:
+        """Id of an object -> when XAPI's newest message about it came (s)."""
+        found: dict[str, int] = {}
+        for message in self.messages:
+            if message.object and isinstance(message.time, int):
+                found[message.object] = max(message.time, found.get(message.object, 0))
+        return found
+
+    @cached_property
+    def plugged_on_sr(self) -> Mapping[str, int]:
+        """SR id -> how many snapshots there something other than a VM holds."""
+        return Counter(self.vdi_by_id[one].sr or "" for one in self.plugged_snapshots)
 
     @cached_property
     def hosts_of_sr(self) -> Mapping[str, frozenset[str]]:

@@ -14,3 +14,8 @@ def reconnects(server: Server) -> bool:
 def is_live(host: Host | None) -> bool:
     """Whether storage may be used on a host; what XO does not tell counts as well."""
     return host is None or (host.enabled is not False and host.power_state != "Halted")
+
+
+def is_up(host: Host | None) -> bool:
+    """Whether XAPI may take a snapshot on a host: a disabled one too, as it only looks whether the host is alive."""
+    return host is None or host.power_state != "Halted"

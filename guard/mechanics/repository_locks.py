@@ -39,6 +39,13 @@ def let_go(outlook: Outlook, job: Job) -> frozenset[str]:
     return frozenset(vm_of(task) for task in tasks if task.status != "pending" and not _leaks(job, task))
 
 
+def at_work(outlook: Outlook, job: Job) -> frozenset[str]:
+    """Ids of the VMs whose folders the run going on now holds at this moment: XO locks each when it begins with that VM."""
+    log = outlook.pending_logs.get(job.run_id or "")
+    tasks = (log.tasks or ()) if log is not None else ()
+    return frozenset(vm_of(task) for task in tasks if vm_of(task)) - let_go(outlook, job)
+
+
 def _leaks(job: Job, task: LogTask) -> bool:
     return job.mode != "full" and any(one.message == "export" and one.status == "failure" for one in task.tasks)
 

@@ -274,11 +274,11 @@ class _Demo:
             self.week(schedule, vms, minutes=10)
 
     def oddities(self) -> None:
-        unsaved = self.vms(["unsaved-1"], self.nfs)
+        unsaved = self.vms(["unsaved-1", "unsaved-2"], self.nfs)
         misfit = self.world.add_repository("proxy-nas", "nfs://far.example:/b", proxy=self.world.add_proxy("far"))
         schedule = self.nightly("unsaved", unsaved, "0 12 * * *", [self.nas, misfit], with_settings=False)
         self.world.jobs[schedule["jobId"]]["mode"] = "full"
-        self.world.disks_of(unsaved[0])[0] |= {"size": 100 * GIB, "usage": 70 * GIB}
+        self.world.disks_of(unsaved[1])[0] |= {"size": 100 * GIB, "usage": 70 * GIB}
         self.world.repository_info[misfit["id"]]["encryption"] |= {"algorithm": "aes-256-gcm", "isLegacy": True}
         number = self.vms(["number-1"], self.nfs)
         job = self.world.add_job(123, vms=number, remotes=[self.nas])

@@ -51,7 +51,7 @@ def _merge_late(world: World, evening: XoObject) -> None:
 
 def _refuse_deletion(world: World, schedule: XoObject) -> None:
     """In its last run the backup was written, and the storage refused to delete the oldest one."""
-    (vm,) = _ids(world.jobs[schedule["jobId"]]["vms"])
+    vm = _ids(world.jobs[schedule["jobId"]]["vms"])[0]
     start = world.now() - timedelta(hours=7)
     log = world.add_run(schedule, start, start + timedelta(hours=1), {vm: VmOutcome(sizes=70 * GIB, is_full=True)})
     for task in log["tasks"]:

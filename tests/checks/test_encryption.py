@@ -14,7 +14,6 @@ from tests.builders import (
     make_estate,
     make_job,
     make_log,
-    make_repository,
     make_transfer,
     make_vdi,
     make_view,
@@ -25,46 +24,44 @@ from tests.builders import (
 LEGACY = {"algorithm": "aes-256-gcm", "isLegacy": True, "recommendedAlgorithm": "chacha20-poly1305"}
 
 
-def said(size=65 * GIB, encryption=LEGACY, mode="full", remotes="repo", **world):
+def said(usage=65 * GIB, encryption=LEGACY, mode="full", **world):
     estate = make_estate(
-        jobs=[make_job(mode=mode, remotes={"id": remotes})],
+        jobs=[make_job(mode=mode)],
         repository_info={"repo": RepositoryInfo(encryption=encryption)},
-        **{"logs": [make_log(make_vm_task("vm", make_transfer(size, full=True)))]} | world,
+        **{"vdis": [make_vdi(size=200 * GIB, usage=usage)]} | world,
     )
     return found(CHECK, make_view(estate))
 
 
-def test_a_vm_whose_full_is_larger_than_one_file_may_be_is_held():
+def test_a_vm_that_may_need_more_than_one_file_holds_is_a_warning_before_its_first_full():
     (finding,) = said()
-    assert (finding.code, finding.level, finding.certainty) == ("ENCRYPTION_LIMIT", Level.BLOCK, Certainty.LIKELY)
+    assert (finding.code, finding.level, finding.certainty) == ("ENCRYPTION_LIMIT", Level.WARN, Certainty.TREND)
     assert (finding.scope, finding.holds) == (Scope(ScopeKind.REPOSITORY, "repo", "repo"), ("vm",))
     assert facts(finding) == {
-        "largest": read(65 * GIB, "bytes", "logs"),
+        "largest": read(65 * GIB, "bytes", "vdis"),
         "limit": read(64 * GIB, "bytes", "repository_info"),
         "vms": read(1, "VMs", "vms"),
     }
 
 
-def test_with_another_target_it_is_a_warning():
-    (finding,) = said(remotes={"__or": ["repo", "other"]}, repositories=[make_repository(), make_repository("other")])
-    assert finding.level is Level.WARN
-
-
-def test_what_was_never_sent_may_be_smaller_than_its_disks():
-    (finding,) = said(logs=[], vdis=[make_vdi(size=100 * GIB, usage=90 * GIB)])
-    assert (finding.level, finding.certainty) == (Level.WARN, Certainty.TREND)
-
-
 @pytest.mark.parametrize(
     "world",
     [
-        {"size": 64 * GIB},
+        {"usage": 64 * GIB},
         {"mode": "delta"},
         {"encryption": {"algorithm": "chacha20-poly1305", "isLegacy": False}},
         {"encryption": UNSET},
         {"encryption": None},
+        {"logs": [make_log(make_vm_task("vm", make_transfer(100 * GIB, full=True)))]},
     ],
-    ids=["exactly as large as a file may be", "a delta job", "the present algorithm", "not told", "null"],
+    ids=[
+        "exactly as large as a file may be",
+        "a delta job",
+        "the present algorithm",
+        "not told",
+        "null",
+        "sent before",
+    ],
 )
 def test_near_misses_say_nothing(world):
     assert said(**world) == []

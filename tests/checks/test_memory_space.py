@@ -37,8 +37,8 @@ def test_a_healthy_estate_has_nothing_to_say():
     ("free", "expected"),
     [
         (NEED, []),
-        (NEED - 1, [Certainty.LIKELY]),
-        (FULL, [Certainty.LIKELY]),
+        (NEED - 1, [Certainty.TREND]),
+        (FULL, [Certainty.TREND]),
         (FULL - 1, [Certainty.CERTAIN]),
     ],
 )
@@ -66,7 +66,7 @@ def test_a_thin_sr_takes_what_is_written_and_stops_its_guests_when_full():
     thin = {"SR_type": "nfs", "allocationStrategy": "thin"}
     assert said(9 * GIB, sr=thin) == []
     (finding,) = said(8 * GIB, sr=thin)
-    assert (finding.certainty, finding.harm) == (Certainty.LIKELY, Harm.PRODUCTION)
+    assert (finding.level, finding.certainty, finding.harm) == (Level.WARN, Certainty.TREND, Harm.PRODUCTION)
 
 
 def test_without_an_expectation_only_what_is_certain_counts():

@@ -80,8 +80,8 @@ def test_a_healthy_estate_has_nothing_to_say():
 
 def test_a_run_that_still_has_the_vms_at_the_due_time_is_told_with_its_end():
     (finding,) = going_on()
-    assert (finding.code, finding.check, finding.level) == ("REPOSITORY_LOCKED", "repository_lock", Level.BLOCK)
-    assert (finding.certainty, finding.harm, finding.holds) == (Certainty.LIKELY, Harm.NONE, ("vm", "b"))
+    assert (finding.code, finding.check, finding.level) == ("REPOSITORY_LOCKED", "repository_lock", Level.WARN)
+    assert (finding.certainty, finding.harm, finding.holds) == (Certainty.TREND, Harm.NONE, ("vm", "b"))
     assert finding.scope == Scope(ScopeKind.REPOSITORY, "repo", "repo")
     assert finding.clears == Clears(ClearedBy.TIME, DUE + timedelta(minutes=1))
     assert finding.summary == (
@@ -94,6 +94,22 @@ def test_a_run_that_still_has_the_vms_at_the_due_time_is_told_with_its_end():
         "samples": read(5, "runs", "logs"),
         "min_samples": (5, "runs", "policy", None),
     }
+
+
+AT_WORK = make_vm_task("vm", status="pending")
+
+
+@pytest.mark.parametrize(
+    ("minutes", "tasks", "expected"),
+    [
+        (15, (AT_WORK,), (Level.BLOCK, Certainty.LIKELY, ("vm",))),
+        (16, (AT_WORK,), (Level.WARN, Certainty.TREND, ("vm", "b"))),
+        (15, (), (Level.WARN, Certainty.TREND, ("vm", "b"))),
+    ],
+    ids=["at work on one just before", "there is time to finish it", "it has not begun with any"],
+)
+def test_only_the_folder_that_is_held_now_stands_in_the_way_of_what_is_due_at_once(minutes, tasks, expected):
+    assert levels(going_on(*tasks, due=make_due(at=NOW + timedelta(minutes=minutes)))) == [expected]
 
 
 NOT_LOCKED = {
@@ -130,7 +146,8 @@ def test_a_run_whose_end_cannot_be_told_is_a_tendency_for_what_is_due_soon(minut
 
 
 def test_how_much_past_it_takes_is_the_policys_choice():
-    assert levels(going_on(count=4, options={"min_samples": 4})) == [(Level.BLOCK, Certainty.LIKELY, ("vm", "b"))]
+    assert levels(going_on(count=4, options={"min_samples": 4})) == [(Level.WARN, Certainty.TREND, ("vm", "b"))]
+    assert going_on(count=4) == []
 
 
 CUT = make_transfer(GIB, status="failure")
@@ -165,11 +182,13 @@ def test_nothing_is_left_to_say_when_it_has_finished_with_all():
 
 @pytest.mark.parametrize("mine", [{"remotes": TWO}, {"srs": {"id": "sr"}}])
 def test_with_another_target_left_it_is_a_warning(mine):
-    assert levels(going_on(mine=mine)) == [(Level.WARN, Certainty.LIKELY, ("vm", "b"))]
+    soon = make_due(at=NOW + timedelta(minutes=10))
+    assert levels(going_on(AT_WORK, mine=mine, due=soon)) == [(Level.WARN, Certainty.LIKELY, ("vm",))]
 
 
 def test_with_all_targets_shared_it_stands_in_the_way():
-    (finding,) = going_on(mine={"remotes": TWO}, job={"remotes": TWO})
+    soon = make_due(at=NOW + timedelta(minutes=10))
+    (finding,) = going_on(AT_WORK, mine={"remotes": TWO}, job={"remotes": TWO}, due=soon)
     assert (finding.level, finding.scope.id) == (Level.BLOCK, "repo")
 
 

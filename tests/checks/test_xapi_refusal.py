@@ -38,9 +38,10 @@ def test_an_error_without_parameters_is_told_as_it_is():
     assert finding.summary.endswith(f"{RESET.code}.")
 
 
-def test_a_disk_that_may_not_be_snapshotted_although_nothing_is_at_work_holds_its_vm():
+def test_a_disk_that_may_not_be_snapshotted_although_nothing_is_at_work_is_a_warning():
     (finding,) = said(None, disk=VdiFacts(allowed_operations=("clone",), current_operations=()))
     assert "disk" in finding.summary
+    assert (finding.level, finding.clears.by) == (Level.WARN, ClearedBy.TIME)
     assert facts(finding) == {"disk": read("disk", "", "pool_facts")}
 
 
@@ -50,6 +51,8 @@ def test_a_disk_that_may_not_be_snapshotted_although_nothing_is_at_work_holds_it
         {"refusal": None},
         {"refusal": UNSET},
         {"refusal": RESET, "current": ("snapshot",)},
+        {"current": ("start",), "disk": VdiFacts(allowed_operations=(), current_operations=())},
+        {"refusal": Refusal(code="OTHER_OPERATION_IN_PROGRESS")},
         {"refusal": RESET, "mode": "full", "vms": [make_vm(power_state="Halted")]},
         {"refusal": Refusal(code="VM_HAS_VUSBS"), "vusbs": [make_vusb()]},
         {"refusal": Refusal(code="OPERATION_BLOCKED"), "vms": [make_vm(blockedOperations={"snapshot": "no"})]},
@@ -64,6 +67,8 @@ def test_a_disk_that_may_not_be_snapshotted_although_nothing_is_at_work_holds_it
         "it would take the snapshot",
         "it was not asked",
         "an operation goes on",
+        "an operation goes on, and a disk is refused for it",
+        "one began between two questions",
         "no snapshot is taken",
         "the USB check tells it",
         "the check of blocked operations tells it",
