@@ -66,9 +66,9 @@ def _shown(path: str, value: object) -> str:
         is_path = isinstance(value, str) and value.startswith("/")  # else it may be what the file should hold
         if not last.endswith("_file") or (first in _WITH_SECRETS and not is_path):
             return "***"
-    if first in _WITH_SECRETS and isinstance(value, list):
+    if first in _WITH_SECRETS and isinstance(value, list) and value:
         return "a list"
-    if first in _WITH_SECRETS and last not in _KNOWN and "." in path:
+    if first in _WITH_SECRETS and last not in _KNOWN and "." in path and value not in ({}, [], "***"):
         return "***"
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

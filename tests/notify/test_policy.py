@@ -118,7 +118,7 @@ def test_config_show_names_the_line_of_what_is_given():
         ('[notify.healthchecks]\nurl = "https://h/{ping_key}/{schedule_id}"\n', "expected ping_key_file to be set too"),
         ('[notify.healthchecks]\nping_key_file = "/k"\n', "does nothing without url, loop_url or schedules"),
         ('[notify.healthchecks.schedules]\ns1 = "x"\n', "notify.healthchecks.schedules.s1 = '***': expected an address"),
-        ("[notify.healthchecks.schedules]\ns1 = 5\n", "notify.healthchecks.schedules = {'s1': 5}: expected `str`, got `int`"),
+        ("[notify.healthchecks.schedules]\ns1 = 5\n", "notify.healthchecks.schedules = a table: expected `str`, got `int`"),
     ],
 )  # fmt: skip
 def test_each_mistake_is_named_with_its_line_key_and_what_would_be_right(text, said):
