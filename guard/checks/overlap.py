@@ -9,12 +9,9 @@ from guard.checks.options import OverlapOptions
 from guard.checks.view import View, policy_fact
 from guard.estate.estate import PartName
 from guard.finding import Certainty, ClearedBy, Clears, Code, Fact, Finding, Harm, Level, Scope, ScopeKind
-from guard.mechanics.due import sequence_members
 from guard.mechanics.history import Quantiles, quantiles
-from guard.mechanics.occupancy import RunningNow
 from guard.mechanics.outlook import ExpectedRun, repository_ids
 from guard.mechanics.repository_space import is_object_store
-from guard.mechanics.zones import zone_or_utc
 from guard.units import format_duration, plural, some_of
 
 JOB_RUNNING = Code(
@@ -96,7 +93,7 @@ def _stuck(view: View, options: OverlapOptions) -> Finding | None:
 def _running_now(view: View, options: OverlapOptions) -> Finding | None:
     job, due = view.run.job, view.run.due.at
     now = view.outlook.running.get(job.id)
-    if now is None or _came_before(view, now):
+    if now is None or view.outlook.came_before(view.run, now.schedule, now.since):
         return None
     end = now.ends_by(options.min_samples)
     meets, other = view.outlook.meets(view.run, options.min_samples)
@@ -104,7 +101,7 @@ def _running_now(view: View, options: OverlapOptions) -> Finding | None:
         return None
     since = f" since {format_duration((view.now - now.since).total_seconds())}" if now.since is not None else ""
     soon = end is not None or due - view.now <= _SOON
-    ends = f"by its past it ends about {_clock(view, end)}" if end is not None else "when it ends cannot be told"
+    ends = f"by its past it ends about {view.clock(end)}" if end is not None else "when it ends cannot be told"
     return _finding(
         view,
         options,
@@ -116,16 +113,6 @@ def _running_now(view: View, options: OverlapOptions) -> Finding | None:
         remedy="Wait for it to end; if it makes no progress for hours, only a restart of xo-server (or the proxy) ends it.",
         seconds=quantiles(view.outlook.history.seconds.get(now.schedule, ())),
     )
-
-
-def _came_before(view: View, now: RunningNow) -> bool:
-    """Whether the run that goes on is an earlier member of the same turn of a sequence: XO waits for it."""
-    due = view.run.due
-    sequence = view.estate.schedule_by_id.get(due.via)
-    call = view.estate.call_job_by_id.get(sequence.job_id or "") if sequence is not None else None
-    if call is None or due.sequence_at is None or now.since is None:
-        return False
-    return now.since >= due.sequence_at and now.schedule in sequence_members(call)
 
 
 def _is_later_turn(view: View) -> bool:
@@ -142,7 +129,7 @@ def _predicted(view: View, options: OverlapOptions) -> Finding | None:
         text = f"Schedule {other.schedule.name} starts the same job at the same minute; XO refuses the second start."
     else:
         text = (
-            f"The run of {other.schedule.name} due {_clock(view, other.due.at)} takes up to "
+            f"The run of {other.schedule.name} due {view.clock(other.due.at)} takes up to "
             f"{format_duration(other.seconds.p90 or 0)} (P90 of {plural(other.seconds.samples, 'run')}) and would still go on."
         )
     return _finding(
@@ -196,7 +183,7 @@ def _has_no_locks(view: View, repository_id: str) -> bool:
 def _collision(
     view: View, options: OverlapOptions, other: ExpectedRun, both: int, *, share: bool, mirror: bool
 ) -> Finding:
-    when = f"Job {other.job.name}, due {_clock(view, other.due.at)},"
+    when = f"Job {other.job.name}, due {view.clock(other.due.at)},"
     if mirror:
         text = (
             f"{when} works on the same repository at the same time; a mirror locks each VM's folder at its source too."
@@ -235,11 +222,6 @@ def _beside(view: View, options: OverlapOptions, names: list[str]) -> Finding:
         eta=None,
         remedy="Nothing to do, unless the repository is too slow for both.",
     )
-
-
-def _clock(view: View, moment: datetime) -> str:
-    """In the zone of the schedule, as the plan tells its due time."""
-    return moment.astimezone(zone_or_utc(view.run.due.zone)).strftime("%a %H:%M %Z")
 
 
 def _over(other: ExpectedRun) -> datetime:

@@ -16,8 +16,7 @@ from guard.estate.estate import PartName
 from guard.estate.xo_records import Job
 from guard.finding import Certainty, ClearedBy, Clears, Code, Finding, Harm, Level, Scope, ScopeKind
 from guard.mechanics.outlook import repository_ids, target_sr_ids
-from guard.mechanics.repository_locks import at_work, let_go, locked_places, merges_end, same_turn
-from guard.mechanics.zones import zone_or_utc
+from guard.mechanics.repository_locks import at_work, let_go, locked_places, merges_end
 from guard.units import plural, some_of
 
 REPOSITORY_LOCKED = Code(
@@ -63,7 +62,7 @@ def _others(view: View, options: RepositoryLockOptions, mine: frozenset[str]) ->
     for job_id, now in view.outlook.running.items():
         job, ends = view.estate.job_by_id[job_id], now.ends_by(options.min_samples)
         over = ends <= view.run.due.at if ends is not None else view.run.due.at - view.now > _SOON
-        if job_id == view.run.job.id or over or same_turn(view.outlook, view.run, now):
+        if job_id == view.run.job.id or over or view.outlook.came_before(view.run, now.schedule, now.since):
             continue
         places = tuple(sorted(mine & locked_places(view.outlook, job)))
         if places:
@@ -87,7 +86,7 @@ def _running(view: View, options: RepositoryLockOptions, other: _Other) -> Findi
     )
     alone = set(repository_ids(view.run.job)) <= set(other.places) and not target_sr_ids(view.run.job)
     told = (
-        f"by its past it ends about {_clock(view, other.ends)}"
+        f"by its past it ends about {view.clock(other.ends)}"
         if other.ends is not None
         else "when it ends cannot be told"
     )
@@ -127,7 +126,7 @@ def _merging(view: View, place: str) -> Finding | None:
         scope=scope,
         holds=holds,
         summary=f"Backup repository {scope.name}: after their last delta older ones are merged, for {plural(len(holds), 'VM')} of "
-        f"this run perhaps until {_clock(view, last)} ({_names(view, holds)}); their folders are locked meanwhile.",
+        f"this run perhaps until {view.clock(last)} ({_names(view, holds)}); their folders are locked meanwhile.",
         facts=(
             view.fact("vms", len(holds), "VMs", PartName.LOGS),
             view.fact("ends", last.isoformat(), "", PartName.LOGS),
@@ -143,11 +142,6 @@ def _scope(view: View, repository_id: str) -> Scope:
 
 def _names(view: View, vms: Sequence[str]) -> str:
     return some_of(map(view.vm_name, vms))
-
-
-def _clock(view: View, moment: datetime) -> str:
-    """In the zone of the schedule, as the plan tells its due time."""
-    return moment.astimezone(zone_or_utc(view.run.due.zone)).strftime("%a %H:%M %Z")
 
 
 CHECK = Check(

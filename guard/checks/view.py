@@ -12,6 +12,7 @@ from guard.finding import ClearedBy, Clears, Fact
 from guard.mechanics.connection import reconnects
 from guard.mechanics.outlook import ExpectedRun, Outlook
 from guard.mechanics.settings import is_offline, takes_memory
+from guard.mechanics.zones import zone_or_utc
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,10 @@ class View:
     def servers_away(self) -> list[Server]:
         """The servers to which XO is not connected."""
         return [server for server in self.estate.servers if server.status != "connected"]
+
+    def clock(self, moment: datetime) -> str:
+        """A time in the zone of the schedule, as the plan tells its due time."""
+        return moment.astimezone(zone_or_utc(self.run.due.zone)).strftime("%a %H:%M %Z")
 
     def pool_name(self, pool_id: str) -> str:
         """A pool's name; its id where XO does not show it, or shows none."""

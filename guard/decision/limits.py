@@ -14,7 +14,6 @@ from guard.checks.view import View, policy_fact
 from guard.estate.estate import PartName
 from guard.estate.xo_records import Job
 from guard.finding import Certainty, ClearedBy, Clears, Code, Finding, Harm, Level, Scope, ScopeKind
-from guard.mechanics.due import sequence_members
 from guard.mechanics.outlook import ExpectedRun, Outlook, repository_ids, target_sr_ids
 from guard.mechanics.zones import zone_or_utc
 from guard.policy.schema import LimitRule
@@ -64,18 +63,8 @@ def _running(view: View, at: datetime) -> Iterator[tuple[Job, tuple[str, ...], d
     for job_id, now in outlook.running.items():
         job = outlook.estate.job_by_id[job_id]
         goes = at < now.ends if now.ends is not None else at - outlook.now <= _SOON
-        if job_id != run.job.id and goes and not _came_before(view, now.schedule, now.since):
+        if job_id != run.job.id and goes and not view.outlook.came_before(run, now.schedule, now.since):
             yield job, outlook.selection_of(job).ids, now.ends
-
-
-def _came_before(view: View, schedule: str, since: datetime | None) -> bool:
-    """Whether what runs is an earlier member of the same turn of the run's sequence: XO starts this one after it."""
-    due = view.run.due
-    sequence = view.estate.schedule_by_id.get(due.via)
-    call = view.estate.call_job_by_id.get(sequence.job_id or "") if sequence is not None else None
-    if call is None or due.sequence_at is None or since is None:
-        return False
-    return since >= due.sequence_at and schedule in sequence_members(call)
 
 
 def _started(

@@ -12,7 +12,7 @@ from guard.estate.estate import Estate, PartName
 from guard.estate.xo_records import BackupLog, Host, Job, Schedule, Vbd, Vdi, Vm, moment
 from guard.mechanics.archives import lacks_base
 from guard.mechanics.chain import ChainIndex
-from guard.mechanics.due import DueTime
+from guard.mechanics.due import DueTime, sequence_members
 from guard.mechanics.forecast import UNKNOWN, Bytes, forecast, most_bytes, next_is_full
 from guard.mechanics.history import History, Quantiles, good_backups, percentile, quantiles, read_history
 from guard.mechanics.occupancy import Due, RunningNow, collisions
@@ -187,6 +187,17 @@ class Outlook:
             moved=moment(log.moved),
             longest=None if longest is None else timedelta(seconds=longest),
         )
+
+    def came_before(self, run: ExpectedRun, schedule: str, since: datetime | None) -> bool:
+        """Whether a run of this schedule that began at ``since`` is an earlier member of the same turn of a sequence, which XO
+        waits for.
+        """
+        due = run.due
+        sequence = self.estate.schedule_by_id.get(due.via)
+        call = self.estate.call_job_by_id.get(sequence.job_id or "") if sequence is not None else None
+        if call is None or due.sequence_at is None or since is None:
+            return False
+        return since >= due.sequence_at and schedule in sequence_members(call)
 
     def meets(self, run: ExpectedRun, min_samples: int) -> tuple[bool, ExpectedRun | None]:
         """Whether a run of the same job still goes on at this due time, and which due run that is.

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from guard.estate.xo_records import Job, LogTask
-from guard.mechanics.due import sequence_members
 from guard.mechanics.history import Transfer, percentile, quantiles, vm_of
-from guard.mechanics.occupancy import RunningNow
-from guard.mechanics.outlook import ExpectedRun, Outlook, repository_ids
+from guard.mechanics.outlook import Outlook, repository_ids
 from guard.mechanics.repository_space import is_object_store, keeps_blocks
 from guard.mechanics.settings import effective
 
@@ -48,16 +46,6 @@ def at_work(outlook: Outlook, job: Job) -> frozenset[str]:
 
 def _leaks(job: Job, task: LogTask) -> bool:
     return job.mode != "full" and any(one.message == "export" and one.status == "failure" for one in task.tasks)
-
-
-def same_turn(outlook: Outlook, run: ExpectedRun, now: RunningNow) -> bool:
-    """Whether the run that goes on is an earlier member of the same turn of a sequence: XO waits for it."""
-    due = run.due
-    sequence = outlook.estate.schedule_by_id.get(due.via)
-    call = outlook.estate.call_job_by_id.get(sequence.job_id or "") if sequence is not None else None
-    if call is None or due.sequence_at is None or now.since is None:
-        return False
-    return now.since >= due.sequence_at and now.schedule in sequence_members(call)
 
 
 def merges_end(outlook: Outlook, repository_id: str) -> Mapping[str, datetime]:
