@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -36,7 +37,8 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """``sentence`` is the reason in one sentence; ``clears`` what would clear it and when, '' for a whole start.
 
-    ``deadline``: of the run as a whole; ``harm``: the worst that starting it as it is would do.
+    ``deadline``: of the run as a whole; ``harm``: the worst that starting it as it is would do. ``settings``: what of the
+    job's settings shall be different in this run alone, by id or '' (xo-api.md 5.1).
     """
 
     action: Action
@@ -48,3 +50,4 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     unknown: bool
     deadline: datetime | None = None
     harm: Harm = Harm.NONE
+    settings: Mapping[str, Mapping[str, int | bool]] = {}

@@ -7,8 +7,9 @@ guard/gate/hands.py, which writes the intent into the ledger first.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from guard.finding import Level
@@ -67,7 +68,7 @@ class Start:
     """Have XO run it for these VMs; None: for all the job takes. ``rearm``: set XO's timer anew first.
 
     ``along``: the ids of schedules that XO goes on with by itself, of a sequence's members. ``standbys``: when a fallback
-    of XO's may have started it.
+    of XO's may have started it. ``settings``: as in ``Verdict``.
     """
 
     vms: tuple[str, ...] | None
@@ -75,6 +76,7 @@ class Start:
     rearm: bool = False
     along: tuple[str, ...] = ()
     standbys: tuple[datetime, ...] = ()
+    settings: Mapping[str, Mapping[str, int | bool]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,7 @@ def _start(run: DueRun, scene: Scene, vms: tuple[str, ...], look_every: timedelt
         rearm=did_not_fire and not is_held,
         along=turn.along if turn is not None and not vms else (),
         standbys=_standbys(run, scene),
+        settings=run.decided.verdict.settings if run.decided is not None else {},
     )
 
 

@@ -5,6 +5,7 @@ Times are UTC. An event holds what a person needs to understand it a month later
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -139,7 +140,8 @@ class Starting(Event, frozen=True, kw_only=True, tag="starting"):
     """The intent to have XO start it. ``attempt`` counts from 1; ``vms`` None: all the job takes.
 
     ``known``: the runs of the job that XO showed before: any other one since is this attempt's. ``along``: the ids of the
-    schedules that XO goes on with in the same call, of a sequence's members.
+    schedules that XO goes on with in the same call, of a sequence's members. ``settings``: what of the job's settings is
+    different in this run, by id or '' (xo-api.md 5.1).
     """
 
     attempt: int
@@ -147,6 +149,7 @@ class Starting(Event, frozen=True, kw_only=True, tag="starting"):
     known: tuple[str, ...]
     reason: str = ""
     along: tuple[str, ...] = ()
+    settings: Mapping[str, Mapping[str, int | bool]] = {}
 
 
 class Doubted(Event, frozen=True, kw_only=True, tag="doubted"):

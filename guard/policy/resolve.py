@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from guard.checks.check import Options
+from guard.policy.remedies_schema import RemediesSection
 from guard.policy.schema import LimitRule, Policy, ScheduleRule, WindowRule
 
 
@@ -32,6 +33,7 @@ class Effective(msgspec.Struct, frozen=True, kw_only=True):
     checks: Mapping[str, Options]
     windows: tuple[WindowRule, ...] = ()
     limits: tuple[LimitRule, ...] = ()
+    remedies: RemediesSection = RemediesSection()
 
 
 def effective(
@@ -49,7 +51,13 @@ def effective(
         msgspec.structs.replace(window, zone=window.zone or zone)
         for _, window in windows_for(policy, schedule_name=schedule_name, job_name=job_name, tags=tags)
     )
-    return Effective(**msgspec.structs.asdict(defaults), checks=checks, windows=windows, limits=policy.limits)
+    return Effective(
+        **msgspec.structs.asdict(defaults),
+        checks=checks,
+        windows=windows,
+        limits=policy.limits,
+        remedies=policy.remedies,
+    )
 
 
 def windows_for(

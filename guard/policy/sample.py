@@ -11,6 +11,7 @@ import msgspec
 
 from guard.policy.notify_schema import HealthchecksSection, MailSection, NotifySection, WebhookSection
 from guard.policy.pools_schema import PoolSection
+from guard.policy.remedies_schema import RemediesSection
 from guard.policy.schema import CHECK_OPTIONS, Defaults, LimitRule, Policy, ScheduleRule, WindowRule, XoSection
 from guard.units import format_duration
 
@@ -71,6 +72,7 @@ def sample() -> str:
     parts = [_HEAD, _section("xo", XoSection, XoSection()), _section("defaults", Defaults, Defaults())]
     parts += [_section("notify", NotifySection, NotifySection())]
     parts += [_section(f"notify.{name}", kind, kind()) for name, kind in _CHANNELS.items()]
+    parts += [_section("remedies", RemediesSection, RemediesSection())]
     parts += [_section(f"checks.{name}", kind, kind()) for name, kind in CHECK_OPTIONS.items()]
     entries = (
         (ScheduleRule, _EXAMPLE),
@@ -116,6 +118,7 @@ def show(policy: Policy) -> list[tuple[str, str, str]]:
     """(key path, value, where it is from) of every option outside [[schedule]]; nothing in a policy is secret."""
     sections: list[tuple[str, Any]] = [("xo", policy.xo), ("defaults", policy.defaults)]
     sections += [("notify", policy.notify), *((f"notify.{name}", getattr(policy.notify, name)) for name in _CHANNELS)]
+    sections.append(("remedies", policy.remedies))
     sections += [(f"checks.{name}", options) for name, options in policy.checks.items()]
     return [
         (

@@ -13,6 +13,7 @@ from guard.checks import ALL
 from guard.checks.check import Options
 from guard.policy.notify_schema import NotifySection
 from guard.policy.pools_schema import PoolSection
+from guard.policy.remedies_schema import RemediesSection
 
 CHECK_OPTIONS: Mapping[str, type[Options]] = {check.name: check.options for check in ALL}
 
@@ -161,6 +162,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     xo: XoSection = XoSection()
     defaults: Defaults = Defaults()
     notify: NotifySection = NotifySection()
+    remedies: RemediesSection = RemediesSection()
     checks: Mapping[str, Options]
     schedules: tuple[ScheduleRule, ...] = ()
     windows: tuple[WindowRule, ...] = ()

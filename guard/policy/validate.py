@@ -18,6 +18,8 @@ from guard.policy.notify_schema import HealthchecksSection, MailSection, NotifyS
 from guard.policy.notify_validate import check_notify
 from guard.policy.pools_schema import PoolSection
 from guard.policy.pools_validate import check_pools
+from guard.policy.remedies_schema import RemediesSection
+from guard.policy.remedies_validate import check_remedies
 from guard.policy.schema import CHECK_OPTIONS, Defaults, LimitRule, Policy, ScheduleRule, WindowRule, XoSection
 from guard.units import format_duration, parse_duration
 
@@ -26,7 +28,7 @@ _ADDRESS = "expected the address of XO, such as https://xo.example.org"
 _S = TypeVar("_S", bound=msgspec.Struct)
 _MATCH_KEYS = ("id", "name", "job", "tag")
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.:-]{0,252}[A-Za-z0-9_])?")
-_SECTIONS = ("xo", "defaults", "notify", "checks", "schedule", "window", "limit", "pool")
+_SECTIONS = ("xo", "defaults", "notify", "remedies", "checks", "schedule", "window", "limit", "pool")
 _VERSION = re.compile(r"\d{1,9}\.\d{1,9}\.\d{1,9}", re.ASCII)
 _SHORTEST_RECHECK = timedelta(minutes=1)
 # croniter takes more than cron does: seconds, years, "@daily", random and hashed fields
@@ -53,6 +55,8 @@ def build(content: Mapping[str, Any], report: Report) -> Policy:
     defaults = _struct(Defaults, _table(content, "defaults", report), "defaults", report)
     told = _table(content, "notify", report)
     notify = _notify(told, report)
+    remedies = _struct(RemediesSection, _table(content, "remedies", report), "remedies", report)
+    check_remedies(remedies, report)
     checks = _checks(_table(content, "checks", report), "checks", report)
     options = {
         name: _struct(kind, checks.get(name, {}), f"checks.{name}", report) for name, kind in CHECK_OPTIONS.items()
@@ -63,7 +67,9 @@ def build(content: Mapping[str, Any], report: Report) -> Policy:
     limits = tuple(_limit(entry, path, report) for path, entry in _entries(content, "limit", report))
     pools = tuple((path, _pool(entry, path, report)) for path, entry in _entries(content, "pool", report))
     check_pools(pools, report)
-    given = frozenset(f"{section}.{key}" for section in ("xo", "defaults") for key in _table(content, section, None))
+    given = frozenset(
+        f"{section}.{key}" for section in ("xo", "defaults", "remedies") for key in _table(content, section, None)
+    )
     given |= {f"checks.{name}.{key}" for name, table in checks.items() for key in table}
     given |= {f"notify.{key}" for key in told if key not in _CHANNELS}
     given |= {f"notify.{name}.{key}" for name in _CHANNELS for key in _table(told, name, None)}
@@ -71,6 +77,7 @@ def build(content: Mapping[str, Any], report: Report) -> Policy:
         xo=xo,
         defaults=defaults,
         notify=notify,
+        remedies=remedies,
         checks=options,
         schedules=rules,
         windows=windows,

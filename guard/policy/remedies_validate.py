@@ -1,0 +1,42 @@
+"""What of [remedies] no type can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import PurePosixPath
+
+from guard.policy.remedies_schema import RemediesSection
+from guard.units import format_duration
+
+Report = Callable[[str, object, str], None]
+XO_LIMIT = timedelta(minutes=5)
+"""XO's own httpInactivityTimeout (xo-api.md 7); a smaller one breaks its connection to the pools."""
+_BOUNDS: tuple[tuple[str, timedelta, timedelta | None], ...] = (
+    ("look_ahead", timedelta(hours=1), timedelta(hours=12)),
+    ("rescan_again", timedelta(hours=1), None),
+    ("probe_limit", timedelta(seconds=1), timedelta(minutes=10)),
+    ("longest_timeout", XO_LIMIT, timedelta(hours=6)),
+)
+
+
+def check_remedies(remedies: RemediesSection, report: Report) -> None:
+    """``report(key path, value, what would be right)`` for every problem."""
+    for key, least, most in _BOUNDS:
+        value: timedelta = getattr(remedies, key)
+        if value < least or (most is not None and value > most):
+            upto = f" and at most {_shown(most)}" if most is not None else ""
+            report(f"remedies.{key}", _shown(value), f"expected at least {_shown(least)}{upto}")
+    if not XO_LIMIT < remedies.timeout <= remedies.longest_timeout:
+        right = f"expected more than {_shown(XO_LIMIT)}, XO's own limit, and at most longest_timeout"
+        report("remedies.timeout", _shown(remedies.timeout), f"{right} ({_shown(remedies.longest_timeout)})")
+    for key in ("xo_config", "timeout_helper"):
+        path: str | None = getattr(remedies, key)
+        if path is not None and not PurePosixPath(path).is_absolute():
+            report(f"remedies.{key}", path, "expected an absolute path")
+    if remedies.timeout_helper is not None and remedies.xo_config is None:
+        report("remedies.timeout_helper", remedies.timeout_helper, "does nothing without xo_config; expected both")
+
+
+def _shown(value: timedelta) -> str:
+    return format_duration(value.total_seconds())
