@@ -19,6 +19,7 @@ from guard.errors import ConflictError, LedgerUnwritableError
 from guard.lifecycle.due_run import DueRun, fold
 from guard.lifecycle.events import AnyEvent, Claiming, Ended, RunKey
 from guard.lifecycle.ledger import Ledger
+from guard.lifecycle.remedy import Remedy
 
 
 class LastResort:
@@ -107,6 +108,16 @@ class LastResort:
     async def recall(self, name: str) -> bytes | None:
         """See Ledger."""
         return await self._ledger.recall(name)
+
+    async def put_remedy(self, remedy: Remedy) -> None:
+        """See Ledger. Raises LedgerUnwritableError while it cannot be written: what is not recorded is not done."""
+        if self.trouble:
+            raise LedgerUnwritableError(self.trouble)
+        await self._ledger.put_remedy(remedy)
+
+    async def remedies(self, first: datetime) -> tuple[Remedy, ...]:
+        """See Ledger."""
+        return await self._ledger.remedies(first)
 
     async def _unless_full(self, write: Callable[[], Awaitable[None]]) -> None:
         """What can be left out. Raises LedgerError where nothing is claimed."""

@@ -3,6 +3,7 @@
 ``event``: what happened; its primary key is the compare-and-swap, ``via`` is '' where the schedule fires by itself
 (a NULL would let the same key in twice). ``due_run``: one row per due run, derived from its events in the same
 transaction, so that open runs, a span of days and what is old enough to go are found without reading every event.
+``remedy``: what guard did beside due runs; ``body`` is replaced as more is known of it.
 ``outbox`` numbers its rows with AUTOINCREMENT, the one table with a rowid: an id used twice could mark the wrong
 message as sent. Times are integers of milliseconds since 1970.
 """
@@ -42,6 +43,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
              last_error TEXT NOT NULL DEFAULT '', dropped INTEGER NOT NULL DEFAULT 0 CHECK (dropped IN (0, 1))
            ) STRICT""",
         "CREATE INDEX outbox_waiting ON outbox (next_try_at, id) WHERE dropped = 0",
+    ),
+    (
+        """CREATE TABLE remedy (
+             at INTEGER NOT NULL, kind TEXT NOT NULL, target TEXT NOT NULL, body TEXT NOT NULL,
+             PRIMARY KEY (at, kind, target)
+           ) STRICT, WITHOUT ROWID""",
     ),
 )
 

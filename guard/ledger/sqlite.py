@@ -14,7 +14,7 @@ from typing import Any, Self
 import msgspec
 
 from guard.errors import ConflictError, LedgerError
-from guard.ledger import files
+from guard.ledger import files, remedies
 from guard.ledger.ballast import Ballast
 from guard.ledger.faults import PERHAPS_FULL, SQLITE_ERRORS, code_of, explained, readable
 from guard.ledger.migrations import MIGRATIONS, migrate, version
@@ -22,6 +22,7 @@ from guard.ledger.outbox import Q, SqliteOutbox
 from guard.ledger.store import Store
 from guard.ledger.times import from_ms, key_ms, to_ms
 from guard.lifecycle.events import AnyEvent, Ended, RunKey
+from guard.lifecycle.remedy import Remedy
 
 BALLAST_BYTES = 4 * 1024 * 1024
 _PAGE_RUNS = 50  # due runs deleted in one transaction
@@ -197,6 +198,14 @@ class SqliteLedger:
         rows = self._store.rows("SELECT value FROM document WHERE name = ?", name)
         return rows[0][0] if rows else None
 
+    async def put_remedy(self, remedy: Remedy) -> None:
+        """See Ledger."""
+        remedies.put(self._store, remedy)
+
+    async def remedies(self, first: datetime) -> tuple[Remedy, ...]:
+        """See Ledger."""
+        return remedies.since(self._store, first)
+
     async def lease(self, holder: str, until: datetime) -> None:
         """Take or renew the right to write here; from then on a write fails once another holder took it.
 
@@ -209,7 +218,7 @@ class SqliteLedger:
         self._store.release()
 
     async def prune(self, before: datetime) -> int:
-        """Delete due runs that ended and were due before ``before``, never open ones, and messages given up before it.
+        """Delete due runs that ended and were due before ``before``, never open ones, and messages given up and remedies begun before it.
 
         Returns how many due runs. In small transactions, the event loop's turn in between; the room goes back to the
         disk. Broken off at any point, it is just not done yet.
@@ -221,9 +230,7 @@ class SqliteLedger:
             await asyncio.sleep(0)
             if keys < _PAGE_RUNS:
                 break
-        self._store.write(
-            lambda connection: connection.execute("DELETE FROM outbox WHERE dropped = 1 AND created < ?", (limit,))
-        )
+        self._store.write(lambda connection: _delete_rest(connection, limit))
         more = True
         while more:
             more = self._store.write(_give_back)
@@ -291,6 +298,11 @@ def _delete_page(connection: sqlite3.Connection, limit: int) -> int:
     connection.executemany("DELETE FROM event WHERE schedule = ? AND due = ? AND via = ?", keys)
     connection.executemany("DELETE FROM due_run WHERE schedule = ? AND due = ? AND via = ?", keys)
     return len(keys)
+
+
+def _delete_rest(connection: sqlite3.Connection, limit: int) -> None:
+    connection.execute("DELETE FROM outbox WHERE dropped = 1 AND created < ?", (limit,))
+    connection.execute("DELETE FROM remedy WHERE at < ?", (limit,))
 
 
 def _give_back(connection: sqlite3.Connection) -> bool:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from guard.lifecycle.events import AnyEvent, RunKey
+from guard.lifecycle.remedy import Remedy
 
 
 class Ledger(Protocol):
@@ -48,4 +49,15 @@ class Ledger(Protocol):
 
     async def recall(self, name: str) -> bytes | None:
         """What was remembered, None for nothing."""
+        ...
+
+    async def put_remedy(self, remedy: Remedy) -> None:
+        """Write a remedy, in place of what was written of the same one (``Remedy.key``) before.
+
+        ``at`` is a whole millisecond.
+        """
+        ...
+
+    async def remedies(self, first: datetime) -> tuple[Remedy, ...]:
+        """Those begun at ``first`` or later, oldest first."""
         ...

@@ -16,6 +16,7 @@ from guard.decision.verdict import Action, Held, Verdict
 from guard.errors import ConflictError, LedgerError
 from guard.finding import Certainty, ClearedBy, Clears, Fact, Finding, Harm, Level, Scope, ScopeKind
 from guard.lifecycle.events import Alarmed, AttemptEnded, Decided, End, Ended, RunKey, Seen, Started
+from guard.lifecycle.remedy import ForRun, Remedy, RemedyKind, Result
 from guard.outcomes.causes import Cause
 from guard.outcomes.failures import Place
 from guard.outcomes.outcome import Outcome, TargetOutcome, Times, VmOutcome
@@ -132,6 +133,18 @@ async def append_somehow(ledger, key, event):
             return await ledger.append(key, len(await ledger.load(key)), event)
         except ConflictError:
             await asyncio.sleep(0)
+
+
+def remedy(**changes):
+    fields = {
+        "kind": RemedyKind.RESCAN,
+        "scope": Scope(ScopeKind.SR, "sr-1", "Fast SR"),
+        "at": DUE - timedelta(hours=4),
+        "reason": "3 VDIs wait there",
+        "runs": (ForRun(schedule="nightly", name="every night", due=DUE),),
+        "before": (Fact(name="waiting", value=3, unit="VDIs", source="XO", observed_at=DUE - timedelta(hours=4)),),
+    }
+    return Remedy(**{**fields, **changes})
 
 
 class LedgerSuite:
@@ -335,3 +348,29 @@ class LedgerSuite:
         await ledger.append(RunKey("a", due), 0, seen())
         await ledger.append(RunKey("a", due - timedelta(milliseconds=1)), 0, seen())
         assert [key.due for key in await ledger.open_runs()] == [due - timedelta(milliseconds=1), due]
+
+    # --- remedies
+
+    @awaited
+    async def test_a_remedy_is_there_for_the_next_one_who_opens_the_ledger(self, another):
+        await another().put_remedy(remedy())
+        assert await another().remedies(DUE - timedelta(hours=4)) == (remedy(),)
+        assert await another().remedies(DUE) == ()
+
+    @awaited
+    async def test_what_came_of_a_remedy_replaces_what_was_written_before_it(self, another):
+        ledger = another()
+        await ledger.put_remedy(remedy())
+        done = remedy(result=Result.DONE, ended_at=DUE, text="XO scanned it")
+        await ledger.put_remedy(done)
+        assert await ledger.remedies(DUE - timedelta(days=1)) == (done,)
+
+    @awaited
+    async def test_remedies_of_one_moment_are_kept_apart_by_kind_and_object(self, another):
+        ledger = another()
+        other_sr = remedy(scope=Scope(ScopeKind.SR, "sr-2", "Slow SR"))
+        plug = remedy(kind=RemedyKind.PLUG)
+        earlier = remedy(at=DUE - timedelta(hours=5))
+        for one in (other_sr, plug, remedy(), earlier):
+            await ledger.put_remedy(one)
+        assert await ledger.remedies(DUE - timedelta(days=1)) == (earlier, plug, remedy(), other_sr)

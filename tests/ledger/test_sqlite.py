@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 from guard.errors import ConflictError, LedgerError
+from guard.ledger.migrations import MIGRATIONS
 from guard.ledger.sqlite import open_beside, open_ledger, read_ledger
 from guard.lifecycle.events import RunKey
 from tests.contract.ledger_suite import (
@@ -22,6 +23,7 @@ from tests.contract.ledger_suite import (
     day,
     decided,
     ended,
+    remedy,
     seen,
     started,
 )
@@ -211,7 +213,7 @@ async def test_what_the_retention_deletes_goes_back_to_the_disk(another, path):
     assert await ledger.prune(DUE + timedelta(days=59)) == 59
     assert len(await ledger.between(DUE, DUE + timedelta(days=100))) == 1
     ledger.close()
-    assert path.stat().st_size < full / 10
+    assert path.stat().st_size < full / 8
 
 
 @awaited
@@ -283,8 +285,8 @@ def test_a_reader_makes_no_ledger(path):
 
 def test_a_reader_leaves_a_ledger_of_an_older_guard_to_the_daemon(another, path, monkeypatch):
     another().close()
-    monkeypatch.setattr("guard.ledger.files.MIGRATIONS", ((), ()))
-    monkeypatch.setattr("guard.ledger.sqlite.MIGRATIONS", ((), ()))
+    monkeypatch.setattr("guard.ledger.files.MIGRATIONS", (*MIGRATIONS, ()))
+    monkeypatch.setattr("guard.ledger.sqlite.MIGRATIONS", (*MIGRATIONS, ()))
     with pytest.raises(LedgerError, match="restart the daemon"):
         read_ledger(path, xo=XO, clock=Clock())
 
@@ -381,3 +383,22 @@ def test_beside_a_daemon_the_ledger_of_an_older_guard_or_another_xo_is_refused(a
     if found > 1:
         with pytest.raises(LedgerError, match="is of an older guard"):
             open_beside(path, xo=XO, clock=Clock())
+
+
+@awaited
+async def test_the_retention_takes_remedies_too(another):
+    ledger = another()
+    await ledger.put_remedy(remedy())
+    await ledger.put_remedy(remedy(at=DUE))
+    await ledger.prune(DUE)
+    assert await ledger.remedies(DUE - timedelta(days=1)) == (remedy(at=DUE),)
+
+
+@awaited
+async def test_a_remedy_that_cannot_be_read_is_told_with_its_time(another, path):
+    ledger = another()
+    await ledger.put_remedy(remedy())
+    with raw(path) as connection:
+        connection.execute("UPDATE remedy SET body = '{}'")
+    with pytest.raises(LedgerError, match="a remedy of 2026-03-01 21:30:00 UTC that this guard cannot read"):
+        await ledger.remedies(DUE - timedelta(days=1))
