@@ -128,3 +128,23 @@ class PoolAuthError(PoolError):
 
 class PoolAnswerError(PoolError):
     """An answer guard cannot use: HTML, half an XML document, a wrong shape, an HTTP status, or an error of XAPI."""
+
+
+class XoConfigError(GuardError):
+    """XO's configuration folder: it cannot be read or written there. Nothing is left half-written."""
+
+    party = "XO's configuration folder"
+
+
+class XoConfigRefusedError(XoConfigError):
+    """Guard leaves the folder as it is, on purpose; the message tells what a person should look at."""
+
+
+class XoConfigBusyError(XoConfigError):
+    """Another process changes guard's file at this moment; try again."""
+
+
+class XoConfigHelperError(XoConfigError):
+    """The unit that may write there cannot be asked, or gave no usable answer."""
+
+    party = "guard-workaround.socket"

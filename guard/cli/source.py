@@ -64,6 +64,7 @@ def read(arguments: Namespace, stderr: TextIO, env: Mapping[str, str]) -> tuple[
 def read_xo(policy: Policy, stderr: TextIO, env: Mapping[str, str]) -> Estate:
     """Ask the XO of the policy, and its pools where the policy names them. Raises XoError, PolicyError."""
     from guard.daemon.pools import with_pools
+    from guard.daemon.workaround import with_workaround
     from guard.xo.client import read_estate
     from guard.xo.settings import xo_settings
     from guard.xo.token import read_token
@@ -75,7 +76,8 @@ def read_xo(policy: Policy, stderr: TextIO, env: Mapping[str, str]) -> Estate:
 
     async def read() -> Estate:
         estate = await read_estate(xo_settings(policy), token, clock=clock.now)
-        return await with_pools(estate, policy, env, clock=clock.now)
+        estate = await with_pools(estate, policy, env, clock=clock.now)
+        return await with_workaround(estate, policy.remedies, clock.now)
 
     return asyncio.run(read())
 

@@ -69,7 +69,10 @@ async def start(ledger: SqliteLedger, xo: GateXo, judged: Judged, clock: Callabl
     hands = Hands(xo, story.append, clock=clock, instance=ledger.instance, elsewhere=lambda _: seen_now)
     try:
         grown = await hands.start(
-            run, Start(judged.start_vms, told_reason(judged.wish)), judged.job.type, Shown(timedelta(), {}, ())
+            run,
+            Start(judged.start_vms, told_reason(judged.wish), settings=judged.settings),
+            judged.job.type,
+            Shown(timedelta(), {}, ()),
         )
     except XoError as error:
         return Done(await story.load(run.key), str(error))

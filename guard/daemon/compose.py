@@ -16,6 +16,7 @@ from guard.daemon.news import News
 from guard.daemon.pools import XoAndPools
 from guard.daemon.standing import claimed, is_unsettled, open_due_runs
 from guard.daemon.systemd import Systemd
+from guard.daemon.workaround import timeout_file
 from guard.errors import LedgerError, LedgerUnwritableError
 from guard.gate.look import LOOK_EVERY
 from guard.gate.watch import Watch
@@ -163,7 +164,15 @@ async def run_daemon(
         token()  # an unreadable token is told at once, not at the first look
         xo = XoAndPools(in_force.xo, token, clock=shell.clock, policy_of=lambda: in_force.policy, env=shell.env)
         resort = LastResort(ledger, shell.log)
-        watch = Watch(resort, xo, news, clock=shell.clock, policy_of=lambda: in_force.policy, instance=ledger.instance)
+        watch = Watch(
+            resort,
+            xo,
+            news,
+            clock=shell.clock,
+            policy_of=lambda: in_force.policy,
+            instance=ledger.instance,
+            timeout_file=lambda: timeout_file(in_force.policy.remedies, shell.clock, f"guard {ledger.instance}"),
+        )
         flags.install(asyncio.get_running_loop())
         await run(
             Kept(watch, ledger, resort, queue, news, shell),
@@ -175,6 +184,7 @@ async def run_daemon(
             look_every_s=LOOK_EVERY.total_seconds(),
             clock=shell.clock,
         )
+        await watch.end()
         await ledger.release()
 
 

@@ -9,6 +9,7 @@ from guard.decision.verdict import Action
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import Alarmed, AnyEvent, AttemptEnded, Decided, End, Ended, Started
 from guard.lifecycle.loop import SwitchedOff
+from guard.lifecycle.remedy import Effect, Remedy, RemedyKind, Result
 from guard.notify.message import Event, Message, Tier
 from guard.outcomes.alarms import (
     CLOCKS_DIFFERENT,
@@ -19,6 +20,7 @@ from guard.outcomes.alarms import (
     XO_UNREADABLE,
 )
 from guard.units import format_duration, format_time
+from guard.views.remedies import DOES, remedy_sentence
 from guard.views.status import off_text
 from guard.views.story import WOULD, outcome_sentence
 
@@ -162,6 +164,20 @@ class News:
                 f"guard leaves every start to XO: {reason}. {GATE_STANDS_ASIDE.do}",
                 at,
                 GATE_STANDS_ASIDE.id,
+            )
+        )
+
+    async def remedied(self, remedy: Remedy) -> None:
+        """For the digest; a probe that went well is only kept."""
+        is_quiet = remedy.kind is RemedyKind.PROBE and remedy.effect is Effect.HELPED
+        failed = remedy.result is not Result.DONE or remedy.effect is Effect.NOTHING
+        await self._tell(
+            Message(
+                tier=Tier.RECORD if is_quiet else Tier.DIGEST,
+                event=Event.FAIL if failed else Event.LOG,
+                title=f"Remedy: {DOES[remedy.kind][0]} {remedy.scope.name}",
+                text=f"{remedy_sentence(remedy, self._zone())}\nWhy: {remedy.reason}",
+                at=remedy.effect_at or remedy.ended_at or remedy.at,
             )
         )
 

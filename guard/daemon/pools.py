@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from guard.agenda import make_agenda
+from guard.daemon.workaround import with_workaround
 from guard.errors import PolicyError
 from guard.estate.estate import Estate, Part, PartName
 from guard.estate.xapi_records import PoolFacts
@@ -72,7 +73,8 @@ class XoAndPools(WritingXo):
     async def estate(self) -> Estate:
         """Everything. Raises XoError; a pool that does not answer is no error."""
         estate, policy = await super().estate(), self._policy_of()
-        return await with_pools(estate, policy, self._env, clock=self._clock, refused=self._refused)
+        estate = await with_pools(estate, policy, self._env, clock=self._clock, refused=self._refused)
+        return await with_workaround(estate, policy.remedies, self._clock)
 
 
 async def with_pools(

@@ -17,6 +17,7 @@ from guard.estate import xo_records as records
 from guard.estate.estate import ON_REQUEST, Estate, Part, PartName, XoIdentity
 from guard.estate.local_disks import LocalDisk
 from guard.estate.observations import Observations
+from guard.estate.workaround import State
 from guard.estate.xapi_records import PoolFacts
 
 SCHEMA = "guard.capture/1"
@@ -59,6 +60,7 @@ class _Capture(msgspec.Struct, kw_only=True, omit_defaults=True):
     local_disks: tuple[LocalDisk, ...] = ()
     pool_facts: tuple[PoolFacts, ...] = ()
     observations: Observations | None = None
+    workaround: State | None = None
     logs: tuple[records.BackupLog, ...] = ()
     vm_properties: dict[str, dict[str, Any]] = {}
 

@@ -16,6 +16,7 @@ from guard.errors import XoAnswerError, XoAuthError
 from guard.estate import xo_records as records
 from guard.estate.local_disks import LocalDisk
 from guard.estate.observations import Observations
+from guard.estate.workaround import State
 from guard.estate.xapi_records import HostFacts, PoolFacts, SrFacts, VdiFacts, VmFacts
 
 
@@ -47,9 +48,12 @@ class PartName(StrEnum):
     LOCAL_DISKS = "local_disks"
     POOL_FACTS = "pool_facts"
     OBSERVATIONS = "observations"
+    WORKAROUND = "workaround"
 
 
-ON_REQUEST = frozenset({PartName.ARCHIVES, PartName.LOCAL_DISKS, PartName.POOL_FACTS, PartName.OBSERVATIONS})
+ON_REQUEST = frozenset(
+    {PartName.ARCHIVES, PartName.LOCAL_DISKS, PartName.POOL_FACTS, PartName.OBSERVATIONS, PartName.WORKAROUND}
+)
 """Parts that not every guard has. Where it has not, they are not among an estate's parts: nothing is lacking then."""
 
 
@@ -113,6 +117,7 @@ class Estate:
     local_disks: tuple[LocalDisk, ...] = ()
     pool_facts: tuple[PoolFacts, ...] = ()
     observations: Observations | None = None
+    workaround: State | None = None
     logs: tuple[records.BackupLog, ...] = ()
     vm_properties: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 

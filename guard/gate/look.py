@@ -61,7 +61,7 @@ class Look:
 
 class Looker:
     """``usual``: durations in seconds by schedule, of the last whole reading; ``lead``: how long before a due time the
-    next one must begin; ``is_admin``, ``version``: by the last whole reading. ``done``: runs whose end is recorded.
+    next one must begin; ``is_admin``, ``version``: by the last whole reading, ``latest``.
     """
 
     def __init__(self, xo: XoReads, teller: Teller, clock: Callable[[], datetime]) -> None:
@@ -72,6 +72,7 @@ class Looker:
         self.lead = LEAD
         self.is_admin = True
         self.version = ""
+        self.latest: Estate | None = None
 
     async def look(self, runs: Sequence[DueRun], before: Loop | None, done: Collection[str]) -> tuple[Look | None, str]:
         """XO now; None and why where it cannot be read."""
@@ -102,7 +103,7 @@ class Looker:
         began = self._clock()
         estate = await self._xo.estate()
         self.usual = (await asyncio.to_thread(read_history, estate.logs)).seconds
-        self.is_admin, self.version = estate.xo.admin, estate.xo.version
+        self.is_admin, self.version, self.latest = estate.xo.admin, estate.xo.version, estate
         took = max(timedelta(), self._clock() - began)
         self.lead = min(LONGEST_LEAD, max(LEAD, 2 * took + LOOK_EVERY))
         return estate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from guard.estate.xo_records import BackupLog, Schedule
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import AnyEvent
 from guard.lifecycle.loop import SwitchedOff
+from guard.lifecycle.remedy import Remedy
 from guard.mechanics.fallback import Fallback, Placed
 
 
@@ -77,11 +78,19 @@ class GateXo(XoReads, Protocol):
         ...
 
     async def start(
-        self, job_id: str, job_type: str, schedule_id: str, vms: Sequence[str] | None, known: Collection[str]
+        self,
+        job_id: str,
+        job_type: str,
+        schedule_id: str,
+        vms: Sequence[str] | None,
+        known: Collection[str],
+        *,
+        settings: Mapping[str, Mapping[str, int | bool]] | None = None,
     ) -> str:
         """Have XO run a job (``backupNg.runJob``, ``mirrorBackup.runJob``); returns the run's id, '' where only the
-        logs will tell it. ``vms`` None: all the job takes; never empty. Returns as soon as a run id shows that is not
-        among ``known``; the socket is closed then, which does not stop the run (xo-api.md 5.1).
+        logs will tell it. ``vms`` None: all the job takes; never empty. ``settings``: laid over the job's own for this run
+        alone, of type ``backup`` only. Returns as soon as a run id shows that is not among ``known``; the socket is closed
+        then, which does not stop the run (xo-api.md 5.1).
         """
         ...
 
@@ -113,6 +122,10 @@ class Teller(Protocol):
 
     async def stands_aside(self, reason: str, *, at: datetime) -> None:
         """The policy says enforce, and guard acts on nothing; told once per reason."""
+        ...
+
+    async def remedied(self, remedy: Remedy) -> None:
+        """A remedy is over, or its effect was seen."""
         ...
 
     async def looked(self) -> None:

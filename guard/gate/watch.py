@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Protocol
 
 import msgspec
 
@@ -17,6 +18,7 @@ from guard.assess import rules_of
 from guard.decision.brakes import Brake, read_brakes
 from guard.errors import ConflictError, LedgerError
 from guard.estate.estate import Estate
+from guard.estate.observations import Observations
 from guard.estate.xo_records import Schedule
 from guard.gate.actor import Actor, Stage, as_without_guard
 from guard.gate.advance import Advance
@@ -35,11 +37,15 @@ from guard.lifecycle.loop import Loop, SwitchedOff, gone_off, still_off
 from guard.lifecycle.next_step import SETTLED
 from guard.mechanics.versions import is_tested
 from guard.policy.schema import Policy
+from guard.remedies.doing import Doer
+from guard.remedies.ports import RemedyXo, TimeoutFile
+from guard.remedies.round import Ahead, Rounds
 
 NOT_READ = "XO was not read whole yet"
 ON_TIME = timedelta(seconds=60)
 CACHED = timedelta(seconds=10)  # so old may XO's list of logs be
-LOOP, LOOKED_LIKE, CONFIRMED, BRAKES = "loop", "looked_like", "confirmed", "brakes"  # what is remembered in the ledger
+# what is remembered in the ledger
+LOOP, LOOKED_LIKE, CONFIRMED, BRAKES, OBSERVED = "loop", "looked_like", "confirmed", "brakes", "observed"
 
 
 class _LookedLike(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,21 +54,36 @@ class _LookedLike(msgspec.Struct, frozen=True, kw_only=True):
     schedules: tuple[Schedule, ...] = ()
 
 
+class WatchedXo(GateXo, RemedyXo, Protocol):
+    """XO with all that guard does there, and what it has seen there of coalesces."""
+
+    @property
+    def observed(self) -> Observations | None:
+        """What guard has seen of coalesces up to the last whole reading; None before it."""
+        ...
+
+    def adopt(self, observed: Observations) -> None:
+        """Go on from what an earlier guard has seen; before the first reading."""
+        ...
+
+
 class Watch:
     """The gate: it watches every due run, and acts on those whose policy says enforce.
 
-    ``policy_of`` gives the policy in force, which a reload may replace. ``instance`` names this guard in XO.
+    ``policy_of`` gives the policy in force, which a reload may replace. ``instance`` names this guard in XO. ``timeout_file``:
+    guard's file in XO's configuration, None where the policy names no folder.
     """
 
     def __init__(
         self,
         ledger: Ledger,
-        xo: GateXo,
+        xo: WatchedXo,
         teller: Teller,
         *,
         clock: Callable[[], datetime],
         policy_of: Callable[[], Policy],
         instance: str = "",
+        timeout_file: Callable[[], TimeoutFile | None] = lambda: None,
     ) -> None:
         self._ledger, self._xo, self._teller = ledger, xo, teller
         self._clock, self._policy_of = clock, policy_of
@@ -90,6 +111,9 @@ class Watch:
             policy_of=policy_of,
             done=lambda: self._done,
         )
+        doer = Doer(xo, ledger, teller, clock=clock, timeout_file=timeout_file)
+        self._rounds = Rounds(ledger, teller, doer, clock=clock, policy_of=policy_of)
+        self._observed: Observations | None = None
         self._runs_of: dict[RunKey, frozenset[str]] = {}  # the open stories' own runs, those by hand left out
         self._stood_aside = ""
         self.lets_go = False
@@ -109,6 +133,7 @@ class Watch:
         if self._is_new:
             await tell_again(self._ledger, self._teller, before, self._clock(), LONGEST_LEAD + LOOK_EVERY)
             self._is_new = False
+            await self._adopt()
         open_runs = await self._open_runs()
         look, error = None, ""
         if self._looker.usual is None:
@@ -131,6 +156,8 @@ class Watch:
             run.key: frozenset(one.started.run for one in run.attempts) for run in open_runs if run.key.via != BY_HAND
         }
         wakes = await self._advance.all(open_runs, look, seen_setup, stage, agenda)
+        await self._learn()
+        wakes += self._look_ahead(stage, seen_setup, await self._open_runs())
         loop = msgspec.structs.replace(await self._summary(look, agenda, error, before, wakes), switched_off=off)
         # told before it is remembered as told: a guard that dies in between tells it again
         await self._teller.looked()
@@ -141,6 +168,42 @@ class Watch:
             self._looker.remember(look)
             self._done &= {log.id for log in look.logs}
         return loop
+
+    # --- remedies
+
+    async def end(self) -> None:
+        """Break off what goes on beside the looks."""
+        await self._rounds.end()
+
+    def _look_ahead(self, stage: Stage | None, setup: Estate | None, runs: Sequence[DueRun]) -> list[datetime]:
+        """What the hours ahead need, beside the looks; when it wants the next look."""
+        if stage is None or setup is None or self.lets_go:
+            return []
+        ahead = Ahead(
+            setup=setup,
+            runs=runs,
+            brakes=stage.brakes,
+            untrusted=stage.standing.untrusted,
+            latest=self._looker.latest,
+            lead=self._looker.lead,
+            as_found=lambda estate: as_without_guard(estate, runs),
+        )
+        wake = self._rounds.look(ahead, self._looker.read_whole)
+        return [] if wake is None else [wake]
+
+    async def _adopt(self) -> None:
+        """What an earlier guard has seen of coalesces is gone on from."""
+        told = await self._ledger.recall(OBSERVED)
+        if told is not None and self._xo.observed is None:
+            self._xo.adopt(msgspec.json.decode(told, type=Observations))
+        self._observed = self._xo.observed
+
+    async def _learn(self) -> None:
+        """What guard has seen of coalesces outlives it."""
+        observed = self._xo.observed
+        if observed is not None and observed is not self._observed:
+            await self._ledger.remember(OBSERVED, msgspec.json.encode(observed))
+            self._observed = observed
 
     # --- what is in the ledger
 

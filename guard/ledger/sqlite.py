@@ -218,7 +218,8 @@ class SqliteLedger:
         self._store.release()
 
     async def prune(self, before: datetime) -> int:
-        """Delete due runs that ended and were due before ``before``, never open ones, and messages given up and remedies begun before it.
+        """Delete due runs that ended and were due before ``before``, never open ones; and what is as old of remedies and of
+        messages given up.
 
         Returns how many due runs. In small transactions, the event loop's turn in between; the room goes back to the
         disk. Broken off at any point, it is just not done yet.

@@ -76,3 +76,24 @@ class Remedy(msgspec.Struct, frozen=True, kw_only=True):
     def key(self) -> tuple[datetime, str, str]:
         """What no two remedies share."""
         return self.at, self.kind.value, self.scope.id
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """A remedy that would help a due run. ``at``: when guard does it, as things stand, never after ``latest``.
+
+    ``aside``: why guard does not do it, '' where it does. ``steps``: what a person does instead, one line each.
+    ``until``: when it is to be taken back.
+    """
+
+    kind: RemedyKind
+    scope: Scope
+    at: datetime
+    latest: datetime
+    reason: str
+    runs: tuple[ForRun, ...]
+    pool: str = ""
+    before: tuple[Fact, ...] = ()
+    expected_at: datetime | None = None
+    until: datetime | None = None
+    aside: str = ""
+    steps: tuple[str, ...] = ()

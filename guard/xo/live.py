@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -31,7 +32,7 @@ class LiveXo:
         self, settings: Callable[[], XoSettings], token_of: Callable[[], Token], *, clock: Callable[[], datetime]
     ) -> None:
         self._settings, self._token_of, self._clock = settings, token_of, clock
-        self._tls: tuple[XoSettings, ssl.SSLContext] | None = None
+        self._tls: tuple[tuple[Path | None, bool], ssl.SSLContext] | None = None
         self._observed: Observations | None = None
 
     async def estate(self) -> Estate:
@@ -44,6 +45,18 @@ class LiveXo:
             return estate
         part = Part(name=PartName.OBSERVATIONS, source="guard's own looks", read_at=now)
         return replace(estate, observations=self._observed, parts={**estate.parts, part.name: part})
+
+    @property
+    def observed(self) -> Observations | None:
+        """What guard has seen of coalesces up to the last whole reading; None before it."""
+        return self._observed
+
+    def adopt(self, observed: Observations) -> None:
+        """Go on from what an earlier guard has seen; before the first reading.
+
+        Since when the next merge was under way nobody can tell any more: how long it took is no measure of a rate.
+        """
+        self._observed = msgspec.structs.replace(observed, begun={})
 
     async def setup(self) -> Estate:
         """Schedules, jobs, servers and call jobs, ``taken_at`` by XO's own clock (``GET /ping``, without a login).
@@ -126,9 +139,10 @@ class LiveXo:
         )
 
     def _context(self, settings: XoSettings) -> ssl.SSLContext:
-        """Made once per settings: reading the system's CAs takes longer than a whole look."""
-        if self._tls is None or self._tls[0] != settings:
-            self._tls = settings, tls_context(settings.ca_file, verify=settings.verify)
+        """Made once for what it depends on: reading the system's CAs takes longer than a whole look."""
+        wanted = settings.ca_file, settings.verify
+        if self._tls is None or self._tls[0] != wanted:
+            self._tls = wanted, tls_context(settings.ca_file, verify=settings.verify)
         return self._tls[1]
 
 

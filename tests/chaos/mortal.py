@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -67,4 +68,4 @@ class Mortal:
 
 def methods_of(protocol: type) -> frozenset[str]:
     """What a port can be asked for."""
-    return frozenset(name for name in vars(protocol) if not name.startswith("_"))
+    return frozenset(name for name, what in vars(protocol).items() if inspect.iscoroutinefunction(what))

@@ -42,6 +42,8 @@ def history(nights=8, seconds=1800, schedule="schedule"):
 class ScriptedXo:
     """guard.gate.ports.XoReads. ``runs``: what XO will run; a run shows once it began, and pending until it ends."""
 
+    observed = None
+
     def __init__(self, clock):
         self._clock = clock
         self.schedules, self.jobs, self.call_jobs = [make_schedule()], [make_job()], []
@@ -103,7 +105,7 @@ class Told:
 
     def __init__(self):
         self.events, self.switched, self.unreads = [], [], []
-        self.ahead, self.looks, self.asides = None, 0, []
+        self.ahead, self.looks, self.asides, self.remedies = None, 0, [], []
 
     async def happened(self, run, event):
         assert event in (run.decided, run.ended, *run.alarms) or any(
@@ -119,6 +121,9 @@ class Told:
 
     async def clocks(self, ahead, *, at):
         self.ahead = ahead
+
+    async def remedied(self, remedy):
+        self.remedies.append(remedy)
 
     async def stands_aside(self, reason, *, at):
         self.asides.append((reason, at))

@@ -12,6 +12,7 @@ import msgspec
 from guard.gate.watch import Watch
 from guard.ledger.sqlite import SqliteLedger
 from guard.lifecycle.events import Alarmed, AnyEvent, RunKey
+from guard.lifecycle.remedy import Remedy
 from guard.policy.load import load
 from guard.policy.schema import Policy
 from guard.simulator.live import Live
@@ -35,6 +36,7 @@ class Ear:
         self.heard = self.looks = 0
         self.asides: list[tuple[str, datetime]] = []
         self.ahead = timedelta()
+        self.remedies: list[Remedy] = []
 
     async def happened(self, run, event):
         self.heard += 1
@@ -49,6 +51,9 @@ class Ear:
 
     async def clocks(self, ahead, *, at):
         self.ahead = ahead
+
+    async def remedied(self, remedy):
+        self.remedies.append(remedy)
 
     async def stands_aside(self, reason, *, at):
         self.asides.append((reason, at))

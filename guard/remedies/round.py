@@ -1,0 +1,256 @@
+"""The look ahead: which remedies the next hours need, one round after another, beside the looks of the gate.
+
+A round reads XO whole (or takes a reading that the gate has just made), does what is due, and sees what became of what
+was done before. It runs as a task of its own, as a reading and a scan may take minutes, and a due time does not wait. It
+never begins so near to a due time that its reading would come in the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import msgspec
+
+from guard.agenda import Agenda, make_agenda
+from guard.assess import Plan, make_plan, rules_of
+from guard.decision.brakes import Brake, bypassed, in_force
+from guard.errors import PolicyError, XoError
+from guard.estate.estate import Estate
+from guard.estate.xo_records import Schedule
+from guard.lifecycle.due_run import DueRun
+from guard.lifecycle.ledger import Ledger
+from guard.lifecycle.remedy import ForRun, Remedy, RemedyKind, Result, Wanted
+from guard.mechanics.connection import reconnects
+from guard.policy.schema import Policy
+from guard.remedies.choose import seen_again, wanted
+from guard.remedies.doing import Doer, given_up
+from guard.remedies.ports import RemedyTeller
+from guard.remedies.scene import SOON, Need, Scene, scene_of
+
+EVERY = timedelta(minutes=30)
+"""Between two readings of the look ahead."""
+FRESH = timedelta(minutes=2)
+AWAY = timedelta(minutes=3)
+"""A round that would read XO begins so long before a due time, or not before it."""
+LONGEST_SCAN = timedelta(minutes=30)
+KEPT_IN_VIEW = timedelta(days=120)
+"""So far back does a round look into the past: longer than a timeout file may stand."""
+MEASURED = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What a look of the gate shows. ``runs``: the open stories. ``untrusted``: why guard acts on nothing, '' when it may.
+
+    ``latest``: the newest whole reading. ``lead``: how long before a due time the next one must begin. ``as_found``: an estate
+    without guard's own doings in XO.
+    """
+
+    setup: Estate
+    runs: Sequence[DueRun]
+    brakes: tuple[Brake, ...]
+    untrusted: str
+    latest: Estate | None
+    lead: timedelta
+    as_found: Callable[[Estate], Estate]
+
+
+class Rounds:
+    """``read_whole``: reads XO whole, as the gate does. ``trouble``: why the last round came to nothing."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        teller: RemedyTeller,
+        doer: Doer,
+        *,
+        clock: Callable[[], datetime],
+        policy_of: Callable[[], Policy],
+    ) -> None:
+        self._ledger, self._teller, self._doer = ledger, teller, doer
+        self._clock, self._policy_of = clock, policy_of
+        self._task: asyncio.Task[None] | None = None
+        self._last: datetime | None = None
+        self._wake: datetime | None = None
+        self._saw: Estate | None = None
+        self._dues: tuple[tuple[Schedule, ...], datetime, tuple[datetime, ...], tuple[datetime, ...]] | None = None
+        self.trouble = ""
+
+    def look(self, ahead: Ahead, read_whole: Callable[[], Awaitable[Estate]]) -> datetime | None:
+        """Begin a round where one is due; when to look again, None for no time of its own."""
+        now = self._clock()
+        if self._task is not None and self._task.done():
+            task, self._task = self._task, None
+            task.result()
+        if not self._policy_of().may_act or ahead.untrusted:
+            return None
+        if self._task is not None:
+            return now + timedelta(seconds=30)
+        acted, every = self._due_ahead(ahead.setup, now)
+        wake = self._next(ahead, acted, now)
+        if wake is None or wake > now:
+            return wake
+        fresh = ahead.latest if _is_fresh(ahead.latest, now) else None
+        near = next((due for due in every if timedelta() <= due - now < max(AWAY, 2 * ahead.lead)), None)
+        if fresh is None and near is not None:
+            return near + timedelta(minutes=1)
+        self._last, self._wake = now, None
+        self._task = asyncio.ensure_future(self._round(ahead, fresh, read_whole))
+        return now + timedelta(seconds=1)
+
+    async def end(self) -> None:
+        """Break off what goes on: what was asked of XO stays in the ledger as asked."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    # --- when
+
+    def _due_ahead(self, setup: Estate, now: datetime) -> tuple[tuple[datetime, ...], tuple[datetime, ...]]:
+        """(due times of schedules that guard acts on, of all): from now to a little beyond the look ahead, in order."""
+        policy = self._policy_of()
+        known = self._dues
+        if known is None or known[0] != setup.schedules or not timedelta() <= now - known[1] < timedelta(minutes=5):
+            agenda = make_agenda(
+                setup,
+                after=now,
+                until=now + policy.remedies.look_ahead + EVERY,
+                local_zone=policy.xo.zone,
+                seconds_of=lambda _: None,
+            )
+            acted = {one.id for one in setup.schedules if rules_of(policy, setup, one).gate == "enforce"}
+            known = setup.schedules, now, *_times(agenda, acted)
+            self._dues = known
+        return tuple(at for at in known[2] if at > now), tuple(at for at in known[3] if at > now)
+
+    def _next(self, ahead: Ahead, acted: Sequence[datetime], now: datetime) -> datetime | None:
+        """When the next round is due."""
+        policy, moments = self._policy_of().remedies, [] if self._wake is None else [self._wake]
+        last = self._last
+        waits = any(_waits(run, now) for run in ahead.runs)
+        if waits and ahead.latest is not None and ahead.latest is not self._saw and _is_fresh(ahead.latest, now):
+            return now
+        for due in acted:
+            begins = due - policy.look_ahead
+            if last is None or last < begins:
+                moments.append(max(begins, now))
+            else:
+                moments.append(last + EVERY)
+            if last is None or last < due - SOON:
+                lost = any(one.status != "connected" and reconnects(one) for one in ahead.setup.servers)
+                moments += [due - SOON] if lost or due - SOON > now else []
+        return max(now, min(moments)) if moments else None
+
+    # --- a round
+
+    async def _round(self, ahead: Ahead, fresh: Estate | None, read_whole: Callable[[], Awaitable[Estate]]) -> None:
+        policy = self._policy_of()
+        past = await self._settled()
+        try:
+            estate = fresh or await read_whole()
+        except (XoError, PolicyError) as error:
+            self.trouble = str(error)
+            return
+        self.trouble, self._saw = "", estate
+        scene = await asyncio.to_thread(self._scene, ahead.as_found(estate), ahead, policy, past)
+        past = await self._measure(past, scene)
+        choice = await asyncio.to_thread(wanted, replace(scene, past=past))
+        await self._do(choice, policy, past)
+        now = self._clock()
+        later = [one.at for one in choice if not one.aside and now < one.at <= one.latest]
+        self._wake = min(later, default=None)
+
+    def _scene(self, estate: Estate, ahead: Ahead, policy: Policy, past: tuple[Remedy, ...]) -> Scene:
+        """Pure, in a thread: of 10,000 VMs it takes seconds."""
+        now = self._clock()
+        plan: Plan = make_plan(estate, policy, now=now, start=now, within=policy.remedies.look_ahead + EVERY)
+        scene = scene_of(plan, policy, past=past, waiting=_waiting(ahead.runs, estate, policy, now))
+        brakes = in_force(ahead.brakes, now)
+        return replace(
+            scene,
+            needs=tuple(
+                replace(one, enforced=one.enforced and _is_free(one, estate, brakes, now)) for one in scene.needs
+            ),
+        )
+
+    async def _do(self, choice: Sequence[Wanted], policy: Policy, past: tuple[Remedy, ...]) -> None:
+        """One after the other; a pool in which an earlier scan may go on gets no second one."""
+        for one in choice:
+            now = self._clock()
+            if one.aside or not one.at <= now <= one.latest:
+                continue
+            if one.kind is RemedyKind.RESCAN and any(_may_scan(done, one.pool, now) for done in past):
+                continue
+            past = (*past, await self._doer.do(one, policy.remedies))
+
+    async def _settled(self) -> tuple[Remedy, ...]:
+        """What was done lately; what a guard that died left open is settled."""
+        past = []
+        for one in await self._ledger.remedies(self._clock() - KEPT_IN_VIEW):
+            if one.result is Result.OPEN:
+                settled = msgspec.structs.replace(given_up(one), ended_at=self._clock())
+                await self._ledger.put_remedy(settled)
+                past.append(settled)
+            else:
+                past.append(one)
+        return tuple(past)
+
+    async def _measure(self, past: tuple[Remedy, ...], scene: Scene) -> tuple[Remedy, ...]:
+        """What became of what was done in the last day."""
+        found = []
+        for one in past:
+            seen = seen_again(one, scene) if scene.now - one.at < MEASURED or one.until is not None else one
+            if seen != one:
+                await self._ledger.put_remedy(seen)
+                if seen.effect is not one.effect or seen.effect_at != one.effect_at:
+                    await self._teller.remedied(seen)
+            found.append(seen)
+        return tuple(found)
+
+
+def _times(agenda: Agenda, acted: set[str]) -> tuple[tuple[datetime, ...], tuple[datetime, ...]]:
+    ours = {due.at for due in agenda.dues if (due.via or due.schedule_id) in acted}
+    return tuple(sorted(ours)), tuple(sorted({due.at for due in agenda.dues}))
+
+
+def _is_fresh(estate: Estate | None, now: datetime) -> bool:
+    return estate is not None and timedelta() <= now - estate.taken_at < FRESH
+
+
+def _waits(run: DueRun, now: datetime) -> bool:
+    """Whether its due time has come and VMs of it, or all of it, are held for now."""
+    verdict = run.decided.verdict if run.decided is not None and run.decided.acts else None
+    return verdict is not None and run.ended is None and run.key.due <= now and bool(verdict.held or verdict.deadline)
+
+
+def _waiting(runs: Sequence[DueRun], estate: Estate, policy: Policy, now: datetime) -> list[Need]:
+    found = []
+    for run in runs:
+        job = estate.job_by_id.get(run.seen.job)
+        if run.decided is not None and job is not None and _waits(run, now):
+            found.append(
+                Need(
+                    run=ForRun(schedule=run.key.schedule, name=run.seen.schedule_name, due=run.key.due),
+                    job=job,
+                    vms=tuple(one.vm for one in run.decided.verdict.held) or run.decided.vms,
+                    findings=run.decided.verdict.findings,
+                    enforced=True,
+                    waits=True,
+                )
+            )
+    return found
+
+
+def _is_free(need: Need, estate: Estate, brakes: Sequence[Brake], now: datetime) -> bool:
+    """Whether no person said that guard shall stand aside there."""
+    schedule = estate.schedule_by_id.get(need.run.schedule)
+    return schedule is None or bypassed(brakes, now, schedule=schedule, job_name=need.job.name) is None
+
+
+def _may_scan(done: Remedy, pool: str, now: datetime) -> bool:
+    is_open = done.result in (Result.OPEN, Result.UNKNOWN)
+    return done.kind is RemedyKind.RESCAN and done.pool == pool and is_open and now - done.at < LONGEST_SCAN
