@@ -18,6 +18,7 @@ from guard.checks.options import ClockChangeOptions
 from guard.checks.run import run_checks
 from guard.checks.view import View
 from guard.decision.brakes import Brake, holding, on_hold
+from guard.decision.concurrency import fewer_at_once
 from guard.decision.deadline import interval_after, run_deadline, vm_deadlines
 from guard.decision.decide import decide, holding_whole, new_holds
 from guard.decision.limits import goes_on, no_slots
@@ -27,6 +28,7 @@ from guard.estate.estate import Estate
 from guard.estate.xo_records import Job, Schedule
 from guard.finding import Finding, Level
 from guard.mechanics.due import DueTime, next_storm
+from guard.mechanics.fewer_at_once import past_runs
 from guard.mechanics.history import quantiles
 from guard.mechanics.outlook import ExpectedRun, Outlook, repository_ids, target_sr_ids
 from guard.mechanics.selection import named_tags
@@ -111,7 +113,17 @@ def assess(
     while True:
         rest = tuple(vm for vm in run.selection.ids if vm not in held)
         checked = run_checks(ALL, View(outlook, run, rest), options)
-        findings = [*said_of_all, *_lifted(checked, situation.overridden)]
+        checked = _lifted(checked, situation.overridden)
+        fewer = None
+        if policy.remedies.lower_concurrency:
+            checked, fewer = fewer_at_once(
+                checked,
+                run,
+                past=lambda: past_runs(outlook.history, run.job.id).values(),
+                of_job=outlook.of_job(run.job.id),
+                windows=policy.windows,
+            )
+        findings = [*said_of_all, *checked]
         holding = new_holds(findings, held, policy.on_unknown)
         if not holding:
             break
@@ -121,8 +133,11 @@ def assess(
                 held[vm] = (*held.get(vm, ()), one)
     # what a finding that holds says of a thing is not said once more, milder, of what remains
     told = {(one.code, one.scope) for one in kept}
+    why_fewer = fewer.said if fewer is not None else ()
     last = [
-        one for one in findings if one not in kept and ((one.code, one.scope) not in told or one.level is Level.BLOCK)
+        one
+        for one in findings
+        if one not in kept and ((one.code, one.scope) not in told or one.level is Level.BLOCK or one in why_fewer)
     ]
     estate = outlook.estate
     vms = tuple(dict.fromkeys((*run.selection.ids, *run.selection.unknown)))
@@ -146,6 +161,7 @@ def assess(
         on_unknown=policy.on_unknown,
         overlap=policy.overlap,
         zone=zone,
+        fewer=fewer,
     )
 
 
@@ -197,10 +213,13 @@ def make_plan(
     until = start + within
     outlook = Outlook(estate, now, lambda: past_failures(estate.logs))
     longest = max((max(seconds) for seconds in outlook.history.seconds.values() if seconds), default=0.0)
+    may_last = min(_STILL_GOING_ON, timedelta(seconds=longest))
+    if policy.remedies.lower_concurrency:  # a run may last several times as long
+        may_last = _STILL_GOING_ON
     agenda = make_agenda(
         estate,
         after=min(start, max(now, start - _STILL_GOING_ON)),
-        until=until + min(_STILL_GOING_ON, timedelta(seconds=longest)),
+        until=until + may_last,
         local_zone=policy.xo.zone,
         seconds_of=lambda schedule: quantiles(outlook.history.seconds.get(schedule, ())).p50,
     )

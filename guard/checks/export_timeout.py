@@ -14,7 +14,7 @@ from guard.finding import Certainty, ClearedBy, Clears, Code, Fact, Finding, Har
 from guard.mechanics.forecast import most_bytes
 from guard.mechanics.host_load import Sign, signs
 from guard.mechanics.past import Repeats
-from guard.units import GIB, format_bytes, plural
+from guard.units import GIB, format_bytes, format_duration, plural
 
 EXPORT_TIMEOUT = Code(
     id="EXPORT_TIMEOUT",
@@ -29,6 +29,8 @@ EXPORT_TIMEOUT = Code(
     clears=(ClearedBy.TIME, ClearedBy.PERSON),
 )
 
+XO_WAITS_MS = 300_000
+"""XO's own httpInactivityTimeout (xo-api.md 7)."""
 MUCH_EMPTY = 100 * GIB
 """So much of zeros, compressed, keeps a host silent for minutes."""
 _REMEDY = (
@@ -124,11 +126,14 @@ def _finding(view: View, options: ExportTimeoutOptions, one: Repeated) -> Findin
     host = view.outlook.host_of(one.last.vm)
     risks = [*_known_risks(view, one.holds), *_of_the_host(view, one)]
     text = who_and_when(view, one, "XO waited too long for the host")
+    since = _waits_longer_since(view, one)
+    if since:
+        risks.append(since)
     return Finding(
         code=EXPORT_TIMEOUT.id,
         check="export_timeout",
         # a whole host or schedule does not wait for what hit some of its VMs
-        level=Level.BLOCK if one.scope.kind is ScopeKind.VM else Level.WARN,
+        level=Level.BLOCK if one.scope.kind is ScopeKind.VM and not since else Level.WARN,
         certainty=Certainty.TREND,
         harm=Harm.NONE,
         scope=one.scope,
@@ -168,6 +173,20 @@ def _of_the_host(view: View, one: Repeated) -> list[tuple[str, Fact]]:
         (f"On {name} now, its {sign.text}", view.fact(sign.name, sign.value, sign.unit, PartName.POOL_FACTS))
         for sign in found
     ]
+
+
+def _waits_longer_since(view: View, one: Repeated) -> tuple[str, Fact] | None:
+    """That guard's own file has XO wait longer, and stands since the last of these timeouts."""
+    state = view.estate.workaround if view.knows(PartName.WORKAROUND) else None
+    if state is None or view.run.job.proxy or state.own.state != "intact" or state.own.written_at is None:
+        return None
+    held = state.in_force
+    is_longer = held.value_ms == 0 or (held.value_ms or 0) > XO_WAITS_MS
+    if not held.usable or not is_longer or state.own.written_at.timestamp() * 1000 < one.last.start:
+        return None
+    waits = "without a limit" if held.value_ms == 0 else f"for {format_duration((held.value_ms or 0) / 1000)}"
+    text = f"Since then XO waits {waits} ({held.file}), so that this run is not held back"
+    return text, view.fact("limit", held.value_ms, "ms", PartName.WORKAROUND)
 
 
 def _compressed_zeros(view: View, vm_id: str) -> int:

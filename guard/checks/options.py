@@ -27,6 +27,14 @@ class SrSpaceOptions(Options, frozen=True, kw_only=True):
     warn_thick_used_percent: Annotated[
         float, Meta(ge=0, le=100, description="Warn above this share of used space on a thick (LVM) SR.")
     ] = 50.0
+    margin_percent: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=100,
+            description="Added to what snapshots need at once, where [remedies] lower_concurrency counts on room that comes back.",
+        ),
+    ] = 5.0
 
 
 class RepositoryOptions(Options, frozen=True, kw_only=True):

@@ -6,7 +6,10 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
+import msgspec
+
 from guard.checks.check import Check
+from guard.checks.fewer_at_once import FITS, at_once, concurrency_that_fits
 from guard.checks.options import SrSpaceOptions
 from guard.checks.sr_figures import SR_NO_SPACE, free_bytes, harm_of, provisioning_of
 from guard.checks.view import View, policy_fact
@@ -32,7 +35,7 @@ def evaluate(view: View, options: SrSpaceOptions) -> list[Finding]:
             what = "its free space" if sr_id else "what the snapshot of a disk needs that XO does not show"
             findings.append(_unknown(view, sr_id, sr.name_label if sr else sr_id or "SR", tuple(by_vm), what))
             continue
-        findings += _space(view, sr, free, by_vm)
+        findings += _space(view, options, sr, free, by_vm)
         findings += _page_rules(view, options, sr, free, tuple(by_vm))
     return findings
 
@@ -109,7 +112,9 @@ def _others(view: View, sr_id: str) -> tuple[int, list[str]]:
     return (whole.known, list(names.values())) if names else (0, [])
 
 
-def _space(view: View, sr: Sr, free: int, by_vm: dict[str, list[Need | None]]) -> list[Finding]:
+def _space(
+    view: View, options: SrSpaceOptions, sr: Sr, free: int, by_vm: dict[str, list[Need | None]]
+) -> list[Finding]:
     unknown = tuple(vm for vm, needs in by_vm.items() if None in needs)
     known = {vm: [need for need in needs if need is not None] for vm, needs in by_vm.items() if None not in needs}
     findings = (
@@ -136,7 +141,10 @@ def _space(view: View, sr: Sr, free: int, by_vm: dict[str, list[Need | None]]) -
         too_many = _drop_until_fits(alone, known, left)
         every = (need for needs in known.values() for need in needs)
         sure = _sure(every) if whole.lower > free else Certainty.LIKELY
-        findings.append(_finding(view, sr, free, too_many, whole, sure, others=others, names=names))
+        told = _finding(view, sr, free, too_many, whole, sure, others=others, names=names)
+        # what cannot be told, and other runs that take and give back there at that time, leave nothing to count on
+        fits = None if unknown or names else concurrency_that_fits(view, options, sr, known, left)
+        findings.append(told if fits is None else _with_fewer(view, told, fits))
     elif whole.expected is None:
         guess = [vm for vm in known if alone[vm].expected is None]
         findings.append(
@@ -205,6 +213,17 @@ def _finding(
         remedy=f"Free at least {format_bytes(max(0, need.known + others - free))} on {sr.name_label}, or rescan it so that "
         "pending coalesces give space back.",
         clears=Clears(ClearedBy.TIME if others else ClearedBy.PERSON),
+    )
+
+
+def _with_fewer(view: View, finding: Finding, fits: int) -> Finding:
+    """The same, with how many VMs at once would fit: [remedies] lower_concurrency may make use of it (guard/decision)."""
+    usual = at_once(view.run)
+    advice = f" With a concurrency of {fits} in place of {usual} they fit." if fits < usual else ""
+    return msgspec.structs.replace(
+        finding,
+        facts=(*finding.facts, view.fact(FITS, fits, "VMs at once", PartName.LOGS)),
+        remedy=f"{finding.remedy}{advice}",
     )
 
 

@@ -19,6 +19,8 @@ from guard.daemon.pools import Refused, with_told
 from guard.lifecycle.report import make_report
 from guard.notify.message import Message, Tier
 from guard.policy.load import load
+from guard.remedies.choose import wanted
+from guard.remedies.scene import scene_of
 from guard.simulator import demo, demo_pool
 from guard.simulator.live import Live
 from guard.simulator.serve import Simulator, serve
@@ -96,7 +98,9 @@ async def _plan_and_night(
         policy, now = load(text, file="guard.toml"), live.now()
         estate = await with_told(await xo.estate(), demo_pools(pool_url), clock=live.now, refused=Refused())
         plan = make_plan(estate, policy, now=now, start=now, within=timedelta(hours=_HOURS))
-        stdout.write(plan_text(plan, took_s=time.monotonic() - began, style=style_for(stdout, env)))
+        remedies = wanted(scene_of(plan, policy))
+        style = style_for(stdout, env)
+        stdout.write(plan_text(plan, took_s=time.monotonic() - began, style=style, remedies=remedies))
         stdout.flush()
         if plan_only:
             return None

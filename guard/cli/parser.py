@@ -148,6 +148,24 @@ def build_parser() -> argparse.ArgumentParser:
     _state_options(report)
     report.add_argument("--json", action="store_true", help="print the document guard.report/1")
 
+    workaround = commands.add_parser(
+        "workaround",
+        help="httpInactivityTimeout: let XO wait longer for slow hosts, for a time",
+        description="Show, write or remove guard's own file in XO's configuration folder (the policy's [remedies] "
+        "xo_config), by which XO waits longer for hosts that are slow to answer. Without xo_config: tell what to put where. "
+        "Exit code: 0 when done or when there is nothing to do, 2 when guard leaves it to a person, 1 for errors.",
+    )
+    workaround.add_argument("what", choices=("show", "apply", "revert"))
+    workaround.add_argument(
+        "--value", metavar="DURATION", help='apply: how long XO shall wait (default: the policy\'s timeout, "30 min")'
+    )
+    workaround.add_argument(
+        "--days", type=int, metavar="N", help="apply: for how long (default: the policy's timeout_days, 30)"
+    )
+    workaround.add_argument("--reason", metavar="TEXT", help="apply: why, and for which schedule; always needed")
+    workaround.add_argument("--dry-run", action="store_true", help="only tell what would change")
+    workaround.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE")
+
     demo = commands.add_parser(
         "demo", help="a simulated XO that holds every trouble guard knows: its plan, then its night"
     )

@@ -17,6 +17,8 @@ from guard.cli import source
 from guard.cli.colour import style_for
 from guard.errors import UsageError
 from guard.estate.estate import PartName, require
+from guard.remedies.choose import wanted
+from guard.remedies.scene import scene_of
 from guard.units import format_time, parse_duration
 from guard.views.documents import plan_document
 from guard.views.plan import plan_text
@@ -38,15 +40,17 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     if arguments.schedule is not None and not plan.runs and arguments.schedule not in _known(plan):
         require(estate, PartName.SCHEDULES)
         raise UsageError(f"--schedule {arguments.schedule!r}: {_unknown(arguments.schedule, plan)}")
+    remedies = wanted(scene_of(plan, policy))
     if arguments.json:
-        stdout.write(msgspec.json.encode(plan_document(plan)).decode() + "\n")
+        stdout.write(msgspec.json.encode(plan_document(plan, remedies)).decode() + "\n")
     else:
         took, origin = time.monotonic() - began, ""
         if arguments.estate is not None:
             origin = (
                 f"From the capture {Path(arguments.estate).name}, and for {format_time(now, UTC)}, when it was taken:"
             )
-        stdout.write(plan_text(plan, took_s=took, origin=origin, style=style_for(stdout, env)))
+        style = style_for(stdout, env)
+        stdout.write(plan_text(plan, took_s=took, origin=origin, style=style, remedies=remedies))
     return 2 if arguments.exit_code and not plan.is_whole else 0
 
 

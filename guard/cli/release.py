@@ -17,6 +17,7 @@ from guard.cli.state import is_missing, look_at_ledger, state_folder
 from guard.daemon.compose import LEDGER, Shell, zone_of
 from guard.daemon.release import own_fallbacks, release
 from guard.daemon.standing import is_unsettled, open_due_runs, read_doings
+from guard.daemon.workaround import standing_text, timeout_file
 from guard.errors import GuardError, PolicyError, UsageError, XoError
 from guard.gate.watch import LOOP
 from guard.ledger.sqlite import SqliteLedger
@@ -27,7 +28,8 @@ from guard.policy.schema import Policy
 from guard.units import format_duration, parse_duration
 from guard.views.doings import Doings
 from guard.views.release import dry_run_lines, released_lines
-from guard.views.text import clean
+from guard.views.remedies import remedy_sentence
+from guard.views.text import clean, wrap
 
 DONE, LEFT = 0, 2
 
@@ -66,6 +68,8 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     with look_at_ledger(arguments.state, env, policy) as ledger:
         _, acting, _ = asyncio.run(_read(ledger, policy, clock.now()))
     lines = released_lines(given.runs, given.left, given.dropped, acting, zone_of(policy))
+    if given.taken_back is not None:
+        lines += wrap(remedy_sentence(given.taken_back, zone_of(policy)), "  ", first="")
     stdout.write("\n".join(lines) + "\n")
     for error in given.errors:
         shell.log(error)
@@ -81,7 +85,10 @@ def _told(policy: Policy, shell: Shell, acting: Doings, instance: str, stdout: T
     except (XoError, PolicyError) as error:
         shell.log(f"the fallbacks in XO could not be read, what follows is from the ledger: {error}")
     zone: tzinfo = zone_of(policy)
-    stdout.write("\n".join(dry_run_lines(acting, placed, zone)) + "\n")
+    file = timeout_file(policy.remedies, shell.clock, "guard")
+    standing = standing_text(asyncio.run(file.look())) if file is not None else ""
+    lines = dry_run_lines(acting, placed, zone) + (wrap(standing, "  ", first="") if standing else [])
+    stdout.write("\n".join(lines) + "\n")
     return LEFT if acting.claimed or acting.fallbacks or placed or placed is None else DONE
 
 

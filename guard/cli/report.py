@@ -14,6 +14,7 @@ import msgspec
 from guard.cli import clock, source
 from guard.cli.state import look_at_ledger
 from guard.daemon.compose import zone_of
+from guard.daemon.workaround import workaround_lines
 from guard.errors import UsageError
 from guard.lifecycle.due_run import DueRun, fold
 from guard.lifecycle.ledger import Ledger
@@ -29,11 +30,13 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     since = _since(arguments.since, now)
     with look_at_ledger(arguments.state, env, policy) as ledger:
         runs = asyncio.run(_read(ledger, since, now))
+        remedies = asyncio.run(ledger.remedies(since))
     report = make_report(runs, since, now)
     if arguments.json:
-        stdout.write(msgspec.json.encode(report_document(report)).decode() + "\n")
+        stdout.write(msgspec.json.encode(report_document(report, remedies)).decode() + "\n")
     else:
-        stdout.write(report_text(report, zone_of(policy)))
+        standing = asyncio.run(workaround_lines(policy, zone_of(policy), clock.now))
+        stdout.write(report_text(report, zone_of(policy), remedies, standing))
     return 0
 
 

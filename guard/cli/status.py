@@ -14,6 +14,7 @@ from guard.cli import clock, source
 from guard.cli.state import look_at_ledger
 from guard.daemon.compose import zone_of
 from guard.daemon.standing import read_doings
+from guard.daemon.workaround import workaround_lines
 from guard.errors import GuardError
 from guard.gate.watch import LOOP
 from guard.ledger.sqlite import SqliteLedger
@@ -21,6 +22,7 @@ from guard.lifecycle.due_run import DueRun, fold
 from guard.lifecycle.loop import STANDS, Loop
 from guard.policy.schema import Policy
 from guard.views.doings import Doings
+from guard.views.remedies import lately_lines, remedy_document
 from guard.views.status import UNKNOWN, Lately, lately, nagios, standing, status_document, status_text
 from guard.views.text import clean
 
@@ -34,6 +36,7 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
         policy = source.read_policy(arguments.config)
         with look_at_ledger(arguments.state, env, policy) as ledger:
             loop, alarmed, day, acting = asyncio.run(_read(ledger, policy, now))
+            remedies = asyncio.run(ledger.remedies(now - STANDS))
     except GuardError as error:
         if not arguments.nagios:
             raise
@@ -44,9 +47,14 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
         stdout.write(line + "\n")
         return code
     if arguments.json:
-        stdout.write(msgspec.json.encode(status_document(loop, alarmed, now, day, acting)).decode() + "\n")
+        document = status_document(loop, alarmed, now, day, acting)
+        document["remedies"] = [remedy_document(one) for one in remedies]
+        stdout.write(msgspec.json.encode(document).decode() + "\n")
     else:
-        stdout.write(status_text(loop, alarmed, now, zone_of(policy), day, acting))
+        zone = zone_of(policy)
+        stdout.write(status_text(loop, alarmed, now, zone, day, acting))
+        lines = lately_lines(remedies, zone) + asyncio.run(workaround_lines(policy, zone, clock.now))
+        stdout.write("".join(line + "\n" for line in lines))
     return 0
 
 

@@ -17,9 +17,11 @@ from guard.errors import UsageError
 from guard.lifecycle.due_run import DueRun, fold
 from guard.lifecycle.events import AnyEvent
 from guard.lifecycle.ledger import Ledger
+from guard.views.remedies import of_run, remedy_document, remedy_lines
 from guard.views.story import story_document, story_text
 
 _NEAR = timedelta(minutes=1)
+AHEAD = timedelta(hours=12)  # so long before a due time may a remedy for it be, at most
 _WINDOWS = (timedelta(days=2), timedelta(days=14), timedelta(days=100), KEPT)
 _AHEAD = timedelta(minutes=3)  # a due time is entered a minute and a half before it comes
 
@@ -30,6 +32,8 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     due = source.parse_time(arguments.due, option="DUE") if arguments.due is not None else None
     with look_at_ledger(arguments.state, env, policy) as ledger:
         stories = asyncio.run(_find(ledger, arguments.schedule, due, clock.now()))
+        since = min((run.key.due for run, _ in stories), default=clock.now()) - AHEAD
+        remedies = asyncio.run(ledger.remedies(since)) if stories else ()
     if not stories:
         when = f" due at {arguments.due}" if due is not None else ""
         raise UsageError(
@@ -38,9 +42,14 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
         )
     for run, events in stories:
         if arguments.json:
-            stdout.write(msgspec.json.encode(story_document(run, events, clock.now())).decode() + "\n")
+            document = story_document(run, events, clock.now())
+            document["remedies"] = [remedy_document(one) for one in of_run(remedies, run.key.schedule, run.key.due)]
+            stdout.write(msgspec.json.encode(document).decode() + "\n")
         else:
             stdout.write(story_text(run, events, zone_of(policy)))
+            lines = remedy_lines(of_run(remedies, run.key.schedule, run.key.due), zone_of(policy))
+            if lines:
+                stdout.write("What guard did so that it can start:\n" + "\n".join(lines) + "\n")
     return 0
 
 

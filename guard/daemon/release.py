@@ -12,16 +12,19 @@ from pathlib import Path
 from guard.daemon.compose import LEDGER, Shell, limits_of, only_one, zone_of
 from guard.daemon.news import News
 from guard.daemon.standing import claimed, is_unsettled, open_due_runs
+from guard.daemon.workaround import take_back, timeout_file
 from guard.errors import LedgerError, XoError
 from guard.gate.watch import Watch
 from guard.ledger.sqlite import SqliteLedger, open_beside, open_ledger
 from guard.lifecycle.due_run import DueRun, fold
 from guard.lifecycle.events import RunKey
+from guard.lifecycle.remedy import Remedy, Result
 from guard.mechanics.fallback import Placed
 from guard.notify.ports import Queued
 from guard.notify.queue import Queue
 from guard.notify.route import Route
 from guard.policy.schema import Policy
+from guard.remedies.doing import Doer
 from guard.xo.settings import xo_settings
 from guard.xo.token import Token, read_token
 from guard.xo.writes import WritingXo
@@ -43,6 +46,7 @@ class Given:
     left: tuple[Placed, ...] = ()
     dropped: tuple[Placed, ...] = ()
     errors: tuple[str, ...] = ()
+    taken_back: Remedy | None = None
 
 
 def release_token(policy: Policy, shell: Shell) -> Callable[[], Token]:
@@ -85,11 +89,21 @@ async def release(
         now = [(run, await _again(ledger, run.key) or run) for run in claimed(before)]
         held = {_named(run) for run in claimed(await open_due_runs(ledger))}
         left, dropped = await _swept(xo, ledger.instance, errors, held if drop_all else None)
+        doer = Doer(
+            xo,
+            ledger,
+            news,
+            clock=shell.clock,
+            timeout_file=lambda: timeout_file(policy.remedies, shell.clock, f"guard {ledger.instance}"),
+        )
+        taken_back = await take_back(policy, doer, shell.clock) if drop_all else None
+        if taken_back is not None and taken_back.result is not Result.DONE:
+            errors.append(taken_back.text)
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_S):  # what is not sent by then waits for the daemon
                 await queue.pump(shell.clock())
         await ledger.release()
-        return Given(tuple(now), left, dropped, tuple(dict.fromkeys(errors)))
+        return Given(tuple(now), left, dropped, tuple(dict.fromkeys(errors)), taken_back)
 
 
 async def _let_go(watch: Watch, ledger: SqliteLedger, shell: Shell, holder: str, errors: list[str]) -> None:

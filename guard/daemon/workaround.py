@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 from guard.estate.estate import Estate, Part, PartName
+from guard.estate.workaround import State
+from guard.finding import Scope, ScopeKind
+from guard.lifecycle.remedy import Remedy, RemedyKind, Wanted
 from guard.policy.remedies_schema import RemediesSection
+from guard.policy.schema import Policy
+from guard.remedies.doing import Doer
 from guard.remedies.workaround import Workaround
+from guard.views.remedies import standing_lines
 
 
 def timeout_file(remedies: RemediesSection, clock: Callable[[], datetime], by: str) -> Workaround | None:
@@ -30,3 +36,33 @@ async def with_workaround(estate: Estate, remedies: RemediesSection, clock: Call
         error=state.problem,
     )
     return replace(estate, workaround=state, parts={**estate.parts, part.name: part})
+
+
+async def workaround_lines(policy: Policy, zone: tzinfo, clock: Callable[[], datetime]) -> list[str]:
+    """What a person is told again and again while the file stands; () where it does not."""
+    file = timeout_file(policy.remedies, clock, "guard")
+    return [] if file is None else standing_lines(await file.look(), zone)
+
+
+async def take_back(policy: Policy, doer: Doer, clock: Callable[[], datetime]) -> Remedy | None:
+    """What guard left standing there is taken out, because a person said so; None where there is nothing. Raises LedgerError."""
+    file = timeout_file(policy.remedies, clock, "guard")
+    if file is None or (await file.look()).own.state == "absent":
+        return None
+    now = clock()
+    wanted = Wanted(
+        kind=RemedyKind.TIMEOUT_FILE_BACK,
+        scope=Scope(ScopeKind.XO, "xo", "XO's configuration"),
+        at=now,
+        latest=now,
+        reason="guard release --all",
+        runs=(),
+    )
+    return await doer.do(wanted, policy.remedies)
+
+
+def standing_text(state: State) -> str:
+    """What guard release would undo there, '' for nothing."""
+    if state.own.state == "absent":
+        return ""
+    return f"In {state.folder}: guard's httpInactivityTimeout file. Undo: guard workaround revert."

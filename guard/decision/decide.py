@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 
+from guard.decision.concurrency import Fewer
 from guard.decision.verdict import Action, Held, Verdict
 from guard.finding import ClearedBy, Finding, Harm, Level, ScopeKind
 from guard.units import format_time, plural, some_of
@@ -74,10 +75,12 @@ def decide(
     on_unknown: str,
     overlap: str,
     zone: tzinfo,
+    fewer: Fewer | None = None,
 ) -> Verdict:
     """The verdict of one due run. ``vms``: all VMs in question; ``held``: VM id -> the findings that hold it.
 
     ``deadline``: until when the run may wait as a whole; ``deadlines``: VM id -> its own, where that is another one.
+    ``fewer``: how many VMs may be backed up at once, where that was lowered.
     """
     whole = holding_whole(findings, on_unknown)
     if whole:
@@ -98,7 +101,9 @@ def decide(
     action = _action(whole, start, records, blocking, deadline, on_unknown, overlap)
     return Verdict(
         action=action,
-        sentence=_sentence(action, whole, blocking, start, records, findings, vms),
+        sentence=_sentence(
+            action, whole, blocking, start, records, findings, vms, fewer.told if fewer is not None else ""
+        ),
         clears=_clears(action, blocking, records, deadline, zone),
         start_vms=() if action not in (Action.START, Action.START_SOME) else start,
         held=records,
@@ -106,6 +111,7 @@ def decide(
         unknown=any(one.level is Level.UNKNOWN for one in findings),
         deadline=deadline,
         harm=worst_harm(blocking),
+        settings=fewer.settings if fewer is not None else {},
     )
 
 
@@ -139,18 +145,21 @@ def _sentence(
     held: Sequence[Held],
     findings: Sequence[Finding],
     vms: Sequence[str],
+    fewer: str,
 ) -> str:
     if action is Action.START:
         told = sum(1 for one in findings if one.level is Level.WARN)
         unsure = sum(1 for one in findings if one.level is Level.UNKNOWN)
         notes = [plural(told, "warning")] * bool(told) + [plural(unsure, "unknown")] * bool(unsure)
-        return f"{plural(len(vms), 'VM')}, nothing stands in the way" + (f"; {', '.join(notes)}." if notes else ".")
+        does = f" start {fewer}" if fewer else ", nothing stands in the way"
+        return f"{plural(len(vms), 'VM')}{does}" + (f"; {', '.join(notes)}." if notes else ".")
     if whole:
         return whole[0].summary
     codes = ", ".join(dict.fromkeys(one.code for one in blocking))
     who = some_of(one.name for one in held)
     if action is Action.START_SOME:
-        return f"{len(held)} of {plural(len(held) + len(start), 'VM')} held ({who}): {codes}."
+        rest = f" The others start {fewer}." if fewer else ""
+        return f"{len(held)} of {plural(len(held) + len(start), 'VM')} held ({who}): {codes}.{rest}"
     return f"No VM is left to start; held are {who}: {codes}."
 
 

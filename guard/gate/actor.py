@@ -16,7 +16,8 @@ from guard.errors import XoError
 from guard.estate.estate import Estate
 from guard.estate.xo_records import Job
 from guard.finding import Level
-from guard.gate.aside import Standing, other_guard, why_aside
+from guard.gate.aside import Standing, other_guard, why_aside, why_untrusted
+from guard.gate.chances import chances_of, is_question
 from guard.gate.hands import Append, Hands, Shown
 from guard.gate.look import LOOK_EVERY, Look
 from guard.gate.ports import GateXo
@@ -24,6 +25,7 @@ from guard.lifecycle.acting import Act, Reconcile, Start, next_act
 from guard.lifecycle.claiming import PlaceClaim, Postpone, Release, Rules, Scene, Sync, wants_claim
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import RunKey
+from guard.lifecycle.follow_up import NONE, Chances
 from guard.lifecycle.next_step import Evaluate, Observed, Record, Wait
 from guard.lifecycle.resolution import is_ours, resolve
 from guard.lifecycle.sequence import next_of_sequence
@@ -171,7 +173,7 @@ class Actor:
                 scene = replace(await self._scene(run, stage, own), new_runs=new_runs)
             except XoError:
                 return run, self._soon()
-            step = self._next(run, seen, scene, own, stage, lead)
+            step = self._next(run, seen, scene, own, stage, lead, rules)
             if isinstance(step, Wait | Evaluate):
                 return run, step
             if isinstance(step, Reconcile):
@@ -199,7 +201,16 @@ class Actor:
         """From now on: the step before may have taken long."""
         return Wait(self._clock() + LOOK_EVERY)
 
-    def _next(self, run: DueRun, seen: Observed, scene: Scene, rules: Rules, stage: Stage, lead: timedelta) -> Act:
+    def _next(
+        self,
+        run: DueRun,
+        seen: Observed,
+        scene: Scene,
+        rules: Rules,
+        stage: Stage,
+        lead: timedelta,
+        policy: Effective,
+    ) -> Act:
         sequence = self._in_xo(run, stage)
         if sequence is not None and run.is_sequence:
             placed = stage.view_of(run).placed
@@ -208,7 +219,31 @@ class Actor:
         if scene.turn is not None:  # a run that XO may still come to is not missed
             waits = seen.sequence_runs or not scene.turn.has_come
             now = replace(now, sequence_runs=waits, through=scene.turn.through, standbys=scene.turn.standbys)
-        return next_act(run, now, scene, rules, lead=lead, look_every=LOOK_EVERY)
+        chances = self._chances(run, sequence, stage, policy, seen, scene.now) if is_question(run) else NONE
+        return next_act(run, now, scene, rules, lead=lead, look_every=LOOK_EVERY, chances=chances)
+
+    def _chances(
+        self,
+        run: DueRun,
+        sequence: DueSequence | None,
+        stage: Stage,
+        policy: Effective,
+        seen: Observed,
+        now: datetime,
+    ) -> Chances:
+        """Of a follow-up."""
+        gate = policy.gate if sequence is None else self._rules_of(sequence.own, stage.setup).gate
+        return chances_of(
+            run,
+            stage.setup,
+            stage.agenda,
+            policy.remedies,
+            sequence,
+            seen.usual_s,
+            now,
+            enforced=gate == "enforce",
+            aside=why_untrusted(run, stage.standing, stage.setup, stage.agenda),
+        )
 
     async def _take(self, run: DueRun, step: Act, stage: Stage) -> tuple[DueRun | None, bool]:
         """The run after a step, None when somebody else wrote; whether anything was done, or learned, by it."""

@@ -36,6 +36,13 @@ class Standing:
 
 def why_aside(run: DueRun, standing: Standing, estate: Estate, agenda: Agenda, now: datetime) -> str:
     """One sentence without its full stop; '' when guard may claim."""
+    return why_untrusted(run, standing, estate, agenda) or _archived(
+        estate, agenda, now, run.key.due + timedelta(minutes=1)
+    )
+
+
+def why_untrusted(run: DueRun, standing: Standing, estate: Estate, agenda: Agenda) -> str:
+    """Why guard starts nothing of this schedule by its own hand, whether it claims it or not; '' when it may."""
     if standing.untrusted:
         return standing.untrusted
     if run.is_sequence or run.key.via:
@@ -49,7 +56,7 @@ def why_aside(run: DueRun, standing: Standing, estate: Estate, agenda: Agenda, n
         return f"it fires more often than every {format_duration(SHORTEST_INTERVAL.total_seconds())}"
     if standing.confirmed.get(run.key.via or run.key.schedule) != firing_of(run):
         return "no real start has confirmed yet when XO fires it"
-    return _archived(estate, agenda, now, run.key.due + timedelta(minutes=1))
+    return ""
 
 
 def _is_claimed(job_id: str, estate: Estate) -> bool:

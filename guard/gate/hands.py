@@ -233,7 +233,13 @@ class Hands:
         known = tuple(dict.fromkeys(log.id for log in logs))
         number = len(run.intents) + 1
         starting = Starting(
-            at=self._clock(), attempt=number, vms=step.vms, known=known, reason=step.reason, along=step.along
+            at=self._clock(),
+            attempt=number,
+            vms=step.vms,
+            known=known,
+            reason=step.reason,
+            along=step.along,
+            settings=step.settings,
         )
         grown = await self._append(run, starting)
         if grown is None:
@@ -263,7 +269,7 @@ class Hands:
                 going = (*known, *shown.running.values())
                 identity = await self._xo.run_sequence((schedule, *step.along), going)
             else:
-                identity = await self._xo.start(job, job_type, schedule, step.vms, known)
+                identity = await self._xo.start(job, job_type, schedule, step.vms, known, settings=step.settings)
         except XoNotSentError as error:
             return await self._append(run, NotStarted(at=self._clock(), attempt=number, error=str(error)))
         except XoAnswerError as error:

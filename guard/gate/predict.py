@@ -13,6 +13,7 @@ from guard.estate.estate import Estate
 from guard.gate.actor import Actor, Stage, as_without_guard
 from guard.gate.hands import Append
 from guard.gate.look import Looker
+from guard.lifecycle.cause_gone import without_standing_causes
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import Decided, RunKey
 from guard.lifecycle.resolution import out_of
@@ -68,7 +69,9 @@ class Predictor:
             )
             for run, one in zip(past, found, strict=True):
                 if one is not None:
-                    decided.append(await self._record(run, estate, *one, stage))
+                    vms, verdict = one
+                    verdict = without_standing_causes(verdict, run, estate)
+                    decided.append(await self._record(run, estate, vms, verdict, stage))
         return {run.key: run for run in decided if run is not None}
 
     async def _plan(
@@ -104,7 +107,7 @@ class Predictor:
         if stage is not None:
             self._actor.decided(run, stage)
             acts = self._actor.enforces(run, stage.setup)
-            if acts and verdict.action is not Action.START and run.claim is None:
+            if acts and verdict.action is not Action.START and run.claim is None and run.follow_up is None:
                 try:
                     aside = await self._actor.aside(run, stage)
                 except XoError as error:

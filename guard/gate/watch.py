@@ -171,6 +171,11 @@ class Watch:
 
     # --- remedies
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something goes on beside the looks."""
+        return self._rounds.is_busy
+
     async def end(self) -> None:
         """Break off what goes on beside the looks."""
         await self._rounds.end()

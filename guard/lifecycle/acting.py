@@ -27,8 +27,9 @@ from guard.lifecycle.claiming import (
     stands_at,
     wants_claim,
 )
-from guard.lifecycle.due_run import DueRun, Intent
+from guard.lifecycle.due_run import DueRun, FollowUp, Intent
 from guard.lifecycle.events import Alarmed, AnyEvent, End, Ended, GaveUp, NotStarted, Started, Starter
+from guard.lifecycle.follow_up import NONE, Chances, StartAgain, intent, next_of_follow_up
 from guard.lifecycle.next_step import (
     STARTED_LATE,
     Evaluate,
@@ -87,8 +88,17 @@ class Reconcile:
 Act = Step | PlaceClaim | Start | Reconcile | Release | Postpone | Sync
 
 
-def next_act(run: DueRun, seen: Observed, scene: Scene, rules: Rules, *, lead: timedelta, look_every: timedelta) -> Act:
-    """The next step of a due run that has not ended, of a schedule with gate = enforce."""
+def next_act(
+    run: DueRun,
+    seen: Observed,
+    scene: Scene,
+    rules: Rules,
+    *,
+    lead: timedelta,
+    look_every: timedelta,
+    chances: Chances = NONE,
+) -> Act:
+    """The next step of a due run that has not ended, of a schedule with gate = enforce. ``chances``: of a follow-up."""
     found = news(run, seen)
     if found:
         return Record(found)
@@ -98,6 +108,8 @@ def next_act(run: DueRun, seen: Observed, scene: Scene, rules: Rules, *, lead: t
             return Sync(None)
         may_start = scene.is_read and not scene.aside and not scene.bypass
         step = next_step(run, seen, lead=lead, look_every=look_every, acts=True, rescues=may_start)
+        if isinstance(step, Record) and any(isinstance(one, Ended) for one in step.events):
+            return intent(run, scene, chances) or step
         return _claimed(run, scene, rules) or step if isinstance(step, Wait) else step
     if not scene.is_read:
         return soon
@@ -107,7 +119,7 @@ def next_act(run: DueRun, seen: Observed, scene: Scene, rules: Rules, *, lead: t
         step_of_claim = claim_step(run, run.claim, scene)
         if step_of_claim is not None:
             return step_of_claim
-    return _after_due(run, scene, rules, look_every)
+    return _after_due(run, scene, rules, look_every, chances)
 
 
 def _answers_for(run: DueRun, scene: Scene) -> bool:
@@ -124,9 +136,13 @@ def _claimed(run: DueRun, scene: Scene, rules: Rules) -> Record | None:
 # --- at and after the due time
 
 
-def _after_due(run: DueRun, scene: Scene, rules: Rules, look_every: timedelta) -> Act:
+def _after_due(run: DueRun, scene: Scene, rules: Rules, look_every: timedelta, chances: Chances) -> Act:
     found = resolve(run, scene.now)
-    step = _act(run, scene, rules, found, look_every)
+    step = (
+        _act(run, scene, rules, found, look_every)
+        if run.follow_up is None
+        else _follow_up(run, run.follow_up, scene, rules, found, look_every, chances)
+    )
     if isinstance(step, Evaluate) and run.has_claim:
         back = give_back(run, scene)
         if not isinstance(back, Wait):  # judging takes a whole reading, which may be long, or fail
@@ -145,12 +161,28 @@ def _after_due(run: DueRun, scene: Scene, rules: Rules, look_every: timedelta) -
         return step
     if run.running:
         return Wait(scene.now + look_every)
-    return Record((_ended(run, scene.now),))
+    return intent(run, scene, chances) or Record((_ended(run, scene.now),))
+
+
+def _follow_up(
+    run: DueRun,
+    follow_up: FollowUp,
+    scene: Scene,
+    rules: Rules,
+    found: Resolution,
+    look_every: timedelta,
+    chances: Chances,
+) -> Act | None:
+    step = next_of_follow_up(run, follow_up, found, scene, rules, chances, look_every)
+    if not isinstance(step, StartAgain):
+        return step
+    settings = run.decided.verdict.settings if run.decided is not None else {}
+    return Start(step.vms, step.reason, settings=settings)
 
 
 def _standby(run: DueRun, scene: Scene, found: Resolution) -> datetime | None:
     turn = scene.turn
-    if turn is None or turn.has_come or found.start is None:
+    if turn is None or turn.has_come or found.start is None or run.follow_up is not None:
         return standby_at(run, scene.now, found)
     # XO goes on with it by itself, or the sequence's own fallback starts all of it
     return until_its_turn(run, scene.now) if turn.begun and not turn.entrusted else None
@@ -224,6 +256,8 @@ def _start(run: DueRun, scene: Scene, vms: tuple[str, ...], look_every: timedelt
 
 
 def _standbys(run: DueRun, scene: Scene) -> tuple[datetime, ...]:
+    if run.follow_up is not None:  # no fallback is for it, and the minutes of those there were are past
+        return ()
     return run.standbys if scene.turn is None else (*run.standbys, *scene.turn.standbys)
 
 
@@ -317,6 +351,8 @@ def _settle(intent: Intent, run: DueRun, scene: Scene, rules: Rules, look_every:
 
 
 def _ended(run: DueRun, now: datetime) -> Ended:
+    """A follow-up changes nothing of who started what was due."""
+    run = run.as_due
     given = run.given_up[-1] if run.given_up else None
     if any(one.run for one in run.intents) or any(one.started.by is Starter.GUARD for one in run.attempts):
         in_part = any(one.end is not End.COVERED for one in run.given_up)

@@ -14,11 +14,13 @@ import msgspec
 
 from guard.assess import Situation, look_again
 from guard.checks import CODES
+from guard.checks.chain import CHAIN_UNHEALTHY
 from guard.decision.codes import POLICY_CODES
 from guard.decision.verdict import Action, Held, Verdict
 from guard.errors import UsageError
 from guard.estate.estate import Estate, PartName, require
 from guard.estate.xo_records import Job, Schedule
+from guard.finding import Level
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import AnyEvent, Decided, End, GaveUp, Seen
 from guard.mechanics.due import DueTime
@@ -30,6 +32,11 @@ from guard.units import plural, some_of
 STARTABLE = ("backup", "mirrorBackup")
 HOLDING = frozenset(CODES) | {code.id for code in POLICY_CODES}
 """The codes that can hold a start back."""
+
+CHAIN_BYPASS = "bypassVdiChainsCheck"
+"""XO's setting, since 5.37, with which it takes a snapshot whatever waits in the VM's chains (failure-modes.md 3.1). guard
+sends it for ``--override CHAIN_UNHEALTHY``, and for nothing else.
+"""
 
 NEVER_OVERRIDDEN = {
     "SETTINGS_MISSING": "XO itself would crash at the start",
@@ -57,7 +64,8 @@ class Judged:
     """A wish held against the facts. ``zone``: that of the schedule; ``vms``: ids of the VMs in question, with ``names``.
 
     ``lifted``: overridden code -> the ids of the VMs that would be left out if it were not, () for the whole run; a code
-    whose overriding changes nothing is not in it. ``facts_at``: when XO was read.
+    whose overriding changes nothing is not in it. ``facts_at``: when XO was read. ``unchecked``: the ids of the VMs that
+    start although XO's own chain check would skip them: it is switched off for them.
     """
 
     wish: Wish
@@ -70,6 +78,14 @@ class Judged:
     lifted: Mapping[str, tuple[str, ...]]
     facts_at: datetime
     at: datetime
+    unchecked: tuple[str, ...] = ()
+
+    @property
+    def settings(self) -> Mapping[str, Mapping[str, int | bool]]:
+        """What of the job's settings is different in this run: as the verdict says, and of each VM whose chain a person said
+        shall not matter. A VM's own settings are the narrowest, and win (xo-api.md 3.1.2).
+        """
+        return {**self.verdict.settings, **{vm: {CHAIN_BYPASS: True} for vm in self.unchecked}}
 
     @property
     def starts(self) -> bool:
@@ -220,12 +236,18 @@ def judge(estate: Estate, policy: Policy, wish: Wish, situation: Situation, now:
     overridden = frozenset(wish.overridden)
     verdict = asked(overridden)
     lifted: dict[str, tuple[str, ...]] = {}
+    unchecked: tuple[str, ...] = ()
     for code in wish.overridden:
-        kept = _kept_back(asked(overridden - {code}), verdict)
+        before = asked(overridden - {code})
+        kept = _kept_back(before, verdict)
         if kept is not None:
             lifted[code] = kept
+        if code == CHAIN_UNHEALTHY.id:
+            unchecked = _beyond_tolerance(before, verdict)
     names = {vm: estate.vm_by_id[vm].name if vm in estate.vm_by_id else vm for vm in vms}
-    return Judged(wish, schedule, job, zone, vms, names, _without_waits(verdict), lifted, estate.taken_at, now)
+    return Judged(
+        wish, schedule, job, zone, vms, names, _without_waits(verdict), lifted, estate.taken_at, now, unchecked
+    )
 
 
 def _taken(estate: Estate, job: Job) -> tuple[str, ...]:
@@ -250,6 +272,13 @@ def _kept_back(before: Verdict, now: Verdict) -> tuple[str, ...] | None:
     if vms:
         return vms
     return () if before.action is not Action.START and now.action is Action.START else None
+
+
+def _beyond_tolerance(before: Verdict, now: Verdict) -> tuple[str, ...]:
+    """The VMs that start now and that XO would skip: where guard could not read a chain, XO's own check stays."""
+    found = (one for one in before.findings if one.code == CHAIN_UNHEALTHY.id and one.level is Level.BLOCK)
+    skipped = {vm for one in found for vm in one.holds}
+    return tuple(vm for vm in now.start_vms if vm in skipped)
 
 
 def _zone(schedule: Schedule, policy: Policy) -> str:

@@ -90,8 +90,11 @@ class Sync:
 
 
 def wants_claim(run: DueRun, *, always: bool) -> bool:
-    """Whether XO must not start it by itself."""
-    return run.decided is not None and (always or run.decided.verdict.action is not Action.START)
+    """Whether XO must not start it by itself. What shall be different in this run alone, XO's timer knows nothing of."""
+    if run.decided is None:
+        return False
+    verdict = run.decided.verdict
+    return always or verdict.action is not Action.START or bool(verdict.settings)
 
 
 def is_at_hand(run: DueRun, now: datetime, xo_now: datetime) -> bool:

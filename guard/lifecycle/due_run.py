@@ -21,6 +21,7 @@ from guard.lifecycle.events import (
     Decided,
     Doubted,
     Ended,
+    FollowingUp,
     GaveUp,
     NotStarted,
     Released,
@@ -93,11 +94,19 @@ class Intent:
 
 
 @dataclass(frozen=True)
+class FollowUp:
+    """One more start for VMs of a due time whose runs are over. ``before``: its story as it stood then."""
+
+    intent: FollowingUp
+    before: DueRun
+
+
+@dataclass(frozen=True)
 class DueRun:
     """What is known of one due time. ``seq``: the number of its last event.
 
     ``intents``: guard's own starts; ``attempts``: the runs XO shows. ``standbys``: the minutes at which a fallback of XO's
-    may have started it.
+    may have started it. ``follow_up``: None as long as none was meant.
     """
 
     key: RunKey
@@ -109,6 +118,7 @@ class DueRun:
     given_up: tuple[GaveUp, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     alarms: tuple[Alarmed, ...] = ()
+    follow_up: FollowUp | None = None
     ended: Ended | None = None
     seq: int = 0
 
@@ -135,6 +145,11 @@ class DueRun:
     def is_asked_by_hand(self) -> bool:
         """Whether a person had guard start it, at no due time (guard start)."""
         return self.key.via == BY_HAND and self.decided is not None
+
+    @property
+    def as_due(self) -> DueRun:
+        """Its story up to a follow-up: what became of the due time as such."""
+        return self if self.follow_up is None else self.follow_up.before
 
     @property
     def has_claim(self) -> bool:
@@ -184,6 +199,8 @@ def _grown(key: RunKey, run: DueRun, event: AnyEvent) -> DueRun:
             return replace(run, given_up=(*run.given_up, event))
         case Alarmed():
             return replace(run, alarms=(*run.alarms, event))
+        case FollowingUp():
+            return _with_follow_up(run, event)
         case _:
             return replace(run, ended=event)
 
@@ -216,6 +233,14 @@ def _with_intent(run: DueRun, event: Starting | Started | NotStarted | Doubted) 
         case Doubted():
             grown = replace(last, doubts=(*last.doubts, event))
     return replace(run, intents=(*run.intents[:-1], grown))
+
+
+def _with_follow_up(run: DueRun, event: FollowingUp) -> DueRun:
+    if run.follow_up is not None:
+        raise _impossible(run.key, event, "it was followed up already")
+    if not run.attempts or run.running or run.open_intent is not None:
+        raise _impossible(run.key, event, "its run is not over")
+    return replace(run, follow_up=FollowUp(event, run))
 
 
 def _with_claim(run: DueRun, event: Claiming | SwitchingOff | Claimed | Releasing | Released) -> DueRun:

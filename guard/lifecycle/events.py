@@ -177,6 +177,16 @@ class GaveUp(Event, frozen=True, kw_only=True, tag="gave_up"):
     reason: str = ""
 
 
+class FollowingUp(Event, frozen=True, kw_only=True, tag="following_up"):
+    """The intent to start VMs once more whose runs are over, as soon as what failed them is gone; once per due time.
+
+    ``vms``: each with the codes that failed it, and until when it waits. ``reason``: the same as a sentence.
+    """
+
+    vms: tuple[Held, ...]
+    reason: str = ""
+
+
 class Releasing(Event, frozen=True, kw_only=True, tag="releasing"):
     """The intent to give the schedule back to XO."""
 
@@ -235,6 +245,7 @@ AnyEvent = (
     | Doubted
     | NotStarted
     | GaveUp
+    | FollowingUp
     | Releasing
     | Released
     | Started

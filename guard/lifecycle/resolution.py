@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import msgspec
+
 from guard.checks.clock_change import DST_STORM
+from guard.checks.overlap import JOB_RUNNING
 from guard.decision.verdict import Action, Held, Verdict
 from guard.finding import Harm
-from guard.lifecycle.due_run import DueRun
+from guard.lifecycle.due_run import Attempt, DueRun, FollowUp
 from guard.lifecycle.events import ReleasedHow, Starter
 from guard.lifecycle.next_step import SETTLED
 from guard.lifecycle.standby import fallback_minute, safe_minute
@@ -40,11 +43,12 @@ class Resolution:
 
 
 def is_ours(run: DueRun) -> bool:
-    """Whether guard answers for this due time's start: it was claimed until the due time, or XO did not fire.
+    """Whether guard answers for this due time's start: it was claimed until the due time, XO did not fire, or it is
+    followed up.
 
     A sequence's member also where that holds for the sequence (guard/lifecycle/turn.py).
     """
-    if XO_DID_NOT_FIRE.id in run.alarm_codes:
+    if XO_DID_NOT_FIRE.id in run.alarm_codes or run.follow_up is not None:
         return True
     if run.intents or (run.key.via and run.standbys):
         return True
@@ -60,6 +64,8 @@ def is_ours(run: DueRun) -> bool:
 
 def resolve(run: DueRun, now: datetime) -> Resolution:
     """What the last decision means at this moment for the VMs that were not started yet."""
+    if run.follow_up is not None:
+        return _of_follow_up(run, run.follow_up, now)
     if run.decided is None:
         return Resolution() if is_started(run) else Resolution(start=())
     if any(one.whole for one in run.given_up) or _whole_started(run):
@@ -107,6 +113,55 @@ def _whole(verdict: Verdict, now: datetime, *, is_started: bool) -> Resolution:
     return Resolution(start=()) if verdict.harm is Harm.NONE else Resolution(refused=True)
 
 
+def _of_follow_up(run: DueRun, follow_up: FollowUp, now: datetime) -> Resolution:
+    """Of the VMs that are to be started once more: at the deadline those that still must wait are given up, as XO's log
+    has said of them already what it had to say.
+    """
+    rest = _not_followed_yet(run, follow_up)
+    if not rest:
+        return Resolution()
+    decided = run.decided
+    judged = decided.verdict if decided is not None and decided is not follow_up.before.decided else None
+    ends = [one.deadline for one in rest if one.deadline is not None]
+    ends += [judged.deadline] if judged is not None and judged.deadline is not None else []
+    until = min(ends, default=now)
+    if now >= until:
+        return Resolution(give_up=rest, waits_until=until)
+    if judged is None:
+        return Resolution(wait=rest, waits_until=until)
+    may_start = judged.start_vms if judged.action in (Action.START, Action.START_SOME) else ()
+    held = {one.vm: one for one in judged.held}
+    start = tuple(one.vm for one in rest if one.vm in may_start)
+    others = [one for one in rest if one.vm not in may_start]
+    return Resolution(
+        start=start or None,
+        wait=tuple(held[one.vm] for one in others if one.vm in held and held[one.vm].deadline is not None),
+        give_up=tuple(
+            held.get(one.vm, msgspec.structs.replace(one, codes=()))
+            for one in others
+            if one.vm not in held or held[one.vm].deadline is None
+        ),
+        waits_until=until,
+    )
+
+
+def _not_followed_yet(run: DueRun, follow_up: FollowUp) -> tuple[Held, ...]:
+    before = follow_up.before
+    given, intents = run.given_up[len(before.given_up) :], run.intents[len(before.intents) :]
+    others = [one for one in run.attempts[len(before.attempts) :] if not one.started.attempt and not _was_refused(one)]
+    if any(one.whole for one in given) or any(one.started.vms is None for one in others):
+        return ()
+    gone = {vm for intent in intents if intent.run for vm in intent.starting.vms or ()}
+    gone |= {vm for one in others for vm in one.started.vms or ()} | {one.vm for each in given for one in each.vms}
+    return tuple(one for one in follow_up.intent.vms if one.vm not in gone)
+
+
+def _was_refused(attempt: Attempt) -> bool:
+    """Whether XO refused the run because the job was running already: it took no VM."""
+    ended = attempt.ended
+    return ended is not None and not ended.outcome.vms and JOB_RUNNING.id in {one.code for one in ended.outcome.causes}
+
+
 def standby_at(run: DueRun, now: datetime, found: Resolution) -> datetime | None:
     """The minute at which XO's fallback shall start the whole schedule; None for not at all.
 
@@ -142,13 +197,23 @@ def until_its_turn(run: DueRun, now: datetime) -> datetime:
 def expected_standby(run: DueRun, now: datetime) -> datetime | None:
     """When the fallback that by the ledger is in XO would start it; None where none should be there."""
     found = resolve(run, now)
-    if run.key.via and found.start is not None and run.standbys and run.standbys[-1] > now:
+    if run.follow_up is None and run.key.via and found.start is not None and run.standbys and run.standbys[-1] > now:
         return run.standbys[-1]
     return standby_at(run, now, found)
 
 
 def out_of(run: DueRun) -> frozenset[str]:
-    """The VMs of a due run that were started for it by name, by a person too, or given up."""
+    """The VMs of a due run that were started for it by name, by a person too, or given up; of one that is followed up all
+    but those that still wait for their second start.
+    """
+    if run.follow_up is not None:
+        before = run.follow_up.before
+        outcomes = [one.ended.outcome for one in before.attempts if one.ended is not None]
+        known = {one.vm.id for each in outcomes for one in each.vms} | {
+            vm for each in outcomes for vm in each.unattempted
+        }
+        known |= {*out_of(before), *(before.decided.vms if before.decided is not None else ())}
+        return frozenset(known - {one.vm for one in _not_followed_yet(run, run.follow_up)})
     started = {vm for intent in run.intents if intent.run for vm in intent.starting.vms or ()}
     chosen = {vm for attempt in run.attempts for vm in attempt.started.vms or ()}
     return frozenset(started | chosen | {one.vm for given in run.given_up for one in given.vms})

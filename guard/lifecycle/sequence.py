@@ -99,7 +99,7 @@ def _needs_it(run: DueRun, now: datetime, placed: tuple[Placed, ...]) -> bool:
 def _ended(sequence: DueSequence, now: datetime) -> Ended:
     """Who went through it; where nobody did, what became of its members."""
     ends = {one.ended.end for one in sequence.members if one.ended is not None}
-    if any(one.run for member in sequence.members for one in member.intents):
+    if any(one.run for member in sequence.members for one in member.as_due.intents):
         return Ended(at=now, end=End.RAN if ends <= {End.RAN} else End.RAN_IN_PART)
     if sequence.has_begun or not ends:
         return Ended(at=now, end=End.LEFT_TO_XO)

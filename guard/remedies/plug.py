@@ -13,8 +13,7 @@ from guard.estate.xo_records import Pbd, Sr
 from guard.finding import Scope, ScopeKind
 from guard.lifecycle.remedy import Effect, Remedy, RemedyKind, Result, Wanted
 from guard.mechanics.connection import is_live
-from guard.mechanics.history import good_backups, read_history
-from guard.remedies.reconnect import tried, when
+from guard.remedies.reconnect import needed_by, tried, when
 from guard.remedies.scene import SOON, Need, Scene
 
 
@@ -39,14 +38,19 @@ def _detached(scene: Scene) -> dict[str, dict[str, list[Need]]]:
 
 
 def _unplugged(estate: Estate, sr: Sr, vms: dict[str, list[Need]]) -> list[Pbd]:
-    """Of hosts that are there: where the VMs run, or for halted ones any."""
-    homes = {estate.vm_by_id[vm].container or "" for vm in vms if vm in estate.vm_by_id}
+    """Of hosts that are there: where the VMs run, or for halted ones one of any, the pool's master before others."""
+    known = [estate.vm_by_id[vm] for vm in vms if vm in estate.vm_by_id]
+    homes = {vm.container for vm in known if vm.power_state == "Running"}
     there = [
         pbd
         for pbd in estate.pbds_of_sr.get(sr.id, ())
         if pbd.attached is False and is_live(estate.host_by_id.get(pbd.host or ""))
     ]
-    return [pbd for pbd in there if pbd.host in homes] or there
+    found = [pbd for pbd in there if pbd.host in homes]
+    if found or all(vm.power_state == "Running" for vm in known):
+        return found
+    pool = estate.pool_by_id.get(sr.pool or "")
+    return sorted(there, key=lambda pbd: pool is None or pbd.host != pool.master)[:1]
 
 
 def _wanted(scene: Scene, sr: Sr, pbd: Pbd, needs: list[Need], vms: tuple[str, ...]) -> Wanted:
@@ -58,8 +62,7 @@ def _wanted(scene: Scene, sr: Sr, pbd: Pbd, needs: list[Need], vms: tuple[str, .
         scope=Scope(ScopeKind.SR, pbd.id, f"{sr.name_label} on {where}"),
         at=at,
         latest=latest,
-        reason=f"{sr.name_label} is not plugged on {where}, and "
-        f"{', '.join(dict.fromkeys(need.run.name for need in needs))} needs it",
+        reason=f"{sr.name_label} is not plugged on {where}, and {needed_by(needs)} it",
         runs=tuple(need.run for need in needs),
         pool=sr.pool or "",
         before=(scene.fact("attached", False, "", PartName.PBDS),),
@@ -72,9 +75,12 @@ def _aside(scene: Scene, sr: Sr, pbd: Pbd, needs: list[Need], vms: tuple[str, ..
         return "the policy says [remedies] plug = false"
     if sr.in_maintenance_mode is True:
         return "somebody put it into maintenance mode"
+    if not scene.is_connected(sr.pool or ""):
+        return "XO is not connected to its pool"
+    if scene.is_rolling:
+        return "a rolling pool update or reboot goes on"
     # nothing tells an SR that was lost from one that somebody unplugged; one that was never used is no loss
-    backups = good_backups(read_history(scene.estate.logs))
-    if not any(vm in backups for vm in vms):
+    if scene.saved_vms.isdisjoint(vms):
         return "no VM on it was ever saved as far as XO's logs tell, so it may be unplugged on purpose"
     if not any(need.enforced for need in needs):
         return "the policy says observe for what needs it"

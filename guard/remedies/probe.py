@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 from guard.estate.estate import PartName
 from guard.estate.xo_records import Repository
 from guard.finding import Scope, ScopeKind
 from guard.lifecycle.remedy import RemedyKind, Wanted
 from guard.mechanics.outlook import repository_ids
-from guard.outcomes.past import past_failures
 from guard.remedies.scene import SOON, Need, Scene
+from guard.units import some_of
 
 ONCE = timedelta(hours=20)
 """Once a night, also where the due time wanders a little."""
@@ -50,7 +49,7 @@ def _wanted(scene: Scene, repository: Repository, needs: list[Need]) -> Wanted:
         scope=Scope(ScopeKind.REPOSITORY, repository.id, repository.name),
         at=at,
         latest=first,
-        reason=f"{', '.join(dict.fromkeys(need.run.name for need in needs))} will write to {repository.name}",
+        reason=f"{some_of(dict.fromkeys(need.run.name for need in needs))} will write to {repository.name}",
         runs=tuple(need.run for need in needs),
         before=(scene.fact("error", str(repository.error) if repository.error else None, "", PartName.REPOSITORIES),),
         aside=aside,
@@ -58,18 +57,19 @@ def _wanted(scene: Scene, repository: Repository, needs: list[Need]) -> Wanted:
 
 
 def _aside(scene: Scene, repository: Repository, needs: list[Need]) -> str:
-    scheme = urlsplit(repository.url).scheme
+    # no parser of addresses: the URL holds a password, which may hold anything
+    scheme = repository.url.partition(":")[0]
     if scheme not in _FILES:
-        return f"{scheme or 'it'} is no file system: the probe's file might stay"
+        return f"{scheme or 'its kind'} is no file system that guard knows: the probe's file might stay"
     listed = PartName.ARCHIVES in scene.estate.parts and repository.id in scene.estate.listed_repositories
     if not listed:
         return "whether its files can be deleted is not known without [xo] read_archives"
-    protected = any(one.repository == repository.id and one.is_immutable is True for one in scene.estate.archives)
-    refused = any(
-        one.code == _IMMUTABLE and one.target in (repository.id, "") for one in past_failures(scene.estate.logs)
-    )
-    if protected or refused:
+    told = {one.is_immutable for one in scene.estate.archives if one.repository == repository.id}
+    refused = any(one.code == _IMMUTABLE and one.target in (repository.id, "") for one in scene.failures)
+    if True in told or refused:
         return "its files cannot be deleted"
+    if False not in told:
+        return "no backup there tells whether its files can be deleted"
     if any(job.run_id and repository.id in repository_ids(job) for job in scene.estate.jobs):
         return "a run writes there now"
     if not any(need.enforced for need in needs):

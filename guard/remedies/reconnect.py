@@ -16,7 +16,7 @@ from guard.finding import ClearedBy, Scope, ScopeKind
 from guard.lifecycle.remedy import Effect, Remedy, RemedyKind, Result, Wanted
 from guard.mechanics.connection import reconnects
 from guard.remedies.scene import SOON, Need, Scene
-from guard.units import format_duration
+from guard.units import format_duration, some_of
 
 AGAIN = timedelta(hours=1)
 """What did not help is not tried again at once: XO itself tries too, and somebody may be at it."""
@@ -36,9 +36,11 @@ def _misses(estate: Estate, need: Need, server: Server) -> bool:
     for one in need.against(POOL_DISCONNECTED.id, VM_UNKNOWN.id):
         if one.scope.kind is ScopeKind.SERVER and one.scope.id == server.id:
             return True
-        if one.scope.kind is ScopeKind.POOL and one.scope.id == server.pool_id:
+        if one.scope.kind is ScopeKind.POOL and server.pool_id and one.scope.id == server.pool_id:
             return True
-        if one.code == VM_UNKNOWN.id and one.clears.by is not ClearedBy.PERSON:
+        # of a lost server XO does not tell the pool (xo-api.md 3.5): each may be the one
+        of_any = one.code == VM_UNKNOWN.id or (one.scope.kind is ScopeKind.POOL and not server.pool_id)
+        if of_any and one.clears.by is not ClearedBy.PERSON:
             return True
     return False
 
@@ -52,8 +54,7 @@ def _wanted(scene: Scene, server: Server, needs: list[Need]) -> Wanted:
         scope=Scope(ScopeKind.SERVER, server.id, server.name),
         at=at,
         latest=latest,
-        reason=f"XO is not connected to {server.name}{f' ({why})' if why else ''}, and "
-        f"{', '.join(dict.fromkeys(need.run.name for need in needs))} needs its pool",
+        reason=f"XO is not connected to {server.name}{f' ({why})' if why else ''}, and {needed_by(needs)} its pool",
         runs=tuple(need.run for need in needs),
         pool=server.pool_id or "",
         before=(scene.fact("status", server.status, "", PartName.SERVERS),),
@@ -61,10 +62,16 @@ def _wanted(scene: Scene, server: Server, needs: list[Need]) -> Wanted:
     )
 
 
+def needed_by(needs: list[Need]) -> str:
+    """``"Nightly needs"``, ``"Nightly, Weekly need"``."""
+    names = dict.fromkeys(need.run.name for need in needs)
+    return f"{some_of(names)} {'needs' if len(names) == 1 else 'need'}"
+
+
 def when(scene: Scene, needs: list[Need]) -> tuple[datetime, datetime]:
-    """From ``SOON`` before the first due time on; at once for a run that waits."""
+    """From ``SOON`` before the first due time on; at once, or as soon as guard comes to it, for a run that waits."""
     if any(need.waits and need.enforced for need in needs):
-        return scene.now, scene.now
+        return scene.now, scene.now + SOON
     first = min(need.run.due for need in needs if need.enforced or not any(one.enforced for one in needs))
     return max(scene.now, first - SOON), first
 
@@ -81,6 +88,8 @@ def _aside(scene: Scene, server: Server, needs: list[Need]) -> str:
     itself = _itself(scene.estate, server)
     if itself is not None and not itself.answered and not itself.refused:
         return "the pool does not answer guard either"
+    if scene.is_rolling:
+        return "a rolling pool update or reboot goes on"
     if not any(need.enforced for need in needs):
         return "the policy says observe for what needs it"
     return tried(scene, RemedyKind.RECONNECT, server.id)
@@ -96,7 +105,10 @@ def tried(scene: Scene, kind: RemedyKind, target: str) -> str:
 
 def _itself(estate: Estate, server: Server) -> PoolFacts | None:
     """What that pool told guard; None where the policy has no [[pool]] for it."""
-    address = urlsplit(f"//{server.host.rpartition('://')[2]}").hostname
+    try:
+        address = urlsplit(f"//{server.host.rpartition('://')[2]}").hostname
+    except ValueError:  # half an IPv6 address: XO gets nowhere with it either
+        return None
     facts = estate.pool_facts if PartName.POOL_FACTS in estate.parts else ()
     return next(
         (told for told in facts if address in {told.address, *(host.address for host in told.hosts.values())}), None

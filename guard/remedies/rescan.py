@@ -15,11 +15,10 @@ from guard.checks.chain import CHAIN_UNHEALTHY
 from guard.checks.coalesce_stuck import COALESCE_STUCK
 from guard.estate.estate import Estate, PartName
 from guard.estate.xo_records import Sr, XapiTask
-from guard.finding import Scope, ScopeKind
+from guard.finding import Fact, Finding, Scope, ScopeKind
 from guard.lifecycle.remedy import Effect, Remedy, RemedyKind, Result, Wanted
-from guard.mechanics.chain import ChainIndex
 from guard.mechanics.coalescing import is_collecting, queues, rate_of
-from guard.remedies.scene import NEAR, Need, Scene
+from guard.remedies.scene import NEAR, SOON, Need, Scene
 from guard.units import format_duration, plural, some_of
 
 AT_WORK = timedelta(hours=1)
@@ -47,27 +46,29 @@ def _needed(scene: Scene) -> dict[str, list[Need]]:
     """SR id -> the runs with a VM whose chain there is too long, or whose coalesces there do not come."""
     found: dict[str, list[Need]] = {}
     for need in scene.needs:
-        disks = [fact.value for one in need.against(CHAIN_UNHEALTHY.id) for fact in one.facts if fact.name == "disk"]
-        vdis = [scene.estate.vdi_by_id.get(str(disk)) for disk in disks]
-        stuck = [
-            one.scope.id for one in need.against(COALESCE_STUCK.id) if any(fact.name == "waited" for fact in one.facts)
-        ]
-        for sr in dict.fromkeys((*(vdi.sr for vdi in vdis if vdi is not None and vdi.sr), *stuck)):
+        stuck = [one for one in need.against(COALESCE_STUCK.id) if any(fact.name == "waited" for fact in one.facts)]
+        for sr in dict.fromkeys(_sr_of(scene, one) for one in (*need.against(CHAIN_UNHEALTHY.id), *stuck)):
             found.setdefault(sr, []).append(need)
     return found
 
 
+def _of_sr(scene: Scene, need: Need, sr_id: str) -> list[Finding]:
+    """What the two checks say of an SR."""
+    return [one for one in need.against(CHAIN_UNHEALTHY.id, COALESCE_STUCK.id) if _sr_of(scene, one) == sr_id]
+
+
+def _sr_of(scene: Scene, finding: Finding) -> str:
+    """The id of the SR that a finding of the two is about, '' for none."""
+    if finding.scope.kind is ScopeKind.SR:
+        return finding.scope.id
+    vdi = scene.estate.vdi_by_id.get(next((str(fact.value) for fact in finding.facts if fact.name == "disk"), ""))
+    return (vdi.sr or "") if vdi is not None else ""
+
+
 def _wanted(scene: Scene, sr: Sr, needs: list[Need]) -> Wanted:
     estate = scene.estate
-    ahead = [need for need in needs if not need.waits and need.enforced] or [need for need in needs if not need.waits]
-    first = min((need.run.due for need in ahead or needs), default=scene.now)
-    earliest = max(scene.now, first - scene.policy.look_ahead)
-    last = scene.last(RemedyKind.RESCAN, sr.id)
-    if last is not None:
-        earliest = max(earliest, last.at + scene.policy.rescan_again)
-    at = _free(scene, sr, earliest)
-    latest = first - NEAR if ahead else at
-    count, least = _waiting(estate, sr.id)
+    at, latest = _when(scene, sr, needs)
+    count, least = scene.waiting_on_sr.get(sr.id, (0, 0))
     rate = rate_of(estate.observations, sr.id)
     facts = [
         scene.fact("waiting", count, "VDIs", PartName.VDI_UNMANAGED),
@@ -90,8 +91,7 @@ def _wanted(scene: Scene, sr: Sr, needs: list[Need]) -> Wanted:
         scope=Scope(ScopeKind.SR, sr.id, sr.name_label),
         at=at,
         latest=latest,
-        reason=f"{plural(count, 'un-coalesced VDI')} {'waits' if count == 1 else 'wait'} on {sr.name_label}{who}, and no coalesce "
-        "is seen at work there",
+        reason=f"{plural(count, 'un-coalesced VDI')} {'waits' if count == 1 else 'wait'} on {sr.name_label}{who}",
         runs=tuple(need.run for need in needs),
         pool=sr.pool or "",
         before=tuple(facts),
@@ -100,20 +100,43 @@ def _wanted(scene: Scene, sr: Sr, needs: list[Need]) -> Wanted:
     )
 
 
+def _when(scene: Scene, sr: Sr, needs: list[Need]) -> tuple[datetime, datetime]:
+    """(when it is scanned, until when): for the first run that a scan can still come an hour before, away from all others."""
+    counting = [need for need in needs if need.enforced] or needs
+    earliest, last = scene.now, scene.last(RemedyKind.RESCAN, sr.id)
+    if last is not None:
+        earliest = max(earliest, last.at + scene.policy.rescan_again)
+    if any(need.waits for need in counting):
+        at = _free(scene, sr, earliest)
+        return at, min([at + SOON, *_close(scene, sr, at)])
+    at, latest = earliest, earliest
+    for due in sorted({need.run.due for need in counting}):
+        at = _free(scene, sr, max(earliest, due - scene.policy.look_ahead))
+        latest = min([due - NEAR, *_close(scene, sr, at)])
+        if at <= latest:
+            break
+    return at, latest
+
+
 def _aside(scene: Scene, sr: Sr, needs: list[Need], at: datetime, latest: datetime) -> str:
     estate = scene.estate
     if not scene.policy.rescan:
         return "the policy says [remedies] rescan = false"
+    if sr.id not in scene.waiting_on_sr:
+        return "nothing waits there now"
+    if not scene.is_connected(sr.pool or ""):
+        return "XO is not connected to its pool"
+    if scene.is_rolling:
+        return "a rolling pool update or reboot goes on"
     if any(is_collecting(task, sr.id) for task in estate.xapi_tasks):
         return "a coalesce is at work there now"
     seen = estate.observations.collected.get(sr.id) if estate.observations is not None else None
     if seen is not None and timedelta() <= scene.now - seen < AT_WORK:
         return f"a coalesce was seen at work there {format_duration((scene.now - seen).total_seconds())} ago"
-    for need in needs:
-        for one in need.against(COALESCE_STUCK.id):
-            why = next((_NOT_BY_SCAN[fact.name] for fact in one.facts if fact.name in _NOT_BY_SCAN), "")
-            if one.scope.id == sr.id and why:
-                return f"a scan does not help: {why}"
+    told = (fact.name for need in needs for one in _of_sr(scene, need, sr.id) for fact in one.facts)
+    why = next((_NOT_BY_SCAN[name] for name in told if name in _NOT_BY_SCAN), "")
+    if why:
+        return f"a scan does not help: {why}"
     if sr.in_maintenance_mode is True:
         return "it is in maintenance mode"
     if not any(need.enforced for need in needs):
@@ -128,12 +151,17 @@ def _aside(scene: Scene, sr: Sr, needs: list[Need], at: datetime, latest: dateti
 def _free(scene: Scene, sr: Sr, earliest: datetime) -> datetime:
     """The first moment from ``earliest`` on that is an hour away from every run there."""
     at = earliest
-    if sr.id in scene.busy_srs:
-        at = max(at, scene.now + NEAR)
+    if sr.id in scene.free_again:
+        at = max(at, scene.free_again[sr.id])
     for due in scene.dues_on_sr.get(sr.id, ()):
         if due - NEAR < at < due + NEAR:
             at = due + NEAR
     return at
+
+
+def _close(scene: Scene, sr: Sr, at: datetime) -> list[datetime]:
+    """When the runs due after ``at`` come too near for a scan."""
+    return [due - NEAR for due in scene.dues_on_sr.get(sr.id, ()) if due > at]
 
 
 def is_scanning(task: XapiTask, sr_id: str) -> bool:
@@ -142,13 +170,6 @@ def is_scanning(task: XapiTask, sr_id: str) -> bool:
         return False
     told = f"{task.applies_to or ''} {task.name_description}".strip()
     return not told or sr_id in told
-
-
-def _waiting(estate: Estate, sr_id: str) -> tuple[int, int]:
-    """(pairs that wait to be merged on an SR, bytes that have to be moved for it)."""
-    vdis = estate.vdi_by_id
-    children = [child for node, child in ChainIndex(estate).pairs() if vdis[node].sr == sr_id]
-    return len(children), sum(used for child in children if isinstance(used := vdis[child].usage, int))
 
 
 def seen_again(remedy: Remedy, estate: Estate, now: datetime) -> Remedy:
@@ -160,13 +181,13 @@ def seen_again(remedy: Remedy, estate: Estate, now: datetime) -> Remedy:
     left = queues(seen).get(remedy.scope.id, 0)
     part = estate.parts[PartName.OBSERVATIONS]
     rate = rate_of(seen, remedy.scope.id)
-    fact = remedy.before[0]
-    after = [msgspec.structs.replace(fact, name="left", value=left, source=part.source, observed_at=part.read_at)]
+    after = [Fact(name="left", value=left, unit="VDIs", source=part.source, observed_at=part.read_at)]
     if rate is not None:
         after.append(
             msgspec.structs.replace(after[0], name="coalesce_rate", value=round(rate.pairs_per_hour, 2), unit="VDIs/h")
         )
-    fewer = isinstance(before, int) and left < before
+    # once they got fewer it helped, also where the next run leaves new ones
+    fewer = remedy.effect is Effect.HELPED or (isinstance(before, int) and left < before)
     return msgspec.structs.replace(
         remedy,
         after=tuple(after),

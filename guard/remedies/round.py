@@ -28,7 +28,7 @@ from guard.policy.schema import Policy
 from guard.remedies.choose import seen_again, wanted
 from guard.remedies.doing import Doer, given_up
 from guard.remedies.ports import RemedyTeller
-from guard.remedies.scene import SOON, Need, Scene, scene_of
+from guard.remedies.scene import NEAR, SOON, Need, Scene, scene_of
 
 EVERY = timedelta(minutes=30)
 """Between two readings of the look ahead."""
@@ -101,6 +101,11 @@ class Rounds:
         self._task = asyncio.ensure_future(self._round(ahead, fresh, read_whole))
         return now + timedelta(seconds=1)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a round goes on."""
+        return self._task is not None and not self._task.done()
+
     async def end(self) -> None:
         """Break off what goes on: what was asked of XO stays in the ledger as asked."""
         if self._task is not None:
@@ -143,7 +148,7 @@ class Rounds:
             if last is None or last < due - SOON:
                 lost = any(one.status != "connected" and reconnects(one) for one in ahead.setup.servers)
                 moments += [due - SOON] if lost or due - SOON > now else []
-        return max(now, min(moments)) if moments else None
+        return max(now, min(moments)) if moments else now + EVERY  # by then more of the day is in view
 
     # --- a round
 
@@ -168,7 +173,13 @@ class Rounds:
         """Pure, in a thread: of 10,000 VMs it takes seconds."""
         now = self._clock()
         plan: Plan = make_plan(estate, policy, now=now, start=now, within=policy.remedies.look_ahead + EVERY)
-        scene = scene_of(plan, policy, past=past, waiting=_waiting(ahead.runs, estate, policy, now))
+        jobs = estate.job_by_id
+        come = [
+            (run.key.due, jobs[run.seen.job])
+            for run in ahead.runs
+            if run.key.due <= now < run.key.due + NEAR and run.seen.job in jobs
+        ]
+        scene = scene_of(plan, policy, past=past, waiting=_waiting(ahead.runs, estate, now), come=come)
         brakes = in_force(ahead.brakes, now)
         return replace(
             scene,
@@ -227,7 +238,7 @@ def _waits(run: DueRun, now: datetime) -> bool:
     return verdict is not None and run.ended is None and run.key.due <= now and bool(verdict.held or verdict.deadline)
 
 
-def _waiting(runs: Sequence[DueRun], estate: Estate, policy: Policy, now: datetime) -> list[Need]:
+def _waiting(runs: Sequence[DueRun], estate: Estate, now: datetime) -> list[Need]:
     found = []
     for run in runs:
         job = estate.job_by_id.get(run.seen.job)

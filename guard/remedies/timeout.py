@@ -11,57 +11,63 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from guard.checks.export_timeout import EXPORT_TIMEOUT
+from guard.checks.export_timeout import EXPORT_TIMEOUT, XO_WAITS_MS
 from guard.estate.estate import Estate, PartName
 from guard.estate.workaround import State
 from guard.estate.xo_records import BackupLog, moment
 from guard.finding import Fact, Finding, Scope, ScopeKind
 from guard.lifecycle.remedy import Effect, ForRun, Remedy, RemedyKind, Result, Wanted
 from guard.mechanics.past import PastFailure
+from guard.mechanics.xo_config import OWN_FILE
 from guard.outcomes.past import past_failures
+from guard.remedies.reconnect import when
 from guard.remedies.scene import SOON, Need, Scene
 from guard.units import format_duration, some_of
 
 GOOD = "success"
-_FILE = "config.zz-backup-guard.toml"
+REFUSED_AGAIN = timedelta(hours=1)
+KEPT_AGAIN = timedelta(hours=20)
+"""What could not be taken back is tried again the next night, not each half hour."""
 
 
 def wanted(scene: Scene) -> Iterator[Wanted]:
     """The file written, or taken back; at most one of the two."""
-    needs = [(need, one) for need in scene.needs if not need.waits for one in _evidence(scene, need)]
+    needs = [(need, one) for need in scene.needs for one in _evidence(scene, need)]
     own = [(need, text) for need, text in needs if not need.job.proxy]
     if own:
         yield _write(scene, own)
     else:
         yield from _back(scene)
-    through = [(need, text) for need, text in needs if need.job.proxy]
-    if through:
-        yield _of_proxy(scene, through)
+    for proxy in dict.fromkeys(need.job.proxy for need, _ in needs if need.job.proxy):
+        yield _of_proxy(scene, str(proxy), [(need, text) for need, text in needs if need.job.proxy == proxy])
 
 
 def _evidence(scene: Scene, need: Need) -> list[str]:
-    """Sentences that say why, with their numbers."""
-    told = [one.summary for one in need.against(EXPORT_TIMEOUT.id) if _is_of_the_past(one)]
-    back = scene.last_done(RemedyKind.TIMEOUT_FILE_BACK)
-    if told or back is None:
+    """Sentences that say why, with their numbers. What the file was written for, or had ended, is no reason for it again."""
+    back, state = scene.last_done(RemedyKind.TIMEOUT_FILE_BACK), scene.estate.workaround
+    stands = state.own.written_at if state is not None and state.own.state == "intact" else None
+    since = max((at for at in (back.at if back is not None else None, stands) if at is not None), default=None)
+    if need.job.proxy:
+        since = back = None
+    told = [one.summary for one in need.against(EXPORT_TIMEOUT.id) if _is_newer(one, since)]
+    again = [] if back is None else [one for one in scene.failures if _is_again(one, need, since or back.at)]
+    if told or back is None or not again:
         return told
-    again = [one for one in _timeouts(scene) if one.vm in need.vms and _start(one) > back.at]
-    if not again:
-        return []
-    newest = max(again, key=lambda one: one.start)
+    newest = again[-1]
     vm = scene.estate.vm_by_id.get(newest.vm)
     who = vm.name if vm is not None else newest.vm
     when = f"{_start(newest):%Y-%m-%d %H:%M} UTC, after the file was taken back on {back.at:%Y-%m-%d}"
     return [f"{who} timed out again on {when} ({newest.text})."]
 
 
-def _is_of_the_past(finding: Finding) -> bool:
-    """Timeouts that happened; that a host looks overloaded is no evidence."""
-    return any(fact.name == "failures" for fact in finding.facts)
+def _is_newer(finding: Finding, since: datetime | None) -> bool:
+    """Timeouts that happened, the last one after ``since``; that a host looks overloaded is no evidence."""
+    last = next((str(fact.value) for fact in finding.facts if fact.name == "last_at"), "")
+    return bool(last) and (since is None or datetime.fromisoformat(last) > since)
 
 
-def _timeouts(scene: Scene) -> list[PastFailure]:
-    return [one for one in past_failures(scene.estate.logs) if one.code == EXPORT_TIMEOUT.id]
+def _is_again(failure: PastFailure, need: Need, since: datetime) -> bool:
+    return failure.code == EXPORT_TIMEOUT.id and failure.vm in need.vms and _start(failure) > since
 
 
 def _start(failure: PastFailure) -> datetime:
@@ -71,8 +77,7 @@ def _start(failure: PastFailure) -> datetime:
 def _write(scene: Scene, needs: list[tuple[Need, str]]) -> Wanted:
     policy, state = scene.policy, scene.estate.workaround
     enforced = [need for need, _ in needs if need.enforced]
-    first = min(need.run.due for need in enforced or [need for need, _ in needs])
-    at = max(scene.now, first - SOON)
+    at, latest = when(scene, [need for need, _ in needs])
     days = policy.timeout_days if scene.last_done(RemedyKind.TIMEOUT_FILE_BACK) is None else policy.timeout_days_again
     wanted_ms = milliseconds(policy.timeout)
     aside = _aside(scene, state, wanted_ms)
@@ -82,10 +87,10 @@ def _write(scene: Scene, needs: list[tuple[Need, str]]) -> Wanted:
         kind=RemedyKind.TIMEOUT_FILE,
         scope=Scope(ScopeKind.XO, "xo", "XO's configuration"),
         at=at,
-        latest=first,
+        latest=latest,
         reason=" ".join(dict.fromkeys(text for _, text in needs)),
         runs=_runs(needs),
-        before=_facts(scene, state),
+        before=_facts(state),
         until=at + timedelta(days=days),
         aside=aside,
         steps=() if policy.xo_config is not None else _steps("/etc/xo-server", wanted_ms),
@@ -102,24 +107,31 @@ def _aside(scene: Scene, state: State | None, wanted_ms: int) -> str:
         return state.problem
     if state.broken:
         return f"{state.broken[0].file} there cannot be read ({state.broken[0].why}), and XO would not start with it"
+    if state.own.state == "edited":
+        return f"somebody edited {state.folder}/{OWN_FILE} since, so guard leaves it alone"
+    if state.own.state == "unreadable":
+        return f"{state.folder}/{OWN_FILE}: {state.own.why}"
     held = state.in_force
     if held.usable and held.file is not None and (held.value_ms == 0 or (held.value_ms or 0) >= wanted_ms):
         told = "no limit" if held.value_ms == 0 else format_duration((held.value_ms or 0) / 1000)
         return f"{held.file} says {told} already"
     last = scene.last(RemedyKind.TIMEOUT_FILE, "xo")
-    if last is not None and last.result is Result.FAILED and scene.now - last.at < timedelta(hours=1):
+    if last is not None and last.result is Result.FAILED and scene.now - last.at < REFUSED_AGAIN:
         return f"guard tried less than an hour ago: {last.text}"
+    if last is not None and last.at >= state.looked_at:
+        return "guard wrote it since it looked there"
     return ""
 
 
-def _of_proxy(scene: Scene, needs: list[tuple[Need, str]]) -> Wanted:
+def _of_proxy(scene: Scene, proxy: str, needs: list[tuple[Need, str]]) -> Wanted:
     """A proxy has a configuration of its own, on its own machine."""
-    first = min(need.run.due for need, _ in needs)
+    at, latest = when(scene, [need for need, _ in needs])
+    known = next((one.name for one in scene.estate.proxies if one.id == proxy), "")
     return Wanted(
         kind=RemedyKind.TIMEOUT_FILE,
-        scope=Scope(ScopeKind.PROXY, str(needs[0][0].job.proxy), "the proxy's configuration"),
-        at=max(scene.now, first - SOON),
-        latest=first,
+        scope=Scope(ScopeKind.PROXY, proxy, f"the configuration of proxy {known or proxy}"),
+        at=at,
+        latest=latest,
         reason=" ".join(dict.fromkeys(text for _, text in needs)),
         runs=_runs(needs),
         aside="the run goes through an XO proxy, which has its own configuration",
@@ -129,7 +141,7 @@ def _of_proxy(scene: Scene, needs: list[tuple[Need, str]]) -> Wanted:
 
 def _steps(folder: str, value_ms: int) -> tuple[str, ...]:
     return (
-        f"Put this into {folder}/{_FILE} on that machine; XO takes it over within a second, for runs that start then:",
+        f"Put this into {folder}/{OWN_FILE} on that machine; XO takes it over within a second, for runs that start then:",
         "[xapiOptions]",
         f"httpInactivityTimeout = {value_ms}",
         "Take it away again when the host answers as it should: it hides why it is slow.",
@@ -140,13 +152,13 @@ def _runs(needs: list[tuple[Need, str]]) -> tuple[ForRun, ...]:
     return tuple(dict.fromkeys(need.run for need, _ in needs))
 
 
-def _facts(scene: Scene, state: State | None) -> tuple[Fact, ...]:
+def _facts(state: State | None) -> tuple[Fact, ...]:
     if state is None:
         return ()
     return (
         Fact(
             name="limit",
-            value=state.in_force.value_ms if state.in_force.file is not None else 300_000,
+            value=state.in_force.value_ms if state.in_force.file is not None else XO_WAITS_MS,
             unit="ms",
             source=f"{state.folder}/{state.in_force.file}" if state.in_force.file is not None else "XO's own default",
             observed_at=state.looked_at,
@@ -166,22 +178,25 @@ def _back(scene: Scene) -> Iterator[Wanted]:
     state = scene.estate.workaround
     if state is None or state.own.state != "intact" or state.own.until is None or scene.now < state.own.until:
         return
-    applied = scene.last(RemedyKind.TIMEOUT_FILE, "xo")
+    applied = scene.last_done(RemedyKind.TIMEOUT_FILE)
     runs = applied.runs if applied is not None else ()
     yield Wanted(
         kind=RemedyKind.TIMEOUT_FILE_BACK,
         scope=Scope(ScopeKind.XO, "xo", "XO's configuration"),
         at=scene.now,
-        latest=scene.now,
+        latest=scene.now + SOON,
         reason=f"It was to be taken back on {state.own.until:%Y-%m-%d}.",
         runs=runs,
-        before=_facts(scene, state),
+        before=_facts(state),
         aside=_not_yet(scene, state.own.until, {run.schedule for run in runs}),
     )
 
 
 def _not_yet(scene: Scene, until: datetime, schedules: set[str]) -> str:
     """Only right after a good run, and while nothing runs: what goes on keeps the limit that it began with."""
+    tried = scene.last(RemedyKind.TIMEOUT_FILE_BACK, "xo")
+    if tried is not None and tried.result is Result.FAILED and scene.now - tried.at < KEPT_AGAIN:
+        return f"guard tried tonight: {tried.text}"
     going = [job.name for job in scene.estate.jobs if job.run_id]
     if going:
         return f"{some_of(going)} runs"
@@ -203,7 +218,7 @@ def _is_good_after(log: BackupLog, until: datetime) -> bool:
 
 
 def seen_again(remedy: Remedy, estate: Estate, now: datetime) -> Remedy:
-    """The remedy with how the first run after it went, of the schedules that it was for."""
+    """The remedy with how the first run after it went that tells, of the schedules that it was for."""
     if (
         remedy.effect is not Effect.PENDING
         or remedy.result is not Result.DONE
@@ -216,10 +231,11 @@ def seen_again(remedy: Remedy, estate: Estate, now: datetime) -> Remedy:
         for log in estate.logs
         if log.schedule_id in schedules and log.began is not None and log.began > remedy.at and log.status != "pending"
     ]
-    if not after:
+    timed_out = {one.run for one in past_failures(after) if one.code == EXPORT_TIMEOUT.id}
+    telling = [log for log in after if log.status == GOOD or log.id in timed_out]
+    if not telling:  # what failed for another cause, or was broken off, does not tell
         return remedy
-    first = min(after, key=lambda log: log.start or 0)
-    timed_out = any(one.code == EXPORT_TIMEOUT.id and one.run == first.id for one in past_failures([first]))
+    first = min(telling, key=lambda log: log.start or 0)
     fact = Fact(
         name="first_run_after",
         value=first.status,
@@ -227,7 +243,5 @@ def seen_again(remedy: Remedy, estate: Estate, now: datetime) -> Remedy:
         source=estate.parts[PartName.LOGS].source,
         observed_at=estate.parts[PartName.LOGS].read_at,
     )
-    effect = Effect.NOTHING if timed_out else Effect.HELPED if first.status == GOOD else Effect.PENDING
-    return msgspec.structs.replace(
-        remedy, after=(fact,), effect=effect, effect_at=now if effect is not Effect.PENDING else None
-    )
+    effect = Effect.NOTHING if first.id in timed_out else Effect.HELPED
+    return msgspec.structs.replace(remedy, after=(fact,), effect=effect, effect_at=now)

@@ -7,27 +7,26 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-from guard.errors import XoConfigError, XoConfigRefusedError
+from guard.errors import XoConfigRefusedError
 from guard.estate.workaround import Plan, Setting, State
-from guard.mechanics.xo_config import KEY, OWN_FILE, PAGE_FILE, SECTION, XO_DEFAULT_MS, in_force
+from guard.mechanics.xo_config import KEY, OWN_FILE, PAGE_FILE, SECTION, in_force
 from guard.remedies.timeout_text import MOST_MS, Wanted, check, render
 from guard.remedies.xo_folder import Looked
 from guard.units import format_duration, some_of
+from guard.views.workaround import setting_text
 
 KEPT_AS = f"kept-by-guard.{PAGE_FILE}"
 """A person's file that guard took over, under a name that XO does not read."""
 
 
 def plan_apply(looked: Looked, wanted: Wanted, now: datetime, *, most_ms: int = MOST_MS, adopt: bool = False) -> Plan:
-    """Raises XoConfigRefusedError, and XoConfigError where the folder cannot be looked at.
+    """What is to be done. Raises XoConfigRefusedError where guard leaves the folder as it is.
 
     ``adopt``: take over the page's file: the larger of the two values is written, and the person's file kept aside.
     A value that stands in guard's file is never lowered. Where enough is set elsewhere guard's file is not needed.
     """
     state = looked.state
     check(wanted, now, most_ms)
-    if state.problem:
-        raise XoConfigError(state.problem)
     _refuse_touched(state)
     if state.broken:
         told = some_of(f"{one.file} {one.why}" for one in state.broken)
@@ -60,14 +59,12 @@ def plan_apply(looked: Looked, wanted: Wanted, now: datetime, *, most_ms: int = 
 
 
 def plan_revert(looked: Looked) -> Plan:
-    """Raises XoConfigRefusedError where the file is not as guard wrote it, XoConfigError as ``plan_apply``."""
+    """Raises XoConfigRefusedError where the file is not as guard wrote it."""
     state = looked.state
-    if state.problem:
-        raise XoConfigError(state.problem)
     if state.own.state == "absent":
         return Plan(action="nothing", sentence=f"{_path(state)}: there is no such file.")
     _refuse_touched(state)
-    rest = f"then {_told(state.elsewhere)}"
+    rest = f"then {setting_text(state.elsewhere)}"
     return Plan(action="remove", sentence=f"{_path(state)}: removed; {rest}.", diff=_diff(state, looked.own_text, None))
 
 
@@ -95,19 +92,20 @@ def _refuse_overridden(looked: Looked, value_ms: int) -> None:
     if found.file != OWN_FILE:
         setting = Setting(value_ms=found.value_ms, file=found.file, usable=found.usable)
         raise XoConfigRefusedError(
-            f"{looked.state.folder}: {found.file} is read after guard's file and overrides it: {_told(setting)}; change it there"
+            f"{looked.state.folder}: {found.file} is read after guard's file and overrides it: {setting_text(setting)}; change "
+            "it there"
         )
 
 
 def _enough(looked: Looked) -> Plan:
     state = looked.state
-    enough = f"{state.folder}: {_told(state.elsewhere)} already"
+    enough = f"{state.folder}: {setting_text(state.elsewhere)}; that is enough"
     may = _may_override(one.file for one in state.unsure)
     if state.own.state == "absent":
-        return Plan(action="nothing", sentence=f"{enough}; guard's file is not needed.{may}")
+        return Plan(action="nothing", sentence=f"{enough}, guard's file is not needed.{may}")
     return Plan(
         action="remove",
-        sentence=f"{enough}; guard's own file is removed.{may}",
+        sentence=f"{enough}, guard's own file is removed.{may}",
         diff=_diff(state, looked.own_text, None),
     )
 
@@ -118,20 +116,6 @@ def _is_enough(setting: Setting, value_ms: int) -> bool:
 
 def _at_most(setting: Setting, most_ms: int) -> bool:
     return setting.value_ms is None or 0 < setting.value_ms <= most_ms
-
-
-def _told(setting: Setting) -> str:
-    """What holds, as a half sentence."""
-    default = f"XO's own {format_duration(XO_DEFAULT_MS / 1000)} hold"
-    if setting.file is None:
-        return default
-    if not setting.usable:
-        return f"{setting.file} sets {KEY} to something XO cannot use"
-    if setting.value_ms is None:
-        return f"{default}, by {setting.file}"
-    if setting.value_ms == 0:
-        return f"{setting.file} sets no limit ({KEY} = 0)"
-    return f"{setting.file} sets {KEY} = {setting.value_ms} ({format_duration(setting.value_ms / 1000)})"
 
 
 def _may_override(files: Iterable[str]) -> str:

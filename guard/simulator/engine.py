@@ -40,6 +40,9 @@ def backup(live: Live, run: Run) -> Steps:
     if run.settings.get(run.schedule["id"]) is None:
         raise JobError(failing("TypeError", "Cannot read properties of undefined (reading 'healthCheckSr')"))
     targets = chosen_targets(live, run)
+    proxy = run.job.get("proxy")
+    live.config.reload()
+    run.inactivity = live.config.http_inactivity if proxy is None else live.config.of_proxy(proxy)
     yield FORK
     note_missing_srs(live, run)
     targets = [target for target in targets if is_opened(live, run, target)]
@@ -173,7 +176,7 @@ def _other_proxy(repository: XoObject, wanted: str | None) -> str:
 
 def is_opened(live: Live, run: Run, target: Target) -> bool:
     """Whether the worker can use a repository; one it cannot is a failed task of the log, and dropped."""
-    error = target.record.get("error") if target.kind == "remote" else None
+    error = live.shelf(target.id).error if target.kind == "remote" else None
     if error is None:
         return True
     task = live.tasks.open(run.log, "get remote adapter", {"id": target.id, "type": "remote"})

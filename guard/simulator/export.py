@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from guard.simulator import replicas, vm_snapshots
 from guard.simulator.log_tasks import failing
-from guard.simulator.planted import ExportFault
+from guard.simulator.planted import PUT_TIMEOUT, ExportFault, error_of
 from guard.simulator.repository import IO_ERROR, NO_SPACE, Archive, RepositoryFullError
 from guard.simulator.shapes import XoObject
 from guard.simulator.timeline import FOREVER, Steps
@@ -43,7 +44,9 @@ class Export:
         size = self._size()
         fault = live.planted.next_export(backup.vm_id)
         live.rates.begin(self.vm, backup.run.job["id"])
-        sending = [live.timeline.spawn(self._send(target, size, fault), live.xo) for target in targets]
+        sending = [
+            live.timeline.spawn(self._send(target, size, fault or self._silence(target)), live.xo) for target in targets
+        ]
         yield from sending
         live.rates.end(self.vm, backup.run.job["id"])
         taken = live.world.objects["VM-snapshot"] if self.snapshot is not None else {}
@@ -70,8 +73,11 @@ class Export:
             data["name_label"] = target.record["name_label"]
         export = tasks.open(backup.task, "export", data)
         if fault is not None and fault.before_headers:
-            yield from self._never_begins(target, export, fault)
-            return
+            error = yield from self._stand_still(target, fault)
+            if error is not None:
+                yield from self._never_begins(target, export, error)
+                return
+            fault = None
         yield self.live.pace.connect
         transfer = tasks.open(export, "transfer")
         if size or fault is not None:
@@ -87,29 +93,76 @@ class Export:
         yield from self._keep(target, export, size)
         tasks.close(export)
 
-    def _never_begins(self, target: Target, export: XoObject, fault: ExportFault) -> Steps:
+    def _silence(self, target: Target) -> ExportFault | None:
+        """How long the host says nothing. A replica is written at its own pool's master."""
+        if self._is_over_nbd():
+            return None
+        ids = [self.backup.vm_id, self.vm["$container"]]
+        if target.kind == "SR":
+            ids.append(self.live.world.get("pool", target.record["$pool"]).get("master", ""))
+        return self.live.planted.silence_of(*ids)
+
+    def _is_over_nbd(self) -> bool:
+        """Disks are read over NBD where the job wants that and a network of the pool allows it."""
+        networks = self.live.world.objects.get("network", {}).values()
+        return (
+            self.backup.delta
+            and bool(self.backup.settings.get("preferNbd"))
+            and any(one["$pool"] == self.vm["$pool"] and (one["nbd"] or one["insecureNbd"]) for one in networks)
+        )
+
+    def _stand_still(self, target: Target, fault: ExportFault) -> Moving:
+        """Nothing comes; XO gives up when that takes longer than the run's configuration allows."""
+        if fault.hangs:
+            self.live.rates.end(self.vm, self.backup.run.job["id"])
+            yield FOREVER
+        limit = self.backup.run.inactivity
+        if fault.silence > limit:
+            yield limit
+            return dict(fault.error or self._timeout(target, fault))
+        yield FOREVER if fault.silence == inf else fault.silence
+        return None if fault.error is None else dict(fault.error)
+
+    def _timeout(self, target: Target, fault: ExportFault) -> XoObject:
+        if fault.before_headers:
+            return error_of("Headers Timeout Error")
+        return error_of(PUT_TIMEOUT if target.kind == "SR" else "Body Timeout Error")
+
+    def _never_begins(self, target: Target, export: XoObject, error: XoObject) -> Steps:
         """The host answers no request: the export task ends well although the VM fails (export_timeout.json)."""
-        yield fault.silence
         if target.kind == "remote" and self.backup.delta:
             started = self.live.tasks.moment()
             yield self.live.pace.clean
             self.live.tasks.quick(export, "clean-vm", {"merge": False, "size": 0}, started)
             self.live.shelf(target.id).unlock(self.backup.vm_id)
         self.live.tasks.close(export)
-        self.errors.append((target, dict(fault.error)))
+        self.errors.append((target, error))
 
     def _move(self, target: Target, size: int, shown: XoObject, fault: ExportFault | None) -> Moving:
-        """The bytes go over, a piece at a time."""
-        live, moved = self.live, 0
+        """The bytes go over, in between perhaps with a stop."""
+        stop = 0
+        if fault is not None:
+            stop = int(size * fault.after)
+            error = yield from self._carry(target, size, shown, 0, stop)
+            if error is None:
+                error = yield from self._stand_still(target, fault)
+                if error is not None:
+                    self._litter(target, stop, error)
+            if error is not None:
+                return error
+        return (yield from self._carry(target, size, shown, stop, size))
+
+    def _carry(self, target: Target, size: int, shown: XoObject, moved: int, last: int) -> Moving:
+        """From ``moved`` bytes to ``last``, a piece at a time."""
+        live = self.live
         piece = self._piece(size)
-        last = size if fault is None else int(size * fault.after)
         shelf = live.shelf(target.id) if target.kind == "remote" else None
         while True:
             step = min(piece, last - moved)
             yield step / self._speed()
             if not live.pools.reachable(self.vm["$pool"]):
                 return self._litter(target, moved, live.pools.cut_connection())
-            if "error" in target.record:
+            if shelf is not None and shelf.error is not None:
                 return self._litter(target, moved, dict(IO_ERROR))
             try:
                 if shelf is not None:
@@ -120,13 +173,7 @@ class Export:
             if size:
                 shown["progress"] = 100 * moved // size
             if moved >= last:
-                break
-        if fault is None:
-            return None
-        if fault.hangs:
-            live.rates.end(self.vm, self.backup.run.job["id"])
-        yield FOREVER if fault.hangs else fault.silence
-        return self._litter(target, moved, dict(fault.error))
+                return None
 
     def _speed(self) -> float:
         """Bytes/s now. A change is felt from the next piece on."""

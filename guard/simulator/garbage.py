@@ -1,6 +1,7 @@
 """SM's garbage collector in driven time (SM cleanup.py; xapi-storage.md 3): late, one pair at a time, and it takes room.
 
-It is woken when a snapshot is deleted, waits five minutes, then merges pair after pair. Until the last one is done XAPI
+It is woken when a snapshot is deleted or its SR is scanned, waits five minutes, then merges pair after pair. One that
+sleeps (after its host was restarted, or killed) is woken by a scan only. Until the last one is done XAPI
 shows a task ``Garbage Collection``. While a pair is merged its data is there twice; the room comes back at the end.
 """
 
@@ -29,9 +30,24 @@ class GarbageCollector:
         self.rates: dict[str, float] = {}
         self._at_work: dict[str, Process] = {}
         self._again: set[str] = set()
+        self._asleep: set[str] = set()
+
+    def fall_asleep(self, sr: XoObject) -> None:
+        """From now on nothing but a scan of the SR wakes it; what it is at is left as it is."""
+        self._asleep.add(sr["id"])
+        self._again.discard(sr["id"])
+        if (process := self._at_work.pop(sr["id"], None)) is not None:
+            process.stop()
+
+    def wake(self, sr: XoObject) -> None:
+        """What a scan of the SR does."""
+        self._asleep.discard(sr["id"])
+        self.kick(sr)
 
     def kick(self, sr: XoObject) -> None:
-        """Wake it, as deleting a disk and scanning the SR do."""
+        """What deleting a disk does."""
+        if sr["id"] in self._asleep:
+            return
         if sr["id"] in self._at_work:
             self._again.add(sr["id"])
         elif self._is_on(sr) and self._live.world.next_merge(sr) is not None:
@@ -54,22 +70,26 @@ class GarbageCollector:
         world = self._live.world
         task = world.add_xapi_task(world.get("pool", sr["$pool"]), "Garbage Collection", sr, progress=0)
         task["name_description"] = f"Garbage collection for SR {sr['id']}"
-        yield QUIET
-        while self._is_on(sr):
-            pair = world.next_merge(sr)
-            if pair is None:
-                break
-            moved, needed = self._cost(sr, *pair)
-            if needed > sr["size"] - sr["physical_usage"]:
-                self._tell_no_space(sr)
-                break
-            sr["physical_usage"] += needed
-            yield max(SHORTEST, moved / self.rates.get(sr["id"], self.rate))
-            sr["physical_usage"] -= needed
-            if is_there(world.objects, pair):
-                world.merge(*pair)
-            task["progress"] = (1 + task["progress"]) / 2
-        world.remove_object(task)
+        try:
+            yield QUIET
+            while self._is_on(sr):
+                pair = world.next_merge(sr)
+                if pair is None:
+                    break
+                moved, needed = self._cost(sr, *pair)
+                if needed > sr["size"] - sr["physical_usage"]:
+                    self._tell_no_space(sr)
+                    break
+                sr["physical_usage"] += needed
+                try:
+                    yield max(SHORTEST, moved / self.rates.get(sr["id"], self.rate))
+                finally:
+                    sr["physical_usage"] -= needed
+                if is_there(world.objects, pair):
+                    world.merge(*pair)
+                task["progress"] = (1 + task["progress"]) / 2
+        finally:
+            world.remove_object(task)
         del self._at_work[sr["id"]]
         if sr["id"] in self._again:
             self._again.discard(sr["id"])

@@ -111,14 +111,15 @@ class Inventory:
         """The id of the pool behind a server, connected or not."""
         return self._pool_of_server[server["id"]]
 
-    def connect(self, server: XoObject) -> None:
-        """XO reaches the pool: all its objects are there again."""
+    def connect(self, server: XoObject, *, objects: bool = True) -> None:
+        """XO reaches the pool: all its objects are there again, or will be with the first events (``objects`` False)."""
         pool = self.get("pool", self._pool_of_server[server["id"]])
         server.pop("error", None)
         server |= {"enabled": True, "status": "connected", "poolId": pool["id"]}
         if "master" in pool:
             server["master"] = pool["master"]
-        self._hidden_pools.discard(pool["id"])
+        if objects:
+            self._hidden_pools.discard(pool["id"])
 
     def disconnect(
         self, server: XoObject, status: str = "disconnected", enabled: bool = True, error: object = None

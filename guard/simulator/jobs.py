@@ -7,6 +7,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from guard.simulator import engine, other_jobs
+from guard.simulator.config import DEFAULT_INACTIVITY
 from guard.simulator.journal import Start
 from guard.simulator.log_tasks import failing
 from guard.simulator.shapes import XoObject
@@ -24,7 +25,9 @@ NO_MATCH = 27
 class Run:
     """One run of one job. ``error``: the job-level error as XO logs it, None while it runs and when there was none.
 
-    ``vms`` and ``settings``: what ``backupNg.runJob`` was given for this run only.
+    ``vms`` and ``settings``: what ``backupNg.runJob`` was given for this run only. ``inactivity``: seconds a transfer may
+    stand still, as XO's configuration had it when the run's worker was forked. ``result``: what a client that waits for
+    the end is answered.
     """
 
     def __init__(self, job: XoObject, schedule: XoObject, vms: list[str] | None, settings: XoObject) -> None:
@@ -34,6 +37,8 @@ class Run:
         self.settings = settings
         self.log: XoObject = {}
         self.error: XoObject | None = None
+        self.result: Any = True
+        self.inactivity = DEFAULT_INACTIVITY
         self.ended = False
         self._waiters: list[Callable[[], None]] = []
 

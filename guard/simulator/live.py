@@ -9,8 +9,8 @@
 
 Without ``advance`` the world follows the clock it was made with: faces catch up before they answer, and ``drive`` keeps
 it going on an asyncio loop. Parts: ``timeline`` (what happens when), ``scheduler``, ``jobs`` (who runs), ``engine``,
-``vm_backup`` and ``export`` (a run), ``repository`` (archives and room), ``garbage`` (coalesce), ``pools_in_time``,
-``planted`` (faults of VMs), ``pace`` (speeds), ``log_cache``.
+``vm_backup`` and ``export`` (a run), ``repository`` (archives and room), ``garbage`` (coalesce), ``scans``, ``probes``,
+``pools_in_time``, ``config`` (XO's files), ``planted`` (faults), ``pace`` (speeds), ``log_cache``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
+from guard.simulator.config import LOOKS_EVERY, BrokenConfigError, Config
 from guard.simulator.engine import JobError, listed_ids
 from guard.simulator.engine import is_chosen as matches_job
 from guard.simulator.garbage import GarbageCollector
@@ -30,7 +31,9 @@ from guard.simulator.log_tasks import LogTasks
 from guard.simulator.pace import Guests, Pace, Rates
 from guard.simulator.planted import Planted
 from guard.simulator.pools_in_time import Pools, RollingUpdates
+from guard.simulator.probes import Probes
 from guard.simulator.repository import Shelf
+from guard.simulator.scans import Scans
 from guard.simulator.scheduler import Scheduler
 from guard.simulator.shapes import XoObject
 from guard.simulator.timeline import Event, Life, Steps, Timeline
@@ -64,6 +67,7 @@ class Live:
         self.pace = Pace()
         self.rates = Rates()
         self.planted = Planted()
+        self.config = Config(self._watch_config)
         self.guests = Guests(world)
         self.tasks = LogTasks(self.timeline)
         self.cache = LogCache(world)
@@ -72,8 +76,11 @@ class Live:
         self.pools = Pools(self)
         self.updates = RollingUpdates(self)
         self.collector = GarbageCollector(self)
+        self.scans = Scans(self)
+        self.probes = Probes(self)
         self._shelves: dict[str, Shelf] = {}
         self._boot: Event | None = None
+        self._next_look: Event | None = None
         world.live = self
         world.on_vdi_deleted = self.collector.kick
         self.jobs.adopt()
@@ -141,14 +148,32 @@ class Live:
     def start_xo(self) -> None:
         """xo-server boots: timers are set, pools connect 10 s later, and one valid credential is refused.
 
-        Does nothing while it runs.
+        Does nothing while it runs. With a configuration that cannot be read it ends at once, and stays gone.
         """
         if not self.down:
             return
+        try:
+            self.config.load()
+        except BrokenConfigError as error:
+            self.config.warnings.append(str(error))
+            self.down = "gone"
+            return
+        self._watch_config()
         self.down = ""
         self.refusals = 1
         self.pools.boot()
         self.scheduler.boot()
+
+    def _watch_config(self) -> None:
+        """From now on XO looks at its files again and again, if it has any."""
+        if self._next_look is not None:
+            self._next_look.cancel()
+        if self.config.folder is not None:
+            self._next_look = self.timeline.after(LOOKS_EVERY, self._look_at_config, self.xo)
+
+    def _look_at_config(self) -> None:
+        self.config.reload()
+        self._watch_config()
 
     def restart_xo(self, downtime: timedelta = timedelta(seconds=30)) -> None:
         """Kill it now and boot it after ``downtime``. What was due meanwhile is not made up for."""

@@ -48,10 +48,11 @@ def trouble(live: Live, remote_id: str) -> XoObject | None:
     repository = live.world.repositories.get(remote_id)
     if repository is None or not repository["enabled"]:
         return failing("Error", "remote is disabled" if repository else f"no such remote {remote_id}")
-    if "error" in repository:
-        return mount_error(repository["error"])
+    shelf = live.shelf(remote_id)
+    if shelf.error is not None:
+        return mount_error(shelf.error)
     try:
-        live.shelf(remote_id).take(METADATA_SIZE)
+        shelf.take(METADATA_SIZE)
     except RepositoryFullError:
         return dict(NO_SPACE)
     return None
@@ -60,7 +61,7 @@ def trouble(live: Live, remote_id: str) -> XoObject | None:
 def mirror(live: Live, run: Run) -> Steps:
     """Copy the newest archive of every VM on the source repository to each target that lacks it."""
     source = live.world.repositories.get(run.job.get("sourceRemote", ""))
-    if source is None or not source["enabled"] or "error" in source:
+    if source is None or not source["enabled"] or live.shelf(source["id"]).error is not None:
         raise JobError(failing("Error", "couldn't instantiate source remote"))
     yield BOOT
     newest = {archive.vm_id: archive for archive in live.shelf(source["id"]).archives}

@@ -1,4 +1,5 @@
-"""Pools that go away and come back, and rolling pool updates, in driven time (xo-api.md 3.5, failure-modes.md 3.9)."""
+"""Pools that go away and come back, by themselves or because a client wants it, and rolling pool updates, in driven time
+(xo-api.md 3.5, failure-modes.md 3.9)."""
 
 from __future__ import annotations
 
@@ -7,10 +8,11 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from guard.simulator.calls import CallError, Work
 from guard.simulator.log_tasks import failing
-from guard.simulator.planted import KNOWN, SOCKET
+from guard.simulator.planted import KNOWN, SOCKET, Trouble
 from guard.simulator.shapes import XoObject
-from guard.simulator.timeline import Event
+from guard.simulator.timeline import FOREVER, Event
 
 if TYPE_CHECKING:
     from guard.simulator.live import Live
@@ -19,6 +21,9 @@ STALE_FOR = timedelta(minutes=5)
 """``xapiMarkDisconnectedDelay``: so long a lost pool still looks connected."""
 RECONNECT = timedelta(seconds=10)
 """From the pool's return until its objects are there again: 10 to 30 s were seen."""
+LOGIN, NO_ANSWER = 1.0, 10.0
+"""Seconds until XAPI has taken a login, or XO has given up waiting for it."""
+ERRNO = {"ECONNREFUSED": -111, "EHOSTUNREACH": -113, "ENETUNREACH": -101, "ETIMEDOUT": -110}
 
 
 class Pools:
@@ -57,6 +62,54 @@ class Pools:
             if server["enabled"]:
                 live.world.disconnect(server, "connecting")
                 live.timeline.at(live.now() + RECONNECT, partial(self._come_back, server), live.xo)
+
+    # --- what a client asks for
+
+    def enable(self, server: XoObject) -> Work:
+        """``server.enable``: ends once XAPI has taken the login; the pool's objects come with its first events, and until
+        then XO shows the server connected and nothing of the pool. Raises CallError, and keeps the error in the record.
+        """
+        live, pool_id = self._live, self._pool_of(server)
+        server["enabled"] = True
+        if server["status"] != "disconnected":
+            raise CallError(failing("Error", "the server is already connected"))
+        server["status"] = "connecting"
+        objects_at = live.now() + RECONNECT
+        trouble = live.planted.next_trouble(server["id"])
+        if trouble is not None and trouble.hangs:
+            yield FOREVER
+        away = trouble.code in ERRNO if trouble is not None else not self.reachable(pool_id)
+        yield NO_ANSWER if away else LOGIN
+        if server["status"] != "connecting":
+            return  # somebody disabled it meanwhile: XO says nothing of that
+        if trouble is None and self.reachable(pool_id):
+            live.world.connect(server, objects=False)
+            live.timeline.at(objects_at, lambda: self._show(server), live.xo)
+            return
+        error = self._login_error(server, trouble)
+        known = {key: value for key, value in error.items() if key not in {"message", "name"}}
+        live.world.disconnect(server, "disconnected", enabled=server["enabled"], error=known)
+        raise CallError(error)
+
+    def disable(self, server: XoObject) -> None:
+        """``server.disable``: all the pool's objects are gone from XO at once."""
+        pending = self._to_notice.pop(self._pool_of(server), None)
+        if pending is not None:
+            pending.cancel()
+        self._live.world.disconnect(server, "disconnected", enabled=False)
+
+    def _show(self, server: XoObject) -> None:
+        if server["status"] == "connected" and self.reachable(self._pool_of(server)):
+            self._live.world.connect(server)
+
+    def _login_error(self, server: XoObject, trouble: Trouble | None) -> XoObject:
+        code = "ETIMEDOUT" if trouble is None else trouble.code
+        if code not in ERRNO:
+            params = [] if trouble is None else list(trouble.params)
+            call = {"duration": 9, "method": "session.login_with_password", "params": "* obfuscated *"}
+            return failing("XapiError", f"{code}({', '.join(params)})", code=code, params=params, call=call)
+        where = {"syscall": "connect", "address": server["host"], "port": 443}
+        return failing("Error", f"connect {code} {server['host']}:443", errno=ERRNO[code], code=code, **where)
 
     def _pool_of(self, server: XoObject) -> str:
         return self._live.world.pool_of(server)

@@ -52,8 +52,27 @@ class Shelf:
         self.archives: list[Archive] = []
         self.lacks: set[str] = set()
         """Ids of VM snapshots whose archive is not here, so that they are no base for this repository."""
+        self.files: list[str] = []
+        """What tests of the repository could not delete again."""
+        self._failed_test: XoObject | None = None
         self._locks: dict[str, datetime | None] = {}
         self._litter: dict[str, int] = {}
+
+    # --- whether it works
+
+    @property
+    def error(self) -> XoObject | str | None:
+        """Why nothing can be opened here. The error that a failed test left in XO's record keeps nobody from trying."""
+        found: XoObject | str | None = self.record.get("error")
+        return None if found is self._failed_test else found
+
+    def note_failed_test(self, error: XoObject) -> None:
+        """What ``remote.test`` leaves in XO's record until a test goes well."""
+        self._failed_test = self.record["error"] = error
+
+    def is_immutable(self) -> bool:
+        """Whether what is written here cannot be deleted: it holds a backup that is protected so."""
+        return any(one.get("isImmutable") for one in self._live.world.archives.get(self.record["id"], []))
 
     # --- room
 

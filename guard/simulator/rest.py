@@ -229,8 +229,10 @@ class RestApi:
     def _health(self, repository: XoObject) -> XoObject:
         if not repository["enabled"]:
             raise RestError(500, "remote is disabled")
-        if "error" in repository:
-            raise RestError(500, system_message(repository["error"]))
+        live = self.world.live
+        error = repository.get("error") if live is None else live.shelf(repository["id"]).error
+        if error is not None:
+            raise RestError(500, system_message(error))
         return {"success": True}
 
     # --- starts

@@ -24,6 +24,7 @@ from guard.simulator.rpc_protocol import (
     is_part,
     looks_like_a_read,
 )
+from guard.simulator.rpc_remedies import RpcRemedies
 from guard.simulator.rpc_writes import RpcWrites, error_of
 from guard.simulator.shapes import XoObject
 from guard.simulator.waiting import awaited
@@ -36,7 +37,7 @@ class RpcApi:
     def __init__(self, world: World, faults: Faults) -> None:
         self.world = world
         self.faults = faults
-        self.methods = self._methods() | RpcWrites(world).methods()
+        self.methods = self._methods() | RpcWrites(world).methods() | RpcRemedies(world).methods()
         self._sessions: set[Session] = set()
 
     def drop(self) -> None:
@@ -112,7 +113,7 @@ class RpcApi:
     ) -> None:
         run: Run = answer.pop("result")
         await ended
-        answer |= {"result": True} if run.error is None else {"error": error_of(run.error).body}
+        answer |= {"result": run.result} if run.error is None else {"error": error_of(run.error).body}
         with suppress(_ClosedError, WebSocketDisconnect, RuntimeError):  # the client may have left
             await _send(socket, msgspec.json.encode(answer).decode(), fault, self.faults)
 

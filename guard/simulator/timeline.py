@@ -54,6 +54,10 @@ class Process:
         else:
             self._waiters.append(action)
 
+    def stop(self) -> None:
+        """End it where it stands; whoever waits for it is told when its next step would have been."""
+        self._steps.close()
+
     def resume(self) -> None:
         if not self._life.alive:
             return
@@ -67,7 +71,9 @@ class Process:
             return
         if isinstance(wanted, int | float):
             self._timeline.after(wanted, self.resume, self._life)
-        elif wanted is not FOREVER:
+        elif wanted is FOREVER:
+            self._timeline.hung.append(self)
+        else:
             wanted.on_end(self.resume)
 
 
@@ -85,6 +91,8 @@ class Timeline:
         self._number = 0
         self._busy = False
         self.lock = threading.RLock()
+        self.hung: list[Process] = []
+        """Kept, or Python would clear them away, and what they hold with them."""
         self.on_earlier: Callable[[], None] = lambda: None
         """Told whenever the next event is a new one; whoever sleeps until the next event sets it."""
 

@@ -206,6 +206,8 @@ class VmBackup:
         if error is None and not skips and vm_snapshots.is_unhealthy(live.world, vm, live.tolerance):
             error = CHAIN
         if error is None:
+            error = yield from self._scanned(vm)
+        if error is None:
             yield live.pace.snapshot
             error = self._hindrance(vm) or self._refusal(vm)
         if error is None:
@@ -228,6 +230,14 @@ class VmBackup:
             return xapi_error(self.live, "HANDLE_INVALID", ["VM", vm["_xapiRef"]])
         unplugged = next((sr for sr in self._srs(vm) if not self._is_plugged(sr, vm)), None)
         return None if unplugged is None else xapi_error(self.live, "SR_HAS_NO_PBDS", [unplugged["_xapiRef"]])
+
+    def _scanned(self, vm: XoObject) -> Generator[Any, None, XoObject | None]:
+        """XAPI lets a snapshot wait until nobody scans the SRs of its disks."""
+        for sr in self._srs(vm):
+            busy = yield from self.live.scans.wait(sr)
+            if busy is not None:
+                return xapi_error(self.live, *busy)
+        return None
 
     def _refusal(self, vm: XoObject) -> XoObject | None:
         refused = snapshot_refusal(self.live.world, vm)

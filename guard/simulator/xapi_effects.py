@@ -245,7 +245,7 @@ class Effects:
         if not any(self._pbd(identity)["attached"] for identity in found["$PBDs"]):
             raise XapiError("SR_HAS_NO_PBDS", sr)
         if self._world.live is not None:
-            self._world.live.collector.kick(found)
+            self._world.live.collector.wake(found)
         return ""
 
     def plug(self, pbd: str, *, on: bool) -> Value:

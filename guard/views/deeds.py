@@ -9,6 +9,7 @@ from guard.lifecycle.events import (
     Claimed,
     Claiming,
     Doubted,
+    FollowingUp,
     GaveUp,
     NotStarted,
     Released,
@@ -20,8 +21,21 @@ from guard.lifecycle.events import (
     SwitchingOff,
 )
 from guard.units import format_time, plural, some_of
+from guard.views.settings import settings_document, settings_text
 
-Deed = Claiming | SwitchingOff | Claimed | Standby | Starting | Doubted | NotStarted | GaveUp | Releasing | Released
+Deed = (
+    Claiming
+    | SwitchingOff
+    | Claimed
+    | Standby
+    | Starting
+    | Doubted
+    | NotStarted
+    | GaveUp
+    | FollowingUp
+    | Releasing
+    | Released
+)
 
 STARTED_BY = {
     Starter.XO: "XO started it",
@@ -52,7 +66,8 @@ def deed_sentence(event: Deed, zone: tzinfo) -> str:
         case Starting():
             who = "all VMs" if event.vms is None else plural(len(event.vms), "VM")
             more = f", then to go on with {plural(len(event.along), 'member')} of the sequence" if event.along else ""
-            return f"attempt {event.attempt}: asks XO to start {who}{more}"
+            other = f", for this run alone with {settings_text(event.settings)}" if event.settings else ""
+            return f"attempt {event.attempt}: asks XO to start {who}{more}{other}"
         case Doubted():
             return f"attempt {event.attempt}: XO's answer was lost: {event.error}"
         case NotStarted():
@@ -60,6 +75,11 @@ def deed_sentence(event: Deed, zone: tzinfo) -> str:
         case GaveUp():
             who = some_of((one.name for one in event.vms), 5) or "the run"
             return f"{event.end.value}: {who}: {event.reason}"
+        case FollowingUp(vms=vms):
+            until = max((one.deadline for one in vms if one.deadline is not None), default=None)
+            by = f", until {format_time(until, zone)} at most" if until is not None else ""
+            who = plural(len(vms), "VM")
+            return f"follow-up: {who} to be started once more when the cause is gone{by}: {event.reason}"
         case Releasing():
             return "gives the schedule back"
         case _:
@@ -77,7 +97,8 @@ def deed_document(event: Deed) -> dict[str, Any]:
         case Starting():
             vms = None if event.vms is None else list(event.vms)
             along = {"along": list(event.along)} if event.along else {}
-            return {"attempt": event.attempt, "vms": vms, "reason": event.reason} | along
+            settings = {"settings": settings_document(event.settings)} if event.settings else {}
+            return {"attempt": event.attempt, "vms": vms, "reason": event.reason} | along | settings
         case Doubted():
             return {"attempt": event.attempt, "error": event.error}
         case NotStarted():
@@ -85,6 +106,9 @@ def deed_document(event: Deed) -> dict[str, Any]:
         case GaveUp():
             given = [{"id": one.vm, "name": one.name, "codes": list(one.codes)} for one in event.vms]
             return {"vms": given, "whole": event.whole, "end": event.end.value, "reason": event.reason}
+        case FollowingUp():
+            waiting = [{"id": one.vm, "name": one.name, "codes": list(one.codes)} for one in event.vms]
+            return {"vms": waiting, "reason": event.reason}
         case Released():
             return {"how": event.how.value, "reason": event.reason or None}
         case _:

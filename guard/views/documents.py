@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from guard.assess import Plan, PlannedRun
 from guard.finding import Fact, Finding
+from guard.lifecycle.remedy import Wanted
+from guard.views.remedies import wanted_document
+from guard.views.settings import settings_document
 
 
 def age_s(now: datetime, observed_at: datetime | None) -> float | None:
@@ -14,8 +18,8 @@ def age_s(now: datetime, observed_at: datetime | None) -> float | None:
     return None if observed_at is None else round((now - observed_at).total_seconds(), 3)
 
 
-def plan_document(plan: Plan) -> dict[str, Any]:
-    """The document ``guard.plan/1``."""
+def plan_document(plan: Plan, remedies: Sequence[Wanted] = ()) -> dict[str, Any]:
+    """The document ``guard.plan/1``. ``remedies``: what would help its runs."""
     return {
         "schema": "guard.plan/1",
         "generated_at": plan.now.isoformat(),
@@ -27,6 +31,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         ],
         "notes": [{"text": note.text, "unknown": note.unknown, "schedule": note.schedule} for note in plan.notes],
         "due": [_due(planned, plan.now) for planned in plan.runs],
+        "remedies": [wanted_document(one) for one in remedies],
     }
 
 
@@ -42,6 +47,7 @@ def _due(planned: PlannedRun, now: datetime) -> dict[str, Any]:
         "reason": verdict.sentence,
         "clears": verdict.clears,
         "start_vms": list(verdict.start_vms),
+        "settings": settings_document(verdict.settings),
         "held_vms": [{"id": one.vm, "name": one.name, "codes": list(one.codes)} for one in verdict.held],
         "expect": {
             "duration_s": {"p50": seconds.p50, "p90": seconds.p90, "samples": seconds.samples},

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 from guard.assess import Plan, PlannedRun
 from guard.decision.verdict import Action
 from guard.finding import Finding, Level
+from guard.lifecycle.remedy import Wanted
 from guard.units import format_bytes, format_duration, format_time, plural
+from guard.views.remedies import standing_lines, wanted_lines
 from guard.views.text import wrap
 
 Style = Callable[[str, str], str]
@@ -33,8 +35,13 @@ def plain(text: str, kind: str) -> str:
     return text
 
 
-def plan_text(plan: Plan, *, took_s: float, origin: str = "", style: Style = plain) -> str:
-    """The whole plan as text, with a newline at its end. ``origin``: where it is from, if not from XO just now."""
+def plan_text(
+    plan: Plan, *, took_s: float, origin: str = "", style: Style = plain, remedies: Sequence[Wanted] = ()
+) -> str:
+    """The whole plan as text, with a newline at its end. ``origin``: where it is from, if not from XO just now.
+
+    ``remedies``: what would help its runs.
+    """
     lines = [*(wrap(origin, "  ", first="") if origin else []), *_head(plan), ""]
     troubled = [one for one in plan.runs if _deserves_a_block(one)]
     quiet = [one for one in plan.runs if not _deserves_a_block(one)]
@@ -48,7 +55,9 @@ def plan_text(plan: Plan, *, took_s: float, origin: str = "", style: Style = pla
     for note in plan.notes:
         word = "Unknown" if note.unknown else "Note"
         lines += wrap(f"{word}: {note.text}", "      ", first="")
-    if any(one.verdict.action is not Action.START for one in plan.runs):
+    zone = plan.runs[0].zone if plan.runs else UTC
+    lines += [*standing_lines(plan.estate.workaround, zone), *wanted_lines(remedies, zone)]
+    if any(one.verdict.action is not Action.START or one.verdict.settings for one in plan.runs):
         lines += wrap(WHERE_IT_ACTS, "  ", first="")
     lines.append(_age(plan, took_s))
     return "\n".join(lines) + "\n"

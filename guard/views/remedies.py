@@ -7,7 +7,7 @@ from datetime import UTC, datetime, tzinfo
 from types import MappingProxyType
 from typing import Any
 
-from guard.estate.estate import Estate, PartName
+from guard.estate.workaround import State
 from guard.finding import Fact
 from guard.lifecycle.remedy import Effect, ForRun, Remedy, RemedyKind, Result, Wanted
 from guard.units import format_bytes, format_duration, format_time, some_of
@@ -59,9 +59,8 @@ def wanted_lines(wanted: Sequence[Wanted], zone: tzinfo) -> list[str]:
     return lines
 
 
-def standing_lines(estate: Estate, zone: tzinfo) -> list[str]:
+def standing_lines(state: State | None, zone: tzinfo) -> list[str]:
     """For the plan and the report: while the file stands, why it is needed is told each time."""
-    state = estate.workaround if PartName.WORKAROUND in estate.parts else None
     if state is None or state.own.state not in ("intact", "edited"):
         return []
     own = state.own
@@ -88,6 +87,14 @@ def remedy_lines(remedies: Iterable[Remedy], zone: tzinfo) -> list[str]:
                 lines += wrap(f"{word}: {', '.join(map(_fact, facts))}", "        ", first="      ")
         if one.runs:
             lines += wrap(f"for {_runs(one.runs, zone)}", "        ", first="      ")
+    return lines
+
+
+def lately_lines(remedies: Sequence[Remedy], zone: tzinfo) -> list[str]:
+    """For guard status: one line each, the newest first."""
+    lines = ["What guard did lately so that runs can start:"] if remedies else []
+    for one in reversed(remedies):
+        lines += wrap(f"{format_time(one.at, zone)}  {remedy_sentence(one, zone)}", "        ", first="  ")
     return lines
 
 

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any
 
 import msgspec
 
+from guard.lifecycle.remedy import Remedy
 from guard.lifecycle.report import ENOUGH_RUNS, Report
 from guard.units import format_time, plural
+from guard.views.remedies import remedy_document, remedy_lines
 from guard.views.story import outcome_sentence
 from guard.views.text import wrap
 
 MOST_YOUNG = 3
 
 
-def report_text(report: Report, zone: tzinfo) -> str:
-    """Ends, what went wrong and why, how good the predictions were, which schedules are ready."""
-    sections = (_ends(report, zone), _failures(report, zone), _scores(report), _enforced(report), _ready(report))
+def report_text(report: Report, zone: tzinfo, remedies: Sequence[Remedy] = (), standing: Sequence[str] = ()) -> str:
+    """Ends, what went wrong and why, what guard did about it, how good the predictions were, which schedules are ready.
+
+    ``standing``: lines about what guard left standing for now.
+    """
+    done = ["What guard did so that runs can start:", *remedy_lines(remedies, zone)] if remedies else []
+    sections = (
+        _ends(report, zone),
+        _failures(report, zone),
+        [*done, *standing],
+        _scores(report),
+        _enforced(report),
+        _ready(report),
+    )
     return "\n\n".join("\n".join(section) for section in sections if section) + "\n"
 
 
@@ -84,7 +98,7 @@ def _ready(report: Report) -> list[str]:
     return lines
 
 
-def report_document(report: Report) -> dict[str, Any]:
+def report_document(report: Report, remedies: Sequence[Remedy] = ()) -> dict[str, Any]:
     """The document ``guard.report/1``."""
     return {
         "schema": "guard.report/1",
@@ -99,4 +113,5 @@ def report_document(report: Report) -> dict[str, Any]:
         "would_have": dict(report.would_have),
         "cry_wolf": list(report.wolves),
         "schedules": [msgspec.structs.asdict(one) for one in report.schedules],
+        "remedies": [remedy_document(one) for one in remedies],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, tzinfo
 
+from guard.checks.chain import CHAIN_UNHEALTHY
 from guard.checks.selection import NO_VM_MATCHES
 from guard.decision.verdict import Held
 from guard.finding import Level
@@ -12,9 +13,17 @@ from guard.lifecycle.by_hand import Done, Judged
 from guard.lifecycle.due_run import DueRun
 from guard.units import format_duration, format_time, plural, some_of
 from guard.views.plan import Style, finding_lines, plain
+from guard.views.settings import settings_text
 from guard.views.text import wrap
 
 _MOST_NAMES = 5
+
+UNCHECKED = (
+    "XO then takes the snapshot although coalesces wait in the chain, which gets one copy longer. The troubleshooting page "
+    "warns of what this check keeps away: a chain of more than 30 (The Snapshot Chain is too Long: no snapshot at all), and an "
+    "SR that fills up because the coalesce cannot keep pace (SR_BACKEND_FAILURE_44). The next run is checked as ever."
+)
+STAYS = "XO's own chain check stays on: guard knows of no VM here that it would skip."
 
 
 def judged_lines(judged: Judged, style: Style = plain) -> list[str]:
@@ -35,6 +44,19 @@ def judged_lines(judged: Judged, style: Style = plain) -> list[str]:
     for codes, vms in _by_codes(judged.held).items():
         who = ", ".join(one.name for one in vms)
         lines += wrap(f"Left out: {who}: {', '.join(codes)}.", "  ", first="")
+    return lines + (_settings_lines(judged) if judged.starts else [])
+
+
+def _settings_lines(judged: Judged) -> list[str]:
+    """What XO is told to do differently in this run, and what that does."""
+    lines: list[str] = []
+    if judged.settings:
+        given = settings_text(judged.settings, judged.names)
+        lines += wrap(f"For this run alone XO is given: {given}.", "  ", first="")
+    if judged.unchecked:
+        lines += wrap(UNCHECKED, "  ", first="")
+    elif CHAIN_UNHEALTHY.id in judged.wish.overridden and judged.job.type == "backup":
+        lines += wrap(STAYS, "  ", first="")
     return lines
 
 

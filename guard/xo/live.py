@@ -39,8 +39,12 @@ class LiveXo:
         """Everything, and what guard has seen of coalesces from one such look to the next. Raises XoError."""
         settings = self._settings()
         estate = await read_estate(settings, self._token_of(), clock=self._clock, tls=self._context(settings))
+        return await asyncio.to_thread(self.with_observations, estate)
+
+    def with_observations(self, estate: Estate) -> Estate:
+        """The estate, with what guard has seen of coalesces up to it."""
         now = self._clock()
-        self._observed = await asyncio.to_thread(observe, self._observed, estate, now)
+        self._observed = observe(self._observed, estate, now)
         if self._observed is None:
             return estate
         part = Part(name=PartName.OBSERVATIONS, source="guard's own looks", read_at=now)

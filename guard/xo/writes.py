@@ -8,22 +8,25 @@ it; any other XoError, nobody can tell whether XO took it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType, field
 
-from guard.errors import PolicyError, XoAnswerError, XoAuthError, XoError, XoNotSentError, XoTimeoutError
+from guard.errors import XoAnswerError, XoError, XoNotSentError, XoTimeoutError
 from guard.estate.xo_records import BackupLog, CallJob, Record, Schedule
 from guard.http import Http
 from guard.mechanics.fallback import Fallback, Placed, placed_in
 from guard.xo import reads
 from guard.xo.client import XoSettings
-from guard.xo.live import LiveXo, decoded, read_list
+from guard.xo.live import decoded, read_list
+from guard.xo.remedial_writes import RemedialWrites
 from guard.xo.rpc import Rpc
+from guard.xo.sending import sent as _sent
+from guard.xo.sending import unsent as _unsent
 from guard.xo.token import Token
 
 _RUN_METHODS = {"backup": "backupNg.runJob", "mirrorBackup": "mirrorBackup.runJob"}
@@ -37,7 +40,7 @@ class _Running(Record, frozen=True, kw_only=True, gc=False):
     run_id: str | UnsetType | None = field(name="runId", default=UNSET)
 
 
-class WritingXo(LiveXo):
+class WritingXo(RemedialWrites):
     """One XO, for guard.gate.ports.GateXo. ``poll_s``: between two looks for the run that a call began."""
 
     def __init__(
@@ -127,12 +130,20 @@ class WritingXo(LiveXo):
         return _logs_in(answer)
 
     async def start(
-        self, job_id: str, job_type: str, schedule_id: str, vms: Sequence[str] | None, known: Collection[str]
+        self,
+        job_id: str,
+        job_type: str,
+        schedule_id: str,
+        vms: Sequence[str] | None,
+        known: Collection[str],
+        *,
+        settings: Mapping[str, Mapping[str, int | bool]] | None = None,
     ) -> str:
         """``backupNg.runJob`` or ``mirrorBackup.runJob``; returns the id of the run that began, '' where XO answered
         before one showed. Raises ValueError for no VM at all, and for other types of jobs.
 
-        ``vms`` None: all the job takes; XO knows of them for type ``backup`` only, others are run whole.
+        ``vms`` None: all the job takes. ``settings``: by schedule id, VM id or '', laid over the job's own for this run
+        alone. XO knows of both for type ``backup`` only: others are run whole, and as they are.
         """
         if job_type not in _RUN_METHODS:
             raise ValueError(f"guard starts no job of type {job_type}")
@@ -141,6 +152,8 @@ class WritingXo(LiveXo):
         params: dict[str, Any] = {"id": job_id, "schedule": schedule_id}
         if vms is not None and job_type == "backup":
             params["vms"] = list(vms)
+        if settings and job_type == "backup":
+            params["settings"] = {key: dict(one) for key, one in settings.items()}
 
         async def job(_rpc: Rpc) -> Sequence[str]:
             return (job_id,)
@@ -219,42 +232,6 @@ class WritingXo(LiveXo):
                     return ""  # seen twice: the first member had time to show
                 is_later = any(job in fresh for job in jobs)
             await asyncio.sleep(self._poll_s)
-
-    # --- the way to XO
-
-    def _access(self) -> tuple[XoSettings, Token]:
-        """Raises XoNotSentError where the token cannot be read."""
-        try:
-            return self._settings(), self._token_of()
-        except PolicyError as error:
-            raise _unsent(error) from error
-
-    @asynccontextmanager
-    async def _opened(self) -> AsyncIterator[Rpc]:
-        """A socket on which XO knows guard. Raises XoNotSentError where there is none."""
-        async with self._opened_with(*self._access()) as rpc:
-            yield rpc
-
-    @asynccontextmanager
-    async def _opened_with(self, settings: XoSettings, token: Token) -> AsyncIterator[Rpc]:
-        async with AsyncExitStack() as stack:
-            try:
-                rpc = await stack.enter_async_context(self._signed_in(settings, token))
-            except (XoError, PolicyError) as error:
-                raise _unsent(error) from error
-            yield rpc
-
-
-def _unsent(error: Exception) -> XoNotSentError:
-    return XoNotSentError(f"Nothing was sent to XO: {error}")
-
-
-async def _sent(rpc: Rpc, method: str, params: dict[str, Any]) -> msgspec.Raw:
-    """A write's answer. Raises XoAnswerError for every refusal, that of the right to do it included."""
-    try:
-        return await rpc.call(method, params)
-    except XoAuthError as error:
-        raise XoAnswerError(str(error)) from error
 
 
 async def _schedules(rpc: Rpc) -> tuple[Schedule, ...]:

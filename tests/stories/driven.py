@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from guard.daemon.workaround import timeout_file
 from guard.gate.watch import Watch
 from guard.ledger.sqlite import SqliteLedger
 from guard.lifecycle.events import Alarmed, AnyEvent, RunKey
@@ -23,6 +25,7 @@ from tests.virtual_time import run as finished
 
 EVER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 A_MOMENT, SOON = timedelta(seconds=1), timedelta(seconds=20)
+MOST_TURNS = 200  # of the loop: more than a round needs that waits for nothing but the world
 POLICY = load(f'[xo]\nurl = "{URL}"\nzone = "utc"\n', file="guard.toml")
 
 
@@ -82,6 +85,7 @@ class Guarded:
         self.shift, self.ticks, self.first = timedelta(), 0, live.now()
         self.diary, self.ear = Diary(live), Ear()
         self.xo = xo or InProcess(live, self.clock)
+        self.xo.remedies = policy.remedies
         self.must_look: list[datetime] = []
         self._ledger_of = ledger_of
         self.ledger: Any = None
@@ -101,6 +105,7 @@ class Guarded:
             clock=self.clock,
             policy_of=lambda: self.policy,
             instance=self.ledger.instance,
+            timeout_file=lambda: timeout_file(self.policy.remedies, self.clock, "guard"),
         )
 
     def close(self) -> None:
@@ -114,9 +119,18 @@ class Guarded:
             each()
             loop = await self.watch.tick()
             self.ticks += 1
+            await self._beside()
             soon = [moment for moment in self.must_look if moment > self.live.now()]
             wake = (loop.wake or until + self.shift) - self.shift
             self.live.advance(min(until, max(wake, self.live.now() + A_MOMENT), *soon))
+        await self.watch.end()
+
+    async def _beside(self) -> None:
+        """What goes on beside the looks has its turn: nothing else here ever waits."""
+        for _ in range(MOST_TURNS):
+            if not self.watch.is_busy:
+                return
+            await asyncio.sleep(0)
 
     def run(self, until: datetime, **options: Any) -> None:
         finished(self.go(until, **options))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -12,9 +13,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
+from guard.daemon.workaround import with_workaround
 from guard.errors import XoAnswerError, XoError, XoNotSentError, XoTimeoutError, XoUnreachableError
 from guard.http import refused
+from guard.policy.remedies_schema import RemediesSection
 from guard.simulator.answers import json_response
+from guard.simulator.calls import Call
 from guard.simulator.faults import Faults
 from guard.simulator.jobs import Run
 from guard.simulator.live import Live
@@ -47,13 +51,15 @@ class InProcess(WritingXo):
         self.outage: XoError | None = None
         self.lose: Callable[[str], str] = lambda _name: ""
         self.calls: Counter[str] = Counter()
+        self.remedies = RemediesSection()
         self.rest, self.rpc = LogsById(live.world), RpcApi(live.world, Faults())
 
     # --- readings
 
     async def estate(self):
         self.calls["estate"] += 1
-        return await _Reading(self._settings(), _Rest(self), _Calls(self), self._clock).estate(Token(TOKEN))
+        estate = await _Reading(self._settings(), _Rest(self), _Calls(self), self._clock).estate(Token(TOKEN))
+        return await with_workaround(self.with_observations(estate), self.remedies, self._clock)
 
     async def setup(self):
         self.calls["setup"] += 1
@@ -93,11 +99,24 @@ class InProcess(WritingXo):
     async def drop_fallback(self, job_id):
         await self._write("drop_fallback", partial(super().drop_fallback, job_id))
 
-    async def start(self, job_id, job_type, schedule_id, vms, known):
-        return await self._write("start", partial(super().start, job_id, job_type, schedule_id, vms, known))
+    async def start(self, job_id, job_type, schedule_id, vms, known, *, settings=None):
+        call = partial(super().start, job_id, job_type, schedule_id, vms, known, settings=settings)
+        return await self._write("start", call)
 
     async def run_sequence(self, schedule_ids, known):
         return await self._write("run_sequence", partial(super().run_sequence, schedule_ids, known))
+
+    async def scan_sr(self, sr_id, **limit):
+        await self._write("scan_sr", partial(super().scan_sr, sr_id, **limit))
+
+    async def connect_server(self, server_id, **limit):
+        await self._write("connect_server", partial(super().connect_server, server_id, **limit))
+
+    async def plug_pbd(self, pbd_id, **limit):
+        await self._write("plug_pbd", partial(super().plug_pbd, pbd_id, **limit))
+
+    async def test_repository(self, repository_id, *, limit_s):
+        return await self._write("test_repository", partial(super().test_repository, repository_id, limit_s=limit_s))
 
     async def _write(self, name, write):
         self.calls[name] += 1
@@ -165,6 +184,13 @@ class _Rest:
         return bytes(answer.body)
 
 
+async def over(work: Call) -> None:
+    """Until the world has gone on so far; whoever drives it does that meanwhile."""
+    ended = asyncio.get_running_loop().create_future()
+    work.on_end(lambda: ended.done() or ended.set_result(None))
+    await ended
+
+
 def asked(path: str, params: dict[str, str] | None = None) -> Request:
     """A GET with a good token."""
     scope = {
@@ -185,14 +211,22 @@ class _Calls:
 
     async def call(self, method: str, params: dict[str, Any] | None = None) -> msgspec.Raw:
         self._xo.check_way()
+        work: Call | None = None
         try:
             with self._xo.live.world.turn():
                 result = self._xo.rpc.call(self._session, method, params or {})
-                if isinstance(result, Run):
+                if isinstance(result, Call):
+                    work = result
+                elif isinstance(result, Run):
                     if result.error is not None:
                         raise error_of(result.error)
                     result = result.log.get("id", "")
-                return msgspec.Raw(msgspec.json.encode(result))
+                if work is None:
+                    return msgspec.Raw(msgspec.json.encode(result))
+            await over(work)
+            if work.error is not None:
+                raise error_of(work.error)
+            return msgspec.Raw(msgspec.json.encode(work.result))
         except RpcError as error:
             raise _typed(method, error.body) from error
 
