@@ -353,6 +353,31 @@ def test_a_vm_that_another_code_holds_too_stays_out(place):
     assert (code, "Started all of it (3 VMs)" in out) == (0, True)
 
 
+def test_a_chain_that_is_overridden_is_passed_over_by_xo_too_for_that_vm_in_this_run(place):
+    place.live.collector.switch_off(place.world.sr_of(place.world.disks_of(place.vms["db-01"])[0]))
+    place.world.add_base_copies(place.world.disks_of(place.vms["db-01"])[0], 4)
+    words = ("every night", "--override", "CHAIN_UNHEALTHY", *WHY)
+    code, dry, _ = place.start(*words, "--dry-run")
+    told = "For this run alone XO is given: bypassVdiChainsCheck = true (db-01)."
+    assert (code, place.asked(), told in dry) == (0, [], True)
+    assert "which gets one copy longer" in dry
+    code, out, _ = place.start(*words)
+    assert (code, told in out) == (0, True)
+    assert [one["settings"] for one in place.asked()] == [{place.vms["db-01"]["id"]: {"bypassVdiChainsCheck": True}}]
+    place.live.advance(NOW + timedelta(hours=1))
+    statuses = [task["status"] for log in place.world.logs.values() for task in log["tasks"]]
+    assert statuses == ["success"] * 3
+    _, why, _ = place.guard("why", "every night")
+    vm = place.vms["db-01"]["id"]
+    assert f"asks XO to start all VMs, for this run alone with bypassVdiChainsCheck = true ({vm})" in why
+    assert "bypassVdiChainsCheck" not in str(place.job["settings"])
+
+
+def test_a_dry_run_tells_that_xo_keeps_its_own_check_where_no_chain_is_too_long(place):
+    _, out, _ = place.start("every night", "--override", "CHAIN_UNHEALTHY", *WHY, "--dry-run")
+    assert "XO's own chain check stays on" in out
+
+
 def test_what_an_overridden_vm_takes_from_the_others_counts(place):
     """A held VM gives its share of a full SR back to the rest; once it is started it does not."""
     sr = place.world.sr_of(place.world.disks_of(place.vms["db-01"])[0])

@@ -24,6 +24,7 @@ from tests.chaos.mortal import KilledError, Mortal, methods_of
 from tests.ledger.opening import hasty
 from tests.stories.driven import Guarded
 from tests.stories.in_process import URL, InProcess
+from tests.stories.invariants import again_by_follow_up, again_without_reason
 from tests.stories.small_world import happens
 from tests.virtual_time import run as finished
 
@@ -157,7 +158,7 @@ def broken(guarded, live: Live) -> list[str]:
         (run,) = mine
         if not run.is_sequence:
             found += _starts(world, schedule, run, ends[0], list(stories.values()), guarded_was_away=was_away)
-    return found
+    return found + again_without_reason(world, guarded.stories())
 
 
 def _starts(world, schedule, run, ended: Ended, stories, *, guarded_was_away: bool) -> list[str]:
@@ -182,7 +183,8 @@ def _starts(world, schedule, run, ended: Ended, stories, *, guarded_was_away: bo
         doubts += 1  # guard died for long between the fallback's placing and the schedule's switching off: both fire
     if above is not run and run.standbys and guarded_was_away:
         doubts += 1  # guard died for long between a member's own fallback and the removal of the sequence's: both fire
-    if any(count > 1 + doubts for count in taken.values()):
+    again = again_by_follow_up(run)  # whether these were right, again_without_reason tells
+    if any(count - again[vm] > 1 + doubts for vm, count in taken.items()):
         found.append(
             f"{name}: started {dict(taken)} with {doubts} doubts: {[(str(s.at), s.origin, s.vms) for s in real]}"
         )

@@ -23,6 +23,7 @@ from guard.simulator.shapes import XoObject
 from tests.chaos.acting import LATE, _refused
 from tests.chaos.year_life import Life, Page, Trouble, zone_of
 from tests.chaos.year_plan import Planned
+from tests.stories.invariants import again_by_follow_up, again_without_reason
 
 EXEMPT = {
     "CLOSE": "so near to a change of its schedule nobody can tell whether a due time was one (guard/gate/entries.py)",
@@ -197,6 +198,7 @@ class Judge:
     # --- never two starts
 
     def _doubles(self) -> Iterator[str]:
+        yield from again_without_reason(self.world, self.life.stories())
         for due in self._all():
             starts = self.of(due)
             own = [one for one in starts if one.origin != "cron"]
@@ -213,7 +215,9 @@ class Judge:
             if len(due.time.starts) > 1 and max(taken.values(), default=0) > allowed:
                 self.exempt["TWICE"] += 1
                 allowed += len(due.time.starts) - 1
-            if any(count > allowed for count in taken.values()):
+            story = self.story(due)  # whether its follow-up was right, again_without_reason tells
+            again = again_by_follow_up(story) if story is not None else Counter[str]()
+            if any(count - again[vm] > allowed for vm, count in taken.items()):
                 told = [(f"{one.at:%d %H:%M:%S.%f}"[:-3], one.origin, len(one.vms or ())) for one in starts]
                 yield f"{self._name(due)}: {max(taken.values())} starts where {allowed} are allowed: {told}"
 

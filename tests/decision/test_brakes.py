@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import pytest
-from guard.decision.brakes import Brake, bypassed, holding, in_force, on_hold, parse_scope
+from guard.decision.brakes import Brake, bypassed, holding, in_force, on_hold, parse_scope, read_brakes
+from guard.errors import LedgerError
 from guard.finding import ClearedBy, Harm, ScopeKind
 from tests.builders import (
     DUE,
@@ -186,3 +188,18 @@ def test_a_hold_of_some_vms_counts_them_and_may_have_no_end_and_no_reason():
     assert (one.scope.kind, one.scope.name, one.holds, one.clears.eta) == (ScopeKind.POOL, "Lyon", ("v1",), None)
     two = on_hold(brake("sr:fast", reason="move. "), ("v1", "v2"), run)
     assert two.summary == "2 VMs of this run are held by ann (sr:fast), until somebody ends it: move."
+
+
+@pytest.mark.parametrize("told", [None, b""])
+def test_a_ledger_without_brakes_has_none(told):
+    assert read_brakes(told) == ()
+
+
+def test_brakes_come_back_from_the_ledger_as_they_were_set():
+    known = (Brake(kind="hold", scope="all", until=None, reason="why", since=NOW, by="ann"),)
+    assert read_brakes(msgspec.json.encode(known)) == known
+
+
+def test_brakes_that_a_newer_guard_wrote_are_an_error_and_not_none():
+    with pytest.raises(LedgerError, match="cannot be read"):
+        read_brakes(b'[{"kind": "pause"}]')

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from guard.decision.deadline import interval_after, run_deadline, vm_deadlines
 from guard.finding import Certainty, ClearedBy, Clears, Finding, Harm, Level, Scope, ScopeKind
+from guard.mechanics.due import Storm
 from guard.policy.load import load
 from guard.policy.resolve import effective
 from tests.builders import DUE, make_due, make_estate, make_log, make_schedule, make_view, ms
@@ -87,6 +89,15 @@ def test_the_two_starts_of_a_spring_night_are_one_due_time():
 )
 def test_a_run_waits_by_policy_or_six_hours_or_half_the_interval_and_never_beyond_its_window(text, interval, waits):
     assert run_deadline(run(), rules(text), interval) == DUE + waits
+
+
+def test_a_run_in_a_gap_of_the_clocks_waits_an_hour_beyond_it_at_least():
+    gap = Storm(first=DUE, last=DUE + 8 * HOUR)
+    stormy = replace(run(), due=replace(run().due, storm=gap))
+    assert run_deadline(stormy, rules(""), None) == DUE + 9 * HOUR
+    assert (
+        run_deadline(replace(run(), due=replace(run().due, storm=Storm(DUE, DUE))), rules(""), None) == DUE + 6 * HOUR
+    )
 
 
 def test_where_the_past_tells_how_long_it_takes_it_must_end_inside_its_window():

@@ -37,16 +37,20 @@ from guard.views.doings import NOTHING, doings
 from msgspec import UNSET
 from tests.builders import (
     DUE,
+    GIB,
     NOW,
     make_base_copy,
     make_estate,
     make_job,
+    make_pbd,
     make_schedule,
     make_sequence,
+    make_sr,
     make_vbd,
     make_vdi,
     make_vm,
 )
+from tests.checks.test_fewer_at_once import world as crowded
 from tests.lifecycle.stories import RUN, after, held, result, seen, verdict
 
 KEY = RunKey("schedule", DUE, BY_HAND)
@@ -195,6 +199,60 @@ def test_a_vm_that_two_codes_hold_needs_both_overridden():
     assert found.lifted == {}
     both = judged(estate, hold("vm:db"), overridden=("ON_HOLD", "CHAIN_UNHEALTHY", "NO_SLOT"), reason="now")
     assert (both.held, both.lifted) == ((), {"ON_HOLD": ("db",), "CHAIN_UNHEALTHY": ("db",)})
+    assert both.settings == {"db": {"bypassVdiChainsCheck": True}}
+
+
+# --- settings for this run alone
+
+
+def worn(**more):
+    """Two VMs; the chain of "db" is one that XO skips."""
+    copies = [make_base_copy(f"b{at}", parent=f"b{at - 1}" if at else UNSET) for at in range(3)]
+    return two_vms(vdis=[make_vdi(), make_vdi("db-disk", parent="b2")], vdi_unmanaged=copies, **more)
+
+
+def test_xo_is_told_to_pass_over_the_chain_of_the_vm_that_a_person_lets_in_and_of_no_other():
+    found = judged(worn(), overridden=("CHAIN_UNHEALTHY",), reason="now")
+    assert (found.start_vms, found.unchecked) == (None, ("db",))
+    assert found.settings == {"db": {"bypassVdiChainsCheck": True}}
+    assert found.verdict.settings == {}
+    (_, decided) = first_events(found, NOW)
+    assert decided.verdict.settings == {}
+
+
+@pytest.mark.parametrize("wish", [{}, {"overridden": ("ON_HOLD",), "reason": "now"}, {"vms": ("vm",)}])
+def test_without_that_code_xo_s_chain_check_stays(wish):
+    assert judged(worn(), **wish).settings == {}
+
+
+def test_a_vm_that_is_not_asked_for_or_stays_out_gets_no_setting():
+    override = {"overridden": ("CHAIN_UNHEALTHY",), "reason": "now"}
+    assert judged(worn(), vms=("vm",), **override).settings == {}
+    assert judged(worn(), hold("vm:db"), **override).settings == {}
+    assert judged(two_vms(), **override).settings == {}
+
+
+def test_where_guard_cannot_read_the_chains_xo_s_own_check_stays():
+    blind = worn(reading={PartName.VDIS: {"ok": False, "error": "gone"}})
+    found = judged(blind, rules='[defaults]\non_unknown = "refuse"\n', overridden=tuple(sorted(HOLDING)), reason="now")
+    assert (found.starts, found.settings) == (True, {})
+
+
+def test_what_the_verdict_changes_goes_along_with_it():
+    copies = [make_base_copy(f"b{at}", parent=f"b{at - 1}" if at else UNSET) for at in range(3)]
+    full = crowded()
+    disks = [one for one in full["vdis"] if one.id != "vm0-disk"]
+    ill = make_vdi("vm0-disk", size=100 * GIB, usage=107_592_286_208, parent="b2", sr="sr2")
+    away = [make_base_copy(one.id, parent=one.parent, sr="sr2") for one in copies]
+    estate = make_estate(
+        **full
+        | {"vdis": [*disks, ill], "vdi_unmanaged": away}
+        | {"srs": [*full["srs"], make_sr("sr2")], "pbds": [make_pbd(), make_pbd("sr2")]}
+        | {"schedules": [make_schedule(cron="0 12 * * *")]}
+    )
+    rules = "[remedies]\nlower_concurrency = true\n"
+    found = judged(estate, rules=rules, overridden=("CHAIN_UNHEALTHY",), reason="now")
+    assert found.settings == {"": {"concurrency": 1}, "vm0": {"bypassVdiChainsCheck": True}}
 
 
 @pytest.mark.parametrize(

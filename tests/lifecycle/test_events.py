@@ -16,6 +16,7 @@ from guard.lifecycle.events import (
     Claiming,
     Doubted,
     End,
+    FollowingUp,
     GaveUp,
     NotStarted,
     Released,
@@ -58,6 +59,7 @@ ACTED = [
     Released(at=after(114), how=ReleasedHow.ENABLED),
     GaveUp(at=after(3700), vms=(held(),), whole=False, end=End.REFUSED, code="ON_HOLD", reason="On hold."),
 ]
+FOLLOWED = FollowingUp(at=after(1830), vms=(held(),), reason="web: CHAIN_UNHEALTHY.")
 RECORDED = Path(__file__).with_name("recorded_events.jsonl").read_text().splitlines()
 EVERY = [
     seen(),
@@ -71,6 +73,7 @@ EVERY = [
     ended(),
     ended(End.MISSED, code="XO_DID_NOT_FIRE", reason="Nobody started it."),
     *ACTED,
+    FOLLOWED,
 ]
 
 
@@ -121,6 +124,10 @@ def test_an_old_event_log_still_folds_into_its_due_runs():
         ("acted", ""): (14, False, "start_some", [("1795564911000", None)], [], (End.RAN_IN_PART, "ON_HOLD")),
         ("open", ""): (2, False, None, [("1795564800002", None)], [], None),
         ("in a row", ""): (7, False, None, [], [], (End.RAN, "")),
+        ("followed", ""): (
+            *(8, False, "start", [("1795564800003", "skipped"), ("1795567200000", None)], []),
+            None,
+        ),
     }
 
 
@@ -143,3 +150,10 @@ def test_an_event_of_a_newer_guard_with_one_field_more_is_still_read():
 def test_what_is_no_event_is_refused(row):
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(json.dumps(row), type=AnyEvent)
+
+
+def test_a_recorded_follow_up_still_says_which_vms_were_started_again():
+    key = RunKey("followed", datetime(2026, 11, 25, tzinfo=UTC))
+    run = fold(key, recorded()[key])
+    assert [(one.vm, one.codes) for one in run.follow_up.intent.vms] == [("vm", ("CHAIN_UNHEALTHY",))]
+    assert (len(run.as_due.attempts), len(run.attempts)) == (1, 2)

@@ -246,7 +246,7 @@ def test_schedules_are_set_created_and_deleted_and_every_write_is_recorded() -> 
             missing = await socket.call("schedule.delete", id=gone["result"]["id"])
             assert missing["error"]["message"] == f"no such schedule {gone['result']['id']}"
             await socket.call("schedule.getAll")
-            await socket.call("remote.test", id=small.nas["id"])
+            await socket.call("host.disable", id=small.host["id"])
             return made["result"]
 
     made = asyncio.run(writes())
@@ -261,7 +261,7 @@ def test_schedules_are_set_created_and_deleted_and_every_write_is_recorded() -> 
             "schedule.create",
             "schedule.delete",
             "schedule.delete",
-            "remote.test",
+            "host.disable",
         )
     ]
     assert small.world.writes[0].params == {"id": small.schedule["id"], "enabled": False}

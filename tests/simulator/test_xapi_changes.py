@@ -164,6 +164,18 @@ def test_removing_a_disk_and_scanning_wake_the_collector() -> None:
     assert len(told(face, "task.get_all")) == 2
 
 
+def test_a_scan_wakes_a_collector_that_sleeps() -> None:
+    small = small_world()
+    live = Live(small.world)
+    live.collector.fall_asleep(small.nfs)
+    small.world.add_base_copies(small.thin_disk, 2)
+    live.collector.kick(small.nfs)
+    face = face_of(small.world)
+    assert told(face, "task.get_all") == []
+    assert told(face, "SR.scan", ref(small.nfs)) == ""
+    assert len(told(face, "task.get_all")) == 1
+
+
 @pytest.mark.parametrize(
     ("state", "call", "after"),
     [

@@ -14,10 +14,13 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 from guard.errors import LedgerError
-from guard.estate.xo_records import Schedule
+from guard.estate.xo_records import BackupLog, Schedule
+from guard.finding import ScopeKind
 from guard.lifecycle.due_run import DueRun, fold
-from guard.lifecycle.events import BY_HAND, AnyEvent, AttemptEnded, Decided, End, Ended, RunKey
+from guard.lifecycle.events import BY_HAND, AnyEvent, AttemptEnded, Decided, End, Ended, FollowingUp, RunKey
+from guard.lifecycle.follow_up_causes import FollowedBy, followed_by
 from guard.mechanics.due import due_times
+from guard.outcomes.outcome import outcome
 from guard.simulator.jobs import parameters
 from guard.simulator.journal import Start
 from guard.simulator.live import Live
@@ -160,7 +163,51 @@ def violations(
     wrong += [f"run {run} is told of and XO never started it" for run in counts if run not in world.logs]
     for key, story in told.items():
         wrong += _of_ends(world, key, story, stories[key], clock_is_right=clock_is_right)
+    return wrong + again_without_reason(world, stories)
+
+
+def again_without_reason(world: World, stories: Stories) -> list[str]:
+    """Follow-ups that should not be: more than one for a due time, VMs that were not meant, VMs started for it twice though
+    nothing was in doubt, and those whose first time, by XO's own log, gives no cause for it.
+    """
+    told, wrong = _folded(stories)
+    for key, run in told.items():
+        name = _name(world, key)
+        if [isinstance(event, FollowingUp) for event in stories[key]].count(True) > 1:
+            wrong.append(f"{name}: followed up more than once")
+        if run.follow_up is None:
+            continue
+        meant = {one.vm for one in run.follow_up.intent.vms}
+        intents = run.intents[len(run.as_due.intents) :]
+        doubts = sum(1 for one in intents if one.failed is not None and not one.failed.sure)
+        for vm, count in again_by_follow_up(run).items():
+            if vm not in meant:
+                wrong.append(f"{name}: {vm} was started again, and nothing of that was meant")
+            if count > 1 + doubts:
+                wrong.append(f"{name}: {vm} was followed up {count} times")
+            if not _may_follow(world, run.as_due, vm):
+                wrong.append(f"{name}: {vm} was followed up, and XO's log of its first time has no cause for that")
     return wrong
+
+
+def again_by_follow_up(run: DueRun) -> Counter[str]:
+    """VM -> how often guard started it again for this due time, by the ledger."""
+    intents = run.intents[len(run.as_due.intents) :]
+    return Counter(vm for one in intents if one.run for vm in one.starting.vms or ())
+
+
+def _may_follow(world: World, run: DueRun, vm: str) -> bool:
+    """By XO's own logs of the runs before: none saved the VM, and it failed last of what passes."""
+    logs = [msgspec.convert(world.logs[one.started.run], BackupLog) for one in run.attempts]
+    codes: list[str] = []
+    for of_run in map(outcome, logs):
+        mine = [one for one in of_run.vms if one.vm.id == vm]
+        if any(one.status == "success" for one in mine):
+            return False
+        own = [cause.code for one in mine for cause in one.causes]
+        if mine or not codes:
+            codes = own or [one.code for one in of_run.causes if one.scope.kind is not ScopeKind.VM]
+    return followed_by(codes, transferred=False) in (FollowedBy.START, FollowedBy.FULL)
 
 
 def world_began(world: World, run: str) -> datetime:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,9 +18,13 @@ from guard.daemon.loop import LAST_WORDS_S, LET_GO_S
 from guard.daemon.release import LONGEST_S
 from guard.gate.watch import LOOK_EVERY
 from guard.notify.queue import BUDGET_S
+from guard.policy.remedies_schema import RemediesSection
 from guard.policy.schema import default_policy
+from guard.remedies.helper import TIME_LIMIT_S as HELPER_S
+from guard.remedies.helper_client import LIMIT_S as CLIENT_S
 from guard.units import parse_duration
 from guard.views.status import STALE
+from guard.views.workaround import XO_FOLDER
 from guard.xo.token import CREDENTIAL
 
 ROOT = Path(__file__).parents[2]
@@ -28,11 +33,15 @@ UNITS = sorted(FOLDER.iterdir())
 SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
 DAEMONS = ["guard.service", "guard@.service"]
 RELEASES = ["guard-release.service", "guard-release@.service"]
+HELPER = "guard-workaround@.service"
+ASKED = "guard-workaround.socket"
+GUARDS = [unit for unit in SERVICES if unit.name != HELPER]  # those that run the command guard, as guard's user
 COMMAND = "/usr/local/bin/guard"
 MOST_EXPOSED = 20  # tenths: an exposure of 2.0
 READINGS = 4  # of XO in one look at most: the history at the start, the schedules, the logs, a prediction
 PLAIN = re.compile(
     r"Type|NotifyAccess|Exec\w+|Restart|RestartSec|SuccessExitStatus|Timeout\w+|WatchdogSec|StateDirectory|LoadCredential|User"
+    r"|Standard\w+"
 )
 
 
@@ -82,7 +91,7 @@ def test_systemd_finds_nothing_wrong_with_any_unit(analyze, tmp_path):
     guard = Path(sys.executable).with_name("guard")
     for unit in UNITS:
         text = unit.read_text(encoding="utf-8")
-        assert unit.suffix == ".timer" or COMMAND in text
+        assert unit.suffix in (".timer", ".socket") or COMMAND in text
         (tmp_path / unit.name).write_text(text.replace(COMMAND, str(guard)), encoding="utf-8")
     done = analyze("verify", "--man=no", *(str(tmp_path / unit.name) for unit in UNITS))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -112,7 +121,7 @@ def test_every_hardening_line_has_its_reason_above_it(unit):
 
 
 def test_all_services_are_hardened_alike():
-    alike = [[line[:3] for line in hardening(unit.name) if line[1] != "StateDirectoryMode"] for unit in SERVICES]
+    alike = [[line[:3] for line in hardening(unit.name) if line[1] != "StateDirectoryMode"] for unit in GUARDS]
     assert len(alike) == 5
     assert [one for one in alike if one != alike[0]] == []
 
@@ -136,7 +145,7 @@ def test_the_template_is_the_unit_with_the_instance_in_its_paths(name):
     assert [line[:3] for line in parse(FOLDER / name.replace(".", "@."))] == expected
 
 
-@pytest.mark.parametrize("unit", SERVICES, ids=named)
+@pytest.mark.parametrize("unit", GUARDS, ids=named)
 def test_every_command_of_a_service_is_one_that_guard_knows(unit):
     commands = [value for _, key, value, _ in parse(unit) if key.startswith("Exec")]
     checked = commands[0].split()
@@ -190,6 +199,42 @@ def test_every_secret_that_guard_can_read_as_a_credential_has_its_line(name):
     assert given == {CREDENTIAL}
     of_pools = {"pool-paris"} if name in DAEMONS else set()  # to give back what is claimed takes no pool
     assert offered == set(re.findall(r'credential="([^"]+)"', channels)) | of_pools
+
+
+def test_the_helper_is_root_and_lacks_no_hardening_of_the_others_but_what_a_root_needs():
+    mine = {(key, value) for _, key, value, _ in hardening(HELPER)}
+    others = {(key, value) for _, key, value, _ in hardening("guard.service")}
+    missing = {
+        key for key, value in others - mine if (key, value) != ("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX")
+    }
+    assert missing == {"DynamicUser", "PrivateUsers", "StateDirectoryMode"}
+    for line in (("PrivateNetwork", "yes"), ("CapabilityBoundingSet", ""), ("RestrictAddressFamilies", "AF_UNIX")):
+        assert line in mine
+    assert values(HELPER, "User") == []
+
+
+def test_the_helper_may_write_to_the_one_folder_that_it_is_told_and_is_there_for_one_connection():
+    (command,) = values(HELPER, "ExecStart")
+    program, folder = command.split()
+    assert program == f"{COMMAND}-workaround-helper"
+    assert values(HELPER, "ReadWritePaths") == [f"-{folder}"]
+    assert folder == XO_FOLDER
+    assert values(HELPER, "StandardInput") == ["socket"]
+    assert seconds(HELPER, "TimeoutStartSec") > 2 * HELPER_S
+    assert seconds(HELPER, "TimeoutStartSec") >= CLIENT_S
+
+
+def test_the_helper_can_be_asked_by_guards_user_alone():
+    assert values(ASKED, "Accept") == ["yes"]
+    assert values(ASKED, "SocketUser") == values("guard-release.service", "User")
+    assert values(ASKED, "SocketMode") == ["0600"]
+    (path,) = values(ASKED, "ListenStream")
+    assert f'"{path}"' in RemediesSection.__annotations__["timeout_helper"]
+
+
+def test_the_project_installs_the_program_that_the_helpers_unit_starts():
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    assert scripts["guard-workaround-helper"] == "guard.cli.workaround_helper:run"
 
 
 def test_the_timer_plans_every_evening_and_makes_up_for_a_machine_that_was_off():

@@ -11,9 +11,9 @@ from guard.lifecycle.events import ReleasedHow, Releasing, Starter, Starting
 from guard.views.deeds import HOW, STARTED_BY, Deed, deed_document, deed_sentence
 from guard.views.story import story_document, story_text
 from tests.lifecycle.stories import KEY, after, decided, ended, finding, held, seen, started
-from tests.lifecycle.test_events import ACTED
+from tests.lifecycle.test_events import ACTED, FOLLOWED
 
-DEEDS = [one for one in ACTED if isinstance(one, Deed)]
+DEEDS = [one for one in (*ACTED, FOLLOWED) if isinstance(one, Deed)]
 
 
 @pytest.mark.parametrize("event", DEEDS, ids=lambda one: type(one).__name__)
@@ -37,6 +37,27 @@ def test_a_start_of_everything_says_so_and_many_vms_are_counted():
     nobody = type(gave_up)(at=after(), vms=(), whole=True, end=gave_up.end, reason="On hold.")
     assert deed_sentence(nobody, UTC) == "refused: the run: On hold."
     assert deed_document(Releasing(at=after())) == {}
+
+
+def test_what_is_different_in_that_run_alone_is_told():
+    settings = {"": {"concurrency": 2}, "vm1": {"bypassVdiChainsCheck": True}}
+    start = Starting(at=after(), attempt=1, vms=None, known=(), settings=settings)
+    assert deed_sentence(start, UTC) == (
+        "attempt 1: asks XO to start all VMs, for this run alone with concurrency = 2; bypassVdiChainsCheck = true (vm1)"
+    )
+    assert deed_document(start)["settings"] == settings
+    assert "settings" not in deed_document(Starting(at=after(), attempt=1, vms=None, known=()))
+
+
+def test_a_follow_up_tells_who_waits_for_what_and_until_when():
+    assert deed_sentence(FOLLOWED, UTC) == (
+        "follow-up: 1 VM to be started once more when the cause is gone, until Wed 25 Nov 04:00 UTC at most: "
+        "web: CHAIN_UNHEALTHY."
+    )
+    told = {"vms": [{"id": "vm", "name": "web", "codes": ["CHAIN_UNHEALTHY"]}], "reason": "web: CHAIN_UNHEALTHY."}
+    assert deed_document(FOLLOWED) == told
+    endless = msgspec.structs.replace(FOLLOWED, vms=(msgspec.structs.replace(held(), deadline=None),))
+    assert "until" not in deed_sentence(endless, UTC)
 
 
 def test_a_story_of_deeds_is_told_from_the_claim_to_the_end():

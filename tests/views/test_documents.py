@@ -79,6 +79,7 @@ def test_a_run_is_told_whole():
         "reason": "Said in one sentence.",
         "clears": "Clears by itself.",
         "start_vms": [],
+        "settings": {},
         "held_vms": [{"id": "v", "name": "web", "codes": ["CHAIN_UNHEALTHY"]}],
         "expect": {
             "duration_s": {"p50": 600.0, "p90": 1500.0, "samples": 7},
@@ -150,3 +151,9 @@ def test_a_document_is_plain_json_and_the_same_every_time():
     made = plan(run(finding(), action=Action.DEFER, held=[held()]), notes=(Note("x", unknown=True),))
     document = plan_document(made)
     assert json.loads(json.dumps(document)) == document == plan_document(made)
+
+
+def test_what_is_different_in_the_run_alone_is_told_as_xo_gets_it():
+    fewer = run()
+    changed = msgspec.structs.replace(fewer.verdict, settings={"": {"concurrency": 2}})
+    assert due(dataclasses.replace(fewer, verdict=changed))["settings"] == {"": {"concurrency": 2}}

@@ -225,3 +225,13 @@ def test_a_style_is_given_the_verdict_and_the_level_and_changes_nothing_else(act
     assert (marked.count(f"<{action.value}>"), marked.count(f"<{level.value}>")) == (1, 1)
     assert f"CET  <{action.value}>" in marked
     assert f"- <{level.value}>{level.value}</> WARN_BLOCK" in marked
+
+
+def test_a_run_that_starts_otherwise_than_its_job_says_is_a_deed_of_guard():
+    sentence = "8 VMs start with concurrency 2 instead of 4 for this run; 1 warning."
+    fewer = run(finding(Level.WARN), sentence=sentence)
+    as_it_is = text(fewer)
+    changed = msgspec.structs.replace(fewer.verdict, settings={"": {"concurrency": 2}})
+    told = text(dataclasses.replace(fewer, verdict=changed))
+    assert sentence in " ".join(told.split())
+    assert ("This is what guard does where" in told, "This is what guard does where" in as_it_is) == (True, False)

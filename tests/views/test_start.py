@@ -18,7 +18,7 @@ from tests.lifecycle.stories import RUN, after, finding, seen, verdict
 MANY = tuple(f"vm{number}" for number in range(8))
 
 
-def judged(found=None, vms=("vm",), *, lifted=None, names=None, job=None, **wish):
+def judged(found=None, vms=("vm",), *, lifted=None, names=None, job=None, unchecked=(), **wish):
     return Judged(
         wish=Wish("schedule", **wish),
         schedule=make_schedule(),
@@ -30,6 +30,7 @@ def judged(found=None, vms=("vm",), *, lifted=None, names=None, job=None, **wish
         lifted=lifted or {},
         facts_at=after(-12),
         at=DUE,
+        unchecked=unchecked,
     )
 
 
@@ -63,6 +64,14 @@ def test_every_finding_but_those_in_order_is_told_with_its_remedy():
     ]
 
 
+def test_a_verdict_in_the_words_of_a_finding_is_told_once():
+    said = verdict(finding(), action=Action.REFUSE)
+    said = type(said)(
+        **{name: getattr(said, name) for name in said.__struct_fields__} | {"sentence": finding().summary}
+    )
+    assert text(judged_lines(judged(said))).count("2 uncoalesced copies") == 1
+
+
 def test_the_words_are_styled_by_what_they_are():
     styled = judged_lines(judged(verdict(finding())), lambda word, kind: f"<{kind}>{word}")
     assert styled[0] == "<start>START  job / schedule, as if it were due now"
@@ -90,6 +99,38 @@ def test_who_is_left_out_is_told_by_name_for_each_set_of_codes():
 )
 def test_what_an_override_changes_is_told(lifted, told):
     assert told in text(judged_lines(judged(None, MANY, lifted=lifted, overridden=("ON_HOLD",))))
+
+
+def test_what_xo_is_told_for_this_run_alone_is_told_with_what_it_does_to_the_chain():
+    found = verdict()
+    found = type(found)(
+        **{name: getattr(found, name) for name in found.__struct_fields__} | {"settings": {"": {"concurrency": 2}}}
+    )
+    one = judged(found, ("a", "b"), unchecked=("b",), overridden=("CHAIN_UNHEALTHY",))
+    told = text(judged_lines(one))
+    assert "For this run alone XO is given: concurrency = 2; bypassVdiChainsCheck = true (B)." in told
+    assert "takes the snapshot although coalesces wait in the chain, which gets one copy longer" in told
+    assert "a chain of more than 30 (The Snapshot Chain is too Long: no snapshot at all)" in told
+    assert "SR_BACKEND_FAILURE_44" in told
+    assert "The next run is checked as ever." in told
+
+
+def test_a_lower_concurrency_alone_says_nothing_of_chains():
+    found = verdict()
+    found = type(found)(
+        **{name: getattr(found, name) for name in found.__struct_fields__} | {"settings": {"": {"concurrency": 2}}}
+    )
+    assert judged_lines(judged(found))[-1] == "For this run alone XO is given: concurrency = 2."
+
+
+def test_where_no_chain_would_be_skipped_xo_keeps_its_check_and_that_is_said():
+    override = {"overridden": ("CHAIN_UNHEALTHY",)}
+    stays = "XO's own chain check stays on: guard knows of no VM here that it would skip."
+    assert text(judged_lines(judged(**override))).endswith(stays)
+    mirror = judged(None, (), job=make_job(type="mirrorBackup"), **override)
+    assert stays not in text(judged_lines(mirror))
+    nothing = judged(verdict(action=Action.REFUSE, held=[held("vm", "ON_HOLD")]), **override)
+    assert stays not in text(judged_lines(nothing))
 
 
 def test_the_age_of_the_facts_is_told():
