@@ -107,7 +107,8 @@ class Predictor:
         if stage is not None:
             self._actor.decided(run, stage)
             acts = self._actor.enforces(run, stage.setup)
-            if acts and verdict.action is not Action.START and run.claim is None and run.follow_up is None:
+            is_whole = verdict.action is Action.START and not verdict.settings
+            if acts and not is_whole and run.claim is None and run.follow_up is None:
                 try:
                     aside = await self._actor.aside(run, stage)
                 except XoError as error:

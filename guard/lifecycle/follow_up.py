@@ -16,17 +16,15 @@ from guard.finding import ScopeKind
 from guard.lifecycle.claiming import RETRY, Rules, Scene
 from guard.lifecycle.due_run import DueRun, FollowUp
 from guard.lifecycle.events import End, FollowingUp, GaveUp, Started, Starter
-from guard.lifecycle.follow_up_causes import UNSEEN, FollowedBy, followed_by
+from guard.lifecycle.follow_up_causes import FollowedBy, followed_by
 from guard.lifecycle.next_step import STARTED_LATE, Evaluate, Record, Wait
-from guard.lifecycle.resolution import Resolution
+from guard.lifecycle.resolution import Resolution, earliest, not_followed_yet
 from guard.mechanics.zones import zone_or_utc
 from guard.outcomes.outcome import Outcome
 from guard.units import format_time, some_of
 
 SPARE = timedelta(minutes=5)
 """A follow-up is to be over so long before XO starts the job again."""
-UNSEEN_FOR = timedelta(minutes=10)
-"""A cause whose end nobody surely sees gets so long: XO shows a pool it lost for five minutes more (xo-api.md 3.5)."""
 FRESH = timedelta(minutes=2)
 """Nothing is started on facts older than this."""
 
@@ -159,6 +157,9 @@ def next_of_follow_up(
         return given
     if chances.aside or scene.bypass or scene.rolling or scene.running or chances.waits_for or _is_off(scene):
         return Wait(min(deadline, soon.until))
+    first = min((earliest(follow_up, one) for one in not_followed_yet(run, follow_up)), default=scene.now)
+    if scene.now < first:
+        return Wait(min(first, deadline, soon.until))
     decided = run.decided
     if decided is None or decided is follow_up.before.decided:
         return Evaluate()
@@ -170,9 +171,9 @@ def next_of_follow_up(
     until = min(deadline, decided.at + rules.recheck_every, soon.until)
     if found.start is None:
         return Wait(until)
-    later = _not_before(run, follow_up, found.start)
-    if later > scene.now:
-        return Wait(min(later, until))
+    failed = run.intents[-1].failed if len(run.intents) > len(follow_up.before.intents) else None
+    if failed is not None and scene.now < failed.at + RETRY:
+        return Wait(min(failed.at + RETRY, until))
     return StartAgain(found.start, follow_up.intent.reason) if ago < FRESH else Evaluate()
 
 
@@ -210,15 +211,6 @@ def _too_near(run: DueRun, now: datetime, chances: Chances) -> bool:
     lasted = [one.ended.outcome.times.duration_s or 0 for one in run.attempts if one.ended is not None]
     seconds = chances.usual_s if chances.usual_s is not None else max(lasted, default=0)
     return now + timedelta(seconds=seconds) + SPARE >= chances.next_start
-
-
-def _not_before(run: DueRun, follow_up: FollowUp, vms: tuple[str, ...]) -> datetime:
-    """When they may start at the earliest: a start that came to nothing, or a cause that nobody sees pass, has its time."""
-    failed = run.intents[-1].failed if len(run.intents) > len(follow_up.before.intents) else None
-    at = follow_up.intent.at if failed is None else failed.at + RETRY
-    if any(one.vm in vms and not UNSEEN.isdisjoint(one.codes) for one in follow_up.intent.vms):
-        at = max(at, follow_up.intent.at + UNSEEN_FOR)
-    return at
 
 
 def _why_not_gone(run: DueRun, follow_up: FollowUp) -> str:

@@ -8,6 +8,7 @@ before the snapshot costs nothing to try again. What fails after it has cost the
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import timedelta
 from enum import StrEnum
 
 
@@ -101,7 +102,9 @@ UNSEEN = frozenset(
         *_FULL,
     )
 )
-"""Causes whose end no check surely sees, or not at once: a while goes by before the next start."""
+"""Causes whose end no check surely sees, or not at once."""
+UNSEEN_FOR = timedelta(minutes=10)
+"""So long such a cause gets before the next start: XO shows a pool it lost for five minutes more (xo-api.md 3.5)."""
 
 
 def followed_by(codes: Collection[str], *, transferred: bool) -> FollowedBy:

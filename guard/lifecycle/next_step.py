@@ -156,6 +156,7 @@ def news(run: DueRun, seen: Observed) -> tuple[AnyEvent, ...]:
     """Runs that began, runs that ended, and one that does not move, oldest first."""
     known = {one.started.run: one for one in run.attempts}
     intent = run.open_intent
+    standbys = () if run.follow_up is not None else (*run.standbys, *seen.standbys)  # none is for a follow-up
     events: list[AnyEvent] = []
     for log in sorted(seen.logs, key=lambda one: one.began):
         attempt = known.get(log.run)
@@ -163,7 +164,7 @@ def news(run: DueRun, seen: Observed) -> tuple[AnyEvent, ...]:
             number = 0
             if intent is not None and log.run not in intent.starting.known:
                 number, intent = intent.starting.attempt, None
-            by = starter((*run.standbys, *seen.standbys), log.began, number)
+            by = starter(standbys, log.began, number)
             if by is Starter.XO and seen.through is not None:
                 by = seen.through
             chosen = chosen_of(run, log.vms) if by is Starter.XO else None
@@ -177,7 +178,8 @@ def news(run: DueRun, seen: Observed) -> tuple[AnyEvent, ...]:
 
 def chosen_of(run: DueRun, vms: Collection[str]) -> tuple[str, ...] | None:
     """The VMs of a run that takes fewer than are due, as a person can ask for in XO; None for all, or not known."""
-    if run.decided is None or not vms or not set(vms) < set(run.decided.vms):
+    due = run.as_due.decided  # what is judged for a follow-up are only those that wait for it
+    if due is None or not vms or not set(vms) < set(due.vms):
         return None
     return tuple(vms)
 

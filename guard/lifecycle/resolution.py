@@ -13,6 +13,7 @@ from guard.decision.verdict import Action, Held, Verdict
 from guard.finding import Harm
 from guard.lifecycle.due_run import Attempt, DueRun, FollowUp
 from guard.lifecycle.events import ReleasedHow, Starter
+from guard.lifecycle.follow_up_causes import UNSEEN, UNSEEN_FOR
 from guard.lifecycle.next_step import SETTLED
 from guard.lifecycle.standby import fallback_minute, safe_minute
 from guard.mechanics.fallback import whole_minute
@@ -117,7 +118,7 @@ def _of_follow_up(run: DueRun, follow_up: FollowUp, now: datetime) -> Resolution
     """Of the VMs that are to be started once more: at the deadline those that still must wait are given up, as XO's log
     has said of them already what it had to say.
     """
-    rest = _not_followed_yet(run, follow_up)
+    rest = not_followed_yet(run, follow_up)
     if not rest:
         return Resolution()
     decided = run.decided
@@ -131,11 +132,15 @@ def _of_follow_up(run: DueRun, follow_up: FollowUp, now: datetime) -> Resolution
         return Resolution(wait=rest, waits_until=until)
     may_start = judged.start_vms if judged.action in (Action.START, Action.START_SOME) else ()
     held = {one.vm: one for one in judged.held}
-    start = tuple(one.vm for one in rest if one.vm in may_start)
-    others = [one for one in rest if one.vm not in may_start]
+    early = tuple(one for one in rest if now < earliest(follow_up, one))
+    start = tuple(one.vm for one in rest if one.vm in may_start and one not in early)
+    others = [one for one in rest if one.vm not in may_start and one not in early]
     return Resolution(
         start=start or None,
-        wait=tuple(held[one.vm] for one in others if one.vm in held and held[one.vm].deadline is not None),
+        wait=(
+            *early,
+            *(held[one.vm] for one in others if one.vm in held and held[one.vm].deadline is not None),
+        ),
         give_up=tuple(
             held.get(one.vm, msgspec.structs.replace(one, codes=()))
             for one in others
@@ -145,7 +150,8 @@ def _of_follow_up(run: DueRun, follow_up: FollowUp, now: datetime) -> Resolution
     )
 
 
-def _not_followed_yet(run: DueRun, follow_up: FollowUp) -> tuple[Held, ...]:
+def not_followed_yet(run: DueRun, follow_up: FollowUp) -> tuple[Held, ...]:
+    """The VMs that still wait for their second start."""
     before = follow_up.before
     given, intents = run.given_up[len(before.given_up) :], run.intents[len(before.intents) :]
     others = [one for one in run.attempts[len(before.attempts) :] if not one.started.attempt and not _was_refused(one)]
@@ -154,6 +160,12 @@ def _not_followed_yet(run: DueRun, follow_up: FollowUp) -> tuple[Held, ...]:
     gone = {vm for intent in intents if intent.run for vm in intent.starting.vms or ()}
     gone |= {vm for one in others for vm in one.started.vms or ()} | {one.vm for each in given for one in each.vms}
     return tuple(one for one in follow_up.intent.vms if one.vm not in gone)
+
+
+def earliest(follow_up: FollowUp, one: Held) -> datetime:
+    """When a VM may start again at the earliest."""
+    at = follow_up.intent.at
+    return at if UNSEEN.isdisjoint(one.codes) else at + UNSEEN_FOR
 
 
 def _was_refused(attempt: Attempt) -> bool:
@@ -213,7 +225,7 @@ def out_of(run: DueRun) -> frozenset[str]:
             vm for each in outcomes for vm in each.unattempted
         }
         known |= {*out_of(before), *(before.decided.vms if before.decided is not None else ())}
-        return frozenset(known - {one.vm for one in _not_followed_yet(run, run.follow_up)})
+        return frozenset(known - {one.vm for one in not_followed_yet(run, run.follow_up)})
     started = {vm for intent in run.intents if intent.run for vm in intent.starting.vms or ()}
     chosen = {vm for attempt in run.attempts for vm in attempt.started.vms or ()}
     return frozenset(started | chosen | {one.vm for given in run.given_up for one in given.vms})

@@ -15,30 +15,36 @@ from datetime import datetime, timedelta
 import msgspec
 
 from guard.agenda import Agenda, make_agenda
-from guard.assess import Plan, make_plan, rules_of
-from guard.decision.brakes import Brake, bypassed, in_force
-from guard.errors import PolicyError, XoError
+from guard.assess import Plan, Situation, make_plan, rules_of
+from guard.decision.brakes import ON_HOLD, Brake, bypassed, in_force
+from guard.errors import LedgerError, PolicyError, XoError
 from guard.estate.estate import Estate
 from guard.estate.xo_records import Schedule
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.ledger import Ledger
-from guard.lifecycle.remedy import ForRun, Remedy, RemedyKind, Result, Wanted
-from guard.mechanics.connection import reconnects
+from guard.lifecycle.remedy import Effect, ForRun, Remedy, RemedyKind, Result, Wanted
+from guard.lifecycle.resolution import resolve
 from guard.policy.schema import Policy
 from guard.remedies.choose import seen_again, wanted
 from guard.remedies.doing import Doer, given_up
 from guard.remedies.ports import RemedyTeller
+from guard.remedies.rescan import GIVEN_UP
 from guard.remedies.scene import NEAR, SOON, Need, Scene, scene_of
 
 EVERY = timedelta(minutes=30)
 """Between two readings of the look ahead."""
 FRESH = timedelta(minutes=2)
+STALE = timedelta(minutes=5)
+"""What was read longer ago is no ground to do anything on: the round after it reads anew."""
+RETRY = timedelta(minutes=5)
+"""Between two rounds of which the first could not read XO, or that two due times want one after the other."""
 AWAY = timedelta(minutes=3)
 """A round that would read XO begins so long before a due time, or not before it."""
 LONGEST_SCAN = timedelta(minutes=30)
 KEPT_IN_VIEW = timedelta(days=120)
 """So far back does a round look into the past: longer than a timeout file may stand."""
 MEASURED = timedelta(hours=24)
+_SHOWS = (RemedyKind.RESCAN, RemedyKind.RECONNECT, RemedyKind.PLUG)
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class Ahead:
 
 
 class Rounds:
-    """``read_whole``: reads XO whole, as the gate does. ``trouble``: why the last round came to nothing."""
+    """``trouble``: why the last round came to nothing, '' when it did not."""
 
     def __init__(
         self,
@@ -76,12 +82,18 @@ class Rounds:
         self._last: datetime | None = None
         self._wake: datetime | None = None
         self._saw: Estate | None = None
+        self._waits_for_effect = False
         self._dues: tuple[tuple[Schedule, ...], datetime, tuple[datetime, ...], tuple[datetime, ...]] | None = None
         self.trouble = ""
 
     def look(self, ahead: Ahead, read_whole: Callable[[], Awaitable[Estate]]) -> datetime | None:
-        """Begin a round where one is due; when to look again, None for no time of its own."""
+        """Begin a round where one is due; when to look again, None for no time of its own. Raises LedgerError.
+
+        ``read_whole``: reads XO whole, as the gate does.
+        """
         now = self._clock()
+        if self._last is not None and self._last > now:  # the clock was set back
+            self._last = self._wake = None
         if self._task is not None and self._task.done():
             task, self._task = self._task, None
             task.result()
@@ -98,7 +110,7 @@ class Rounds:
         if fresh is None and near is not None:
             return near + timedelta(minutes=1)
         self._last, self._wake = now, None
-        self._task = asyncio.ensure_future(self._round(ahead, fresh, read_whole))
+        self._task = asyncio.ensure_future(self._kept_apart(self._round(ahead, fresh, read_whole)))
         return now + timedelta(seconds=1)
 
     @property
@@ -141,16 +153,27 @@ class Rounds:
             return now
         for due in acted:
             begins = due - policy.look_ahead
-            if last is None or last < begins:
-                moments.append(max(begins, now))
-            else:
-                moments.append(last + EVERY)
-            if last is None or last < due - SOON:
-                lost = any(one.status != "connected" and reconnects(one) for one in ahead.setup.servers)
-                moments += [due - SOON] if lost or due - SOON > now else []
+            if last is None:
+                moments.append(begins)
+                continue
+            # a round looks EVERY further than it has to, so that due times minute by minute do not want one each
+            moments.append(begins if last < begins - EVERY else last + EVERY)
+            if last < due - SOON:
+                moments.append(max(due - SOON, last + RETRY))
+        if self._waits_for_effect and last is not None:
+            moments.append(last + EVERY)
         return max(now, min(moments)) if moments else now + EVERY  # by then more of the day is in view
 
     # --- a round
+
+    async def _kept_apart(self, a_round: Awaitable[None]) -> None:
+        """Raises LedgerError only: what helps runs to start must not keep the gate from its work."""
+        try:
+            await a_round
+        except LedgerError:
+            raise
+        except Exception as error:  # noqa: BLE001  an odd estate must not end the gate, nor every guard that starts after it
+            self.trouble = f"{type(error).__name__}: {error}"
 
     async def _round(self, ahead: Ahead, fresh: Estate | None, read_whole: Callable[[], Awaitable[Estate]]) -> None:
         policy = self._policy_of()
@@ -158,21 +181,24 @@ class Rounds:
         try:
             estate = fresh or await read_whole()
         except (XoError, PolicyError) as error:
-            self.trouble = str(error)
+            self.trouble, self._wake = str(error), self._clock() + RETRY
             return
         self.trouble, self._saw = "", estate
         scene = await asyncio.to_thread(self._scene, ahead.as_found(estate), ahead, policy, past)
-        past = await self._measure(past, scene)
-        choice = await asyncio.to_thread(wanted, replace(scene, past=past))
-        await self._do(choice, policy, past)
+        scene = replace(scene, past=await self._measure(scene.past, scene))
+        choice = await asyncio.to_thread(wanted, scene)
+        past, is_through = await self._do(choice, policy, scene)
         now = self._clock()
+        self._waits_for_effect = any(_is_watched(one, now) for one in past)
         later = [one.at for one in choice if not one.aside and now < one.at <= one.latest]
-        self._wake = min(later, default=None)
+        self._wake = min(later, default=None) if is_through else now
 
     def _scene(self, estate: Estate, ahead: Ahead, policy: Policy, past: tuple[Remedy, ...]) -> Scene:
         """Pure, in a thread: of 10,000 VMs it takes seconds."""
         now = self._clock()
-        plan: Plan = make_plan(estate, policy, now=now, start=now, within=policy.remedies.look_ahead + EVERY)
+        brakes = in_force(ahead.brakes, now)
+        within = policy.remedies.look_ahead + EVERY
+        plan: Plan = make_plan(estate, policy, now=now, start=now, within=within, situation=Situation(brakes=brakes))
         jobs = estate.job_by_id
         come = [
             (run.key.due, jobs[run.seen.job])
@@ -180,23 +206,32 @@ class Rounds:
             if run.key.due <= now < run.key.due + NEAR and run.seen.job in jobs
         ]
         scene = scene_of(plan, policy, past=past, waiting=_waiting(ahead.runs, estate, now), come=come)
-        brakes = in_force(ahead.brakes, now)
+        needs = (_without_holds(one) for one in scene.needs)
         return replace(
             scene,
             needs=tuple(
-                replace(one, enforced=one.enforced and _is_free(one, estate, brakes, now)) for one in scene.needs
+                replace(one, enforced=one.enforced and _is_free(one, estate, brakes, now))
+                for one in needs
+                if one is not None
             ),
         )
 
-    async def _do(self, choice: Sequence[Wanted], policy: Policy, past: tuple[Remedy, ...]) -> None:
-        """One after the other; a pool in which an earlier scan may go on gets no second one."""
+    async def _do(self, choice: Sequence[Wanted], policy: Policy, scene: Scene) -> tuple[tuple[Remedy, ...], bool]:
+        """One after the other; a pool in which an earlier scan may go on gets no second one.
+
+        Returns all that was done lately, and whether nothing is left because what was read had become too old.
+        """
+        past = scene.past
         for one in choice:
             now = self._clock()
             if one.aside or not one.at <= now <= one.latest:
                 continue
             if one.kind is RemedyKind.RESCAN and any(_may_scan(done, one.pool, now) for done in past):
                 continue
+            if not timedelta() <= now - scene.now < STALE:
+                return past, False
             past = (*past, await self._doer.do(one, policy.remedies))
+        return past, True
 
     async def _settled(self) -> tuple[Remedy, ...]:
         """What was done lately; what a guard that died left open is settled."""
@@ -234,8 +269,14 @@ def _is_fresh(estate: Estate | None, now: datetime) -> bool:
 
 def _waits(run: DueRun, now: datetime) -> bool:
     """Whether its due time has come and VMs of it, or all of it, are held for now."""
-    verdict = run.decided.verdict if run.decided is not None and run.decided.acts else None
-    return verdict is not None and run.ended is None and run.key.due <= now and bool(verdict.held or verdict.deadline)
+    acts = run.decided is not None and run.decided.acts and run.ended is None and run.key.due <= now
+    return acts and resolve(run, now).waits_until is not None
+
+
+def _is_watched(remedy: Remedy, now: datetime) -> bool:
+    """Whether its effect is still to come, and shows in XO by itself."""
+    is_over = remedy.effect is Effect.NOTHING or remedy.effect_at is not None
+    return remedy.kind in _SHOWS and not is_over and timedelta() <= now - remedy.at < GIVEN_UP
 
 
 def _waiting(runs: Sequence[DueRun], estate: Estate, now: datetime) -> list[Need]:
@@ -247,19 +288,40 @@ def _waiting(runs: Sequence[DueRun], estate: Estate, now: datetime) -> list[Need
                 Need(
                     run=ForRun(schedule=run.key.schedule, name=run.seen.schedule_name, due=run.key.due),
                     job=job,
-                    vms=tuple(one.vm for one in run.decided.verdict.held) or run.decided.vms,
+                    vms=tuple(one.vm for one in resolve(run, now).wait) or run.decided.vms,
                     findings=run.decided.verdict.findings,
                     enforced=True,
                     waits=True,
+                    via=run.key.via,
                 )
             )
     return found
 
 
+def _without_holds(need: Need) -> Need | None:
+    """A run without what stands against VMs that a person has put on hold; None where the whole run is."""
+    holds = [one for one in need.findings if one.code == ON_HOLD.id]
+    if any(not one.holds for one in holds):
+        return None
+    held = {vm for one in holds for vm in one.holds}
+    return replace(
+        need, findings=tuple(one for one in need.findings if not one.holds or not held.issuperset(one.holds))
+    )
+
+
 def _is_free(need: Need, estate: Estate, brakes: Sequence[Brake], now: datetime) -> bool:
     """Whether no person said that guard shall stand aside there."""
-    schedule = estate.schedule_by_id.get(need.run.schedule)
-    return schedule is None or bypassed(brakes, now, schedule=schedule, job_name=need.job.name) is None
+    fired_by = (estate.schedule_by_id.get(one) for one in (need.run.schedule, need.via))
+    return not any(
+        bypassed(brakes, now, schedule=one, job_name=_job_name(estate, one)) is not None
+        for one in fired_by
+        if one is not None
+    )
+
+
+def _job_name(estate: Estate, schedule: Schedule) -> str:
+    job = estate.job_by_id.get(schedule.job_id or "") or estate.call_job_by_id.get(schedule.job_id or "")
+    return job.name if job is not None else ""
 
 
 def _may_scan(done: Remedy, pool: str, now: datetime) -> bool:

@@ -43,10 +43,11 @@ def wanted(scene: Scene) -> Iterator[Wanted]:
 
 
 def _evidence(scene: Scene, need: Need) -> list[str]:
-    """Sentences that say why, with their numbers. What the file was written for, or had ended, is no reason for it again."""
-    back, state = scene.last_done(RemedyKind.TIMEOUT_FILE_BACK), scene.estate.workaround
-    stands = state.own.written_at if state is not None and state.own.state == "intact" else None
-    since = max((at for at in (back.at if back is not None else None, stands) if at is not None), default=None)
+    """Sentences that say why, with their numbers. What guard wrote it for is no reason to write it again: it was taken back
+    since, or a person deleted it.
+    """
+    wrote, back = scene.last_done(RemedyKind.TIMEOUT_FILE), scene.last_done(RemedyKind.TIMEOUT_FILE_BACK)
+    since = max((one.at for one in (wrote, back) if one is not None), default=None)
     if need.job.proxy:
         since = back = None
     told = [one.summary for one in need.against(EXPORT_TIMEOUT.id) if _is_newer(one, since)]
@@ -118,8 +119,6 @@ def _aside(scene: Scene, state: State | None, wanted_ms: int) -> str:
     last = scene.last(RemedyKind.TIMEOUT_FILE, "xo")
     if last is not None and last.result is Result.FAILED and scene.now - last.at < REFUSED_AGAIN:
         return f"guard tried less than an hour ago: {last.text}"
-    if last is not None and last.at >= state.looked_at:
-        return "guard wrote it since it looked there"
     return ""
 
 
@@ -177,6 +176,9 @@ def milliseconds(value: timedelta) -> int:
 def _back(scene: Scene) -> Iterator[Wanted]:
     state = scene.estate.workaround
     if state is None or state.own.state != "intact" or state.own.until is None or scene.now < state.own.until:
+        return
+    done = scene.last_done(RemedyKind.TIMEOUT_FILE_BACK)
+    if done is not None and done.at >= state.looked_at:
         return
     applied = scene.last_done(RemedyKind.TIMEOUT_FILE)
     runs = applied.runs if applied is not None else ()

@@ -30,6 +30,8 @@ class Call(Run):
 
     def __init__(self, live: Live, work: Work, life: Life) -> None:
         super().__init__({}, {}, None, {})
+        self._live = live
+        live.calls.append(self)
         live.timeline.spawn(self._act(work), life)
 
     def _act(self, work: Work) -> Steps:
@@ -39,4 +41,6 @@ class Call(Run):
             self.result = True if found is None else found
         except CallError as failed:
             error = failed.result
+        if self in self._live.calls:
+            self._live.calls.remove(self)
         self.end(error)

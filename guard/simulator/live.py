@@ -62,6 +62,8 @@ class Live:
         """What becomes of ``down`` when a storm kills XO."""
         self.refusals = 0
         self.tolerance = TOLERANCE
+        self.calls: list[Run] = []
+        """What clients wait for, runs left out: whoever moves the time has to move it for them."""
         self.on_down: list[Callable[[], None]] = []
         """Told when xo-server goes away: open connections are lost then."""
         self.pace = Pace()
@@ -136,6 +138,7 @@ class Live:
         for run in self.jobs.running.values():
             run.job.pop("runId", None)
         self.jobs.running.clear()
+        self.calls.clear()
         for shelf in self._shelves.values():
             shelf.forget_locks()
         for log in [*self.world.logs.values(), *self.world.xo_tasks.values()]:

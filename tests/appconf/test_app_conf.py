@@ -12,7 +12,7 @@ from guard.mechanics.xo_config import OWN_FILE, can_order, order_key
 from guard.remedies import timeout_file
 from guard.remedies.timeout_text import Wanted, render
 from guard.remedies.xo_folder import look
-from tests.appconf.appconf import ask, require_app_conf, value_of
+from tests.appconf.appconf import ask, require_app_conf, value_of, watching
 from tests.appconf.folders import SIGNS, folder
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -150,6 +150,25 @@ def test_what_guard_leaves_behind_when_it_is_killed_is_nothing_that_app_conf_ope
     require_app_conf()
     place = made(tmp_path / "etc", {timeout_file.TEMPORARY: "[xapiOpt", "config.toml": "a = 1\n"})
     assert value_of(place) == {}
+
+
+def test_a_running_xo_sees_every_value_and_never_an_error_while_guard_writes_and_takes_back(tmp_path, capsys):
+    require_app_conf()
+    place = made(tmp_path / "etc", {"config.toml": "[http]\n"})
+    reloads = 0
+    with watching(place, tmp_path) as seen:
+        for count in range(60):
+            value = 400_000 + count
+            timeout_file.apply(place, WANTED._replace(value_ms=value), NOW)
+            expected = {"ms": value}
+            if count % 3 == 2:
+                timeout_file.revert(place, NOW)
+                expected = {}
+            while (told := seen()).get("value") != expected:
+                assert "error" not in told
+                reloads += 1
+    with capsys.disabled():
+        print(f"\noracle app-conf: 60 values seen by a running one, {reloads} more reloads, no error")
 
 
 def test_the_text_is_the_same_to_three_toml_parsers(tmp_path):

@@ -28,7 +28,8 @@ from guard.lifecycle.events import (
     Starter,
     Starting,
 )
-from guard.lifecycle.follow_up import FRESH, NONE, SPARE, UNSEEN_FOR, Chances, intent, went_wrong
+from guard.lifecycle.follow_up import FRESH, NONE, SPARE, Chances, intent, went_wrong
+from guard.lifecycle.follow_up_causes import UNSEEN_FOR
 from guard.lifecycle.next_step import Evaluate, LogSeen, Observed, Record, Wait
 from guard.lifecycle.resolution import Resolution, expected_standby, is_ours, out_of, resolve
 from guard.lifecycle.turn import Turn
@@ -438,11 +439,21 @@ def test_what_waits_is_judged_anew_as_often_as_the_policy_says():
 
 
 def test_a_cause_whose_end_nobody_sees_has_its_time_and_is_then_judged_on_fresh_facts():
-    run = run_of(*SKIPPED, following(held(codes=("REPOSITORY_LOCKED",))), judged())
-    assert step(run) == Wait(OVER + LOOK)
-    assert step(run, OVER + UNSEEN_FOR) == Evaluate()
-    fresh = run_of(*SKIPPED, following(held(codes=("REPOSITORY_LOCKED",))), judged(), judged(at=OVER + UNSEEN_FOR))
-    assert isinstance(step(fresh, OVER + UNSEEN_FOR), Start)
+    locked = following(held(codes=("REPOSITORY_LOCKED",)))
+    run, then = run_of(*SKIPPED, locked), OVER + UNSEEN_FOR
+    assert step(run) == Wait(OVER + LOOK)  # nor is it judged before: that reads XO whole
+    assert step(run, then - timedelta(seconds=1)) == Wait(then)
+    assert step(run, then) == Evaluate()
+    assert isinstance(step(run_of(*SKIPPED, locked, judged(at=then)), then), Start)
+
+
+def test_a_cause_that_is_seen_does_not_wait_for_one_that_is_not():
+    both = following(held("a"), held("b", codes=("REPOSITORY_LOCKED",)))
+    run = run_of(*SKIPPED, both, judged(start=("a", "b")))
+    assert resolve(run, OVER).start == ("a",)
+    assert [one.vm for one in resolve(run, OVER).wait] == ["b"]
+    assert step(run) == Start(("a",), "vm: CHAIN_UNHEALTHY.")
+    assert resolve(run, OVER + UNSEEN_FOR).start == ("a", "b")
 
 
 def test_nothing_is_started_on_old_facts():
@@ -540,3 +551,13 @@ def test_a_sequences_member_that_is_followed_up_gets_no_fallback_while_it_waits_
         (seen(), *SKIPPED, following(held(codes=("REPOSITORY_LOCKED",))), judged()),
     )
     assert step(run, turn=turn) == Wait(OVER + LOOK)
+
+
+def test_a_run_of_it_in_the_minute_of_an_old_fallback_is_guards_own():
+    at = after(minutes=31)
+    asked, begun = started_again(at=at)
+    run = run_of(*SKIPPED, Standby(at=DUE, start_at=at), following(), judged(at=at), asked)
+    told = step(run, at, logs=[LogSeen(run="2", began=at, outcome=None)])
+    assert told == Record((begun,))
+    chosen = step(followed(judged()), at, logs=[LogSeen(run="3", began=at, outcome=None, vms=("good",))])
+    assert chosen == Record((Started(at=at, run="3", began=at, vms=("good",)),))

@@ -127,7 +127,9 @@ def test_a_scan_shows_its_task_and_marks_the_sr_and_is_answered_at_its_end(small
     (task,) = small.tasks("Async.SR.scan")
     assert (task["status"], small.nfs["current_operations"]) == ("pending", {task["_xapiRef"]: "scan"})
     assert not call.ended
+    assert small.live.calls == [call]
     small.live.advance(timedelta(seconds=1))
+    assert small.live.calls == []
     assert (call.result, call.error, small.tasks("Async.SR.scan"), small.nfs["current_operations"]) == (
         True,
         None,
@@ -189,6 +191,7 @@ def test_a_scan_goes_on_in_the_pool_when_xo_dies(small: Asked) -> None:
     small.world.add_base_copies(small.web_disk, 2)
     small.begin("sr.scan", small.nfs)
     small.live.stop_xo()
+    assert small.live.calls == []
     small.live.advance(timedelta(hours=1))
     assert (small.nfs["current_operations"], small.bases()) == ({}, 0)
 

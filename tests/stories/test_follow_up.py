@@ -325,6 +325,19 @@ def test_a_run_that_a_person_starts_meanwhile_covers_what_waited(company):
     assert here.end() is End.LEFT_TO_XO
 
 
+def test_a_run_of_another_vm_that_a_person_starts_meanwhile_covers_nothing(company):
+    here = company()
+    here.gets_long_chain(until=DUE + timedelta(minutes=30))
+    well = [here.vms[0]["id"]]
+    here.happens(DUE + timedelta(minutes=20), lambda: here.live.jobs.run_schedule(here.schedule, "rest", vms=well))
+    here.guarded.run(FORENOON)
+    assert [(origin, vms) for origin, _, vms in here.starts()] == [
+        ("cron", None),
+        ("rest", tuple(well)),
+        ("rpc", (here.ill["id"],)),
+    ]
+
+
 # --- interrupted runs
 
 
@@ -505,8 +518,9 @@ def test_a_follow_up_for_what_needs_a_person_is_seen(tmp_path, monkeypatch):
 def test_a_vm_that_is_followed_up_twice_is_seen(tmp_path, monkeypatch):
     here = Company(tmp_path / "ledger")
     here.gets_long_chain(until=DUE + timedelta(minutes=20))
-    rest = resolution._not_followed_yet
-    monkeypatch.setattr(resolution, "_not_followed_yet", lambda run, one: rest(run, one) or one.intent.vms)
+    rest = resolution.not_followed_yet
+    for module in (resolution, follow_up):
+        monkeypatch.setattr(module, "not_followed_yet", lambda run, one: rest(run, one) or one.intent.vms)
     here.guarded.run(DUE + timedelta(minutes=50))
     assert len(here.starts()) > 2
     assert any("was followed up " in one for one in again_without_reason(here.live.world, here.guarded.stories()))
