@@ -59,7 +59,8 @@ def _switched_off(view: View, sr: Sr) -> Iterator[Reason]:
         yield Reason(
             f"Coalesce is switched off there: the SR's other_config has {off} = false.",
             (view.fact(off, "false", "", PartName.SRS),),
-            f"Remove {off} = false from the other_config of {sr.name_label} (xe sr-param-remove), then rescan it in XO.",
+            f"On the pool master: xe sr-param-remove uuid={sr.id} param-name=other-config param-key={off}; then rescan "
+            f"{sr.name_label} in XO.",
             Certainty.CERTAIN,
         )
     elif (sr.other_config or {}).get("leaf-coalesce") == "false":
@@ -67,7 +68,8 @@ def _switched_off(view: View, sr: Sr) -> Iterator[Reason]:
             "The last merge, into the disk itself, is switched off there (other_config leaf-coalesce = false): each disk keeps "
             "one base copy more for good.",
             (view.fact("leaf-coalesce", "false", "", PartName.SRS),),
-            f"Remove leaf-coalesce = false from the other_config of {sr.name_label} (xe sr-param-remove), then rescan it in XO.",
+            f"On the pool master: xe sr-param-remove uuid={sr.id} param-name=other-config param-key=leaf-coalesce; then rescan "
+            f"{sr.name_label} in XO.",
             Certainty.TREND,
         )
 

@@ -110,7 +110,7 @@ class Rounds:
         if fresh is None and near is not None:
             return near + timedelta(minutes=1)
         self._last, self._wake = now, None
-        self._task = asyncio.ensure_future(self._kept_apart(self._round(ahead, fresh, read_whole)))
+        self._task = asyncio.ensure_future(self._kept_apart(ahead, fresh, read_whole))
         return now + timedelta(seconds=1)
 
     @property
@@ -166,10 +166,12 @@ class Rounds:
 
     # --- a round
 
-    async def _kept_apart(self, a_round: Awaitable[None]) -> None:
-        """Raises LedgerError only: what helps runs to start must not keep the gate from its work."""
+    async def _kept_apart(
+        self, ahead: Ahead, fresh: Estate | None, read_whole: Callable[[], Awaitable[Estate]]
+    ) -> None:
+        """A round. Raises LedgerError only: what helps runs to start must not keep the gate from its work."""
         try:
-            await a_round
+            await self._round(ahead, fresh, read_whole)
         except LedgerError:
             raise
         except Exception as error:  # noqa: BLE001  an odd estate must not end the gate, nor every guard that starts after it

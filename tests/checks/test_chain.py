@@ -348,12 +348,12 @@ def test_a_coalesce_is_never_told_of_an_sr_xo_does_not_show():
     [
         (
             {"other_config": {"gc": "false"}},
-            "Remove gc = false from the other_config of sr (xe sr-param-remove), then rescan it in XO.",
+            "On the pool master: xe sr-param-remove uuid=sr param-name=other-config param-key=gc; then rescan sr in XO.",
             {"gc": read("false", "", "srs")},
         ),
         (
             {"other_config": {"coalesce": "false"}},
-            "Remove coalesce = false from the other_config of sr (xe sr-param-remove), then rescan it in XO.",
+            "On the pool master: xe sr-param-remove uuid=sr param-name=other-config param-key=coalesce; then rescan sr in XO.",
             {"coalesce": read("false", "", "srs")},
         ),
         (
