@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable, Mapping
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ DEFAULT_INACTIVITY = 300.0
 LOOKS_EVERY = 10.0
 """Seconds of driven time between two looks at the folder. The real watcher needs 33 to 150 ms."""
 
-_BEFORE_DIGITS = "_-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$"
+_BEFORE_DIGITS = " _-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$"
 """How a JavaScript engine sorts signs, which come before digits and letters."""
 
 
@@ -88,21 +89,30 @@ def _merged_files(folder: Path) -> dict[str, Any]:
     for path in sorted(folder.glob("config.*"), key=lambda one: _place(one.name)):
         try:
             real = path.resolve(strict=True)
-            parsed = _parsed(real)
+            parsed = _as_object(_parsed(real))
         except (OSError, ValueError) as error:
             raise BrokenConfigError(f"{path.name}: {error}") from error
-        found = _laid_over(found, parsed)
+        if isinstance(parsed, dict):
+            found = _laid_over(found, parsed)
     return found
 
 
-def _parsed(path: Path) -> Mapping[str, Any]:
+def _as_object(value: Any) -> Any:  # noqa: ANN401  whatever a file holds
+    """What JavaScript takes for an object, as one: lists have their places for keys, dates have none."""
+    if isinstance(value, dict):
+        return {key: _as_object(inside) for key, inside in value.items()}
+    if isinstance(value, list):
+        return {str(place): _as_object(inside) for place, inside in enumerate(value)}
+    return {} if isinstance(value, date | time) else value
+
+
+def _parsed(path: Path) -> Any:  # noqa: ANN401  whatever a file holds
     """By the extension of the file itself, where ``path`` is no link. Raises OSError, ValueError."""
     match path.suffix.lower():
         case ".toml":
             return tomllib.loads(path.read_bytes().decode())
         case ".json" | ".json5":
-            parsed = json.loads(path.read_bytes())
-            return parsed if isinstance(parsed, dict) else {}
+            return json.loads(path.read_bytes())
         case ".yaml" | ".cson" | ".ini":
             raise NotImplementedError(f"the simulated XO does not read {path.suffix}")
         case _:

@@ -312,7 +312,6 @@ def awaken(world: World) -> Live:
     live.collector.rates[slow["id"]] = BASE_COPY / _PAIR_TAKES.total_seconds()
     live.collector.kick(slow)
     demo_misc.settle(live)
-    demo_history.settle(live)
     return live
 
 

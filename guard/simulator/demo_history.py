@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from guard.simulator.live import Live
 from guard.simulator.planted import error_of
 from guard.simulator.runs import VmOutcome
 from guard.simulator.shapes import GIB, XoObject
@@ -15,9 +14,8 @@ PLANTED: tuple[tuple[str, str], ...] = (
     ("EXPORT_INCOMPLETE", "number"),
     ("JOB_STUCK", "archive nightly"),
 )
-_SILENT, _SILENCE = "no figures nightly", timedelta(minutes=12)  # longer than XO waits, unless it is told to
 _LOST = {
-    _SILENT: ("Body Timeout Error", "Headers Timeout Error"),
+    "no figures nightly": ("Body Timeout Error", "Headers Timeout Error"),
     "number": ("other side closed", "stream has ended with not enough data (actual: 4096, expected: 2097152)"),
 }
 
@@ -27,13 +25,6 @@ def plant(world: World) -> None:
     for name, texts in _LOST.items():
         _fail_twice(world, _schedule(world, name), texts)
     _hang(world, _schedule(world, "archive nightly"))
-
-
-def settle(live: Live) -> None:
-    """What made these runs time out is still there: in each export the VM's host says nothing for a while."""
-    schedule = _schedule(live.world, _SILENT)
-    for identity in live.vms_of(live.world.jobs[schedule["jobId"]]):
-        live.planted.silence(live.world.get("VM", identity), _SILENCE.total_seconds())
 
 
 def _fail_twice(world: World, schedule: XoObject, texts: tuple[str, str]) -> None:

@@ -197,8 +197,7 @@ class Export:
             shelf = self.live.shelf(target.id)
             if self.snapshot is not None:
                 shelf.lacks.add(self.snapshot["id"])
-            if self.backup.delta:
-                shelf.leak_lock(self.backup.vm_id)
+            shelf.leak_lock(self.backup.vm_id)
         self.errors.append((target, error))
 
     def _keep(self, target: Target, export: XoObject, size: int) -> Steps:

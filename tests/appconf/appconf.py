@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import subprocess
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.npm import require_npm_project
 
 HERE = Path(__file__).parent
+QUIET_S = 0.4
 
 
 def require_app_conf():
@@ -38,16 +40,28 @@ def value_of(folder):
 
 @contextmanager
 def watching(folder, scratch):
-    """A function that waits for the next thing xo-server would see of the folder: {"value": ...} or {"error": text}."""
+    """A function that tells all that a running xo-server sees of the folder until it has been quiet for a while.
+
+    A list of {"value": ...} and {"error": text}. chokidar, by which app-conf watches, may lose the second of two changes that
+    come within a tenth of a second of each other, and those right after its start: each is waited out.
+    """
     env = {**os.environ, "XDG_CONFIG_HOME": str(scratch)}
     with subprocess.Popen(
         ["node", str(HERE / "watch.cjs"), str(folder)], cwd=scratch, env=env, stdout=subprocess.PIPE, text=True
     ) as process:
-        stop = threading.Timer(60, process.kill)  # then the line that is waited for is empty, which is no JSON
-        stop.start()
+        lines = queue.SimpleQueue()
+        threading.Thread(target=lambda: [lines.put(json.loads(line)) for line in process.stdout], daemon=True).start()
+
+        def settled(first_s=QUIET_S):
+            seen = []
+            with suppress(queue.Empty):
+                seen.append(lines.get(timeout=first_s))
+                while True:
+                    seen.append(lines.get(timeout=QUIET_S))
+            return seen
+
         try:
-            assert json.loads(process.stdout.readline()) == "ready"
-            yield lambda: json.loads(process.stdout.readline())
+            assert settled(30) == ["ready"]
+            yield lambda: settled(10)
         finally:
-            stop.cancel()
             process.kill()

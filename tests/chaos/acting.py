@@ -35,6 +35,8 @@ QUIET = timedelta(minutes=5)
 """So long after the last end nothing may happen any more."""
 NETS = timedelta(minutes=20)
 """After it the nets have had their time."""
+FOLLOWED = START.replace(hour=22, minute=4, second=0)
+"""When the run is due whose VM XO skips."""
 DEADLINE = timedelta(minutes=12)
 LATE = timedelta(minutes=14)
 """How long after a deadline a start may still come: the fallback's three minutes, and guard's own tries."""
@@ -58,8 +60,9 @@ POLICY = load(POLICY_TEXT, file="guard.toml")
 
 
 def acting_world(seed: int = 0) -> Live:
-    """One schedule that guard always starts, one that waits for its chain, one in part, one refused, one left to XO, and
-    a sequence of three: of its second one VM waits, or, by ``seed``, all of its first, or nothing.
+    """One schedule that guard always starts, one that waits for its chain, one in part, one refused, one left to XO, one
+    that XO skips, so that it is followed up, and a sequence of three: of its second one VM waits, or, by ``seed``, all of
+    its first, or nothing.
 
     ``seed`` moves their minutes, and how long the waiting one has to wait, which may be beyond its deadline.
     """
@@ -85,6 +88,7 @@ def acting_world(seed: int = 0) -> Live:
     part_sr, part, _ = planned("partly", cron(1), vms=2)
     planned("refused", cron(1), with_settings=False)
     planned("left alone", cron(2))
+    again_sr, again, _ = planned("again", f"{FOLLOWED.minute} {FOLLOWED.hour} * * *")
     members = [planned(name, "0 0 1 jan *", vms, enabled=False) for name, vms in (("one", 1), ("two", 2), ("three", 1))]
     world.add_sequence("in a row", [schedule for _, _, schedule in members], cron=cron(3))
     held = [(members[1][0], members[1][1][1])]
@@ -94,10 +98,18 @@ def acting_world(seed: int = 0) -> Live:
     for sr, vm in ((slow_sr, slow[0]), (part_sr, part[1]), *held):
         live.collector.switch_off(sr)
         world.add_base_copies(world.disks_of(vm)[0], 4)
+    happens(live, FOLLOWED - timedelta(seconds=5), lambda: _spoil(live, again_sr, again[0]))
+    happens(live, FOLLOWED + timedelta(minutes=1), lambda: live.collector.switch_on(again_sr))
     clears = timedelta(minutes=9 if not seed else chance.randrange(4, 25))
     for sr in (slow_sr, *(sr for sr, _ in held)):
         happens(live, START + clears, lambda sr=sr: live.collector.switch_on(sr))
     return live
+
+
+def _spoil(live: Live, sr, vm) -> None:
+    """What nobody could foretell: XO skips this VM."""
+    live.collector.switch_off(sr)
+    live.world.add_base_copies(live.world.disks_of(vm)[0], 4)
 
 
 class Acting(Guarded):

@@ -11,7 +11,18 @@ from guard.decision.verdict import Action, Held
 from guard.finding import Harm
 from guard.lifecycle.claiming import PlaceClaim, Release, Rules, Scene, Sync
 from guard.lifecycle.due_run import fold
-from guard.lifecycle.events import Claiming, End, Ended, ReleasedHow, RunKey, Standby, Started, Starter, Starting
+from guard.lifecycle.events import (
+    Claiming,
+    End,
+    Ended,
+    FollowingUp,
+    ReleasedHow,
+    RunKey,
+    Standby,
+    Started,
+    Starter,
+    Starting,
+)
 from guard.lifecycle.next_step import Record, Wait
 from guard.lifecycle.sequence import next_of_sequence
 from guard.lifecycle.turn import DueSequence
@@ -168,3 +179,18 @@ def test_while_xo_cannot_be_read_nothing_is_done():
     sequence = DueSequence(own(*HELD), (member("one"), member("two")))
     scene = Scene(now=after(5), is_read=False, xo_now=after(5))
     assert next_of_sequence(sequence, scene, RULES, (), lead=LEAD, look_every=LOOK) == Wait(after(35))
+
+
+def test_a_member_that_guard_followed_up_was_started_by_xo_all_the_same():
+    done = stories.attempt_ended("1", at=after(600), status="skipped")
+    over = (Started(at=after(1), run="1", began=after(1)), done)
+    again = Starting(at=after(700), attempt=1, vms=("vm",), known=("1",))
+    more = (
+        FollowingUp(at=after(600), vms=(WAITS,)),
+        again,
+        Started(at=after(700), run="2", began=after(700), by=Starter.GUARD, attempt=1),
+        stories.attempt_ended("2", at=after(800)),
+        Ended(at=after(800), end=End.LEFT_TO_XO),
+    )
+    members = member("one", *over, *more), member("two", *over, Ended(at=after(800), end=End.LEFT_TO_XO))
+    assert step(after(900), members=members) == Record((Ended(at=after(900), end=End.LEFT_TO_XO),))

@@ -220,7 +220,7 @@ class WithConfig(Company):
         self.folder = tmp_path / "xo-server"
         self.folder.mkdir()
         (self.folder / "config.toml").write_text("[http]\nlisten = 80\n")
-        super().__init__(tmp_path, mode="full", more=f'[remedies]\nxo_config = "{self.folder}"\n', **options)
+        super().__init__(tmp_path, mode="full", more=f'[remedies]\nxo_config = "{self.folder}"\ntimeout_days = 2\ntimeout_days_again = 5\n', **options)
         self.live.config.folder = self.folder
         self.live.planted.silence(self.vm, 720)
 
@@ -240,20 +240,23 @@ def test_what_timed_out_twice_is_started_with_the_workaround_and_succeeds(tmp_pa
     assert DUE + timedelta(days=2, minutes=-15) <= remedy.at < DUE + timedelta(days=2)
 
 
-def test_the_file_is_gone_after_thirty_days_and_a_good_run_and_one_recurrence_puts_it_back_for_ninety(tmp_path):
+def test_the_file_is_gone_after_its_time_and_a_good_run_and_one_recurrence_puts_it_back_for_longer(tmp_path):
     company = WithConfig(tmp_path)
     company.watched()
-    company.until(DUE + timedelta(days=31, hours=23))
+    company.until(DUE + timedelta(days=3, hours=22))
     assert company.says() is not None
-    company.until(DUE + timedelta(days=33, hours=3))
+    company.until(DUE + timedelta(days=4, hours=3))  # two days after it was written, and a good run
+    assert [one.result for one in company.remedies(RemedyKind.TIMEOUT_FILE_BACK)] == []
+    company.until(DUE + timedelta(days=5, hours=1))
     back = company.remedies(RemedyKind.TIMEOUT_FILE_BACK)
     assert [one.result for one in back] == [Result.DONE]
     assert company.says() is None
-    company.until(DUE + timedelta(days=36))
-    again = company.remedies(RemedyKind.TIMEOUT_FILE)[-1]
-    assert again.at > back[0].at
-    assert timedelta(days=89) < again.until - again.at <= timedelta(days=90)
+    company.until(DUE + timedelta(days=6, hours=3))
+    first, again = company.remedies(RemedyKind.TIMEOUT_FILE)
+    assert again.at > back[0].at > first.at
+    assert (first.until - first.at, again.until - again.at) == (timedelta(days=2), timedelta(days=5))
     assert company.says() is not None
+    assert company.outcomes()[-1] == "success"
 
 
 def test_a_file_that_a_person_edited_is_left_alone(tmp_path):
@@ -262,7 +265,7 @@ def test_a_file_that_a_person_edited_is_left_alone(tmp_path):
     company.until(DUE + timedelta(days=2, hours=3))
     path = company.folder / FILE
     path.write_text(path.read_text().replace("1800000", "2400000"))
-    company.until(DUE + timedelta(days=40))
+    company.until(DUE + timedelta(days=6))
     assert company.says() == {"xapiOptions": {"httpInactivityTimeout": 2_400_000}}
     assert company.remedies(RemedyKind.TIMEOUT_FILE_BACK) == []
 
