@@ -22,8 +22,9 @@ EXPORT_TIMEOUT = Code(
     why="Within XO's time limit (5 minutes without a byte, unless configured) the host sent nothing: its dom0 is overloaded, "
     "it had trouble attaching the disk, or a compressed full of a mostly empty disk is silent for long.",
     do="Run it again at a quieter time, with fewer VMs at once (concurrency). Look at the load and memory of dom0. As a "
-    "workaround create /etc/xo-server/config.httpInactivityTimeout.toml with [xapiOptions] and below it "
-    "httpInactivityTimeout = 1800000 (30 min); never below 300000. Full backups with zstd: use a delta job instead.",
+    "workaround let XO wait longer: guard workaround apply, or by hand [xapiOptions] httpInactivityTimeout = 1800000 (30 min, "
+    "never below 300000) in /etc/xo-server/config.zz-backup-guard.toml; config.httpInactivityTimeout.toml, the name in XO's "
+    "documentation, loses to a config.toml that has the key too. Full backups with zstd: use a delta job instead.",
     page_section="Error: HTTP connection has timed out",
     certainty=(Certainty.TREND,),
     clears=(ClearedBy.TIME, ClearedBy.PERSON),
@@ -35,8 +36,9 @@ MUCH_EMPTY = 100 * GIB
 """So much of zeros, compressed, keeps a host silent for minutes."""
 _REMEDY = (
     "Find out why the host answers slowly: load and memory of its dom0, trouble attaching disks, too many exports at once "
-    "(concurrency). Until then XO may wait longer: [xapiOptions] httpInactivityTimeout = 1800000 in "
-    "/etc/xo-server/config.httpInactivityTimeout.toml (milliseconds, never below 300000); without the cause it comes back."
+    "(concurrency). Until then XO may wait longer: guard workaround apply, or by hand httpInactivityTimeout = 1800000 below "
+    "[xapiOptions] in /etc/xo-server/config.httpInactivityTimeout.toml (milliseconds, never below 300000); without the cause it "
+    "comes back."
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta, tzinfo
 
 from guard.decision.verdict import Action
+from guard.estate.workaround import State
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import Alarmed, AnyEvent, AttemptEnded, Decided, End, Ended, Started
 from guard.lifecycle.loop import SwitchedOff
@@ -20,7 +21,7 @@ from guard.outcomes.alarms import (
     XO_UNREADABLE,
 )
 from guard.units import format_duration, format_time
-from guard.views.remedies import DOES, remedy_sentence
+from guard.views.remedies import DOES, remedy_sentence, standing_sentence
 from guard.views.status import off_text
 from guard.views.story import WOULD, outcome_sentence
 
@@ -180,6 +181,12 @@ class News:
                 at=remedy.effect_at or remedy.ended_at or remedy.at,
             )
         )
+
+    async def stands(self, state: State, *, at: datetime) -> None:
+        """For the digest, once a week: what had to be put back is not forgotten."""
+        text = standing_sentence(state, self._zone())
+        title = "The httpInactivityTimeout workaround still stands"
+        await self._tell(Message(tier=Tier.DIGEST, event=Event.LOG, title=title, text=text, at=at))
 
     async def looked(self) -> None:
         """Pages of one look with one cause are one page: an XO that was down for a night wakes a person once."""

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from guard.estate.estate import Estate
+from guard.estate.workaround import State
 from guard.estate.xo_records import BackupLog, Schedule
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import AnyEvent
@@ -126,6 +127,10 @@ class Teller(Protocol):
 
     async def remedied(self, remedy: Remedy) -> None:
         """A remedy is over, or its effect was seen."""
+        ...
+
+    async def stands(self, state: State, *, at: datetime) -> None:
+        """guard's file in XO's configuration had to be put back, and still stands."""
         ...
 
     async def looked(self) -> None:

@@ -64,3 +64,7 @@ class RemedyTeller(Protocol):
     async def remedied(self, remedy: Remedy) -> None:
         """A remedy is over, or its effect was seen."""
         ...
+
+    async def stands(self, state: State, *, at: datetime) -> None:
+        """guard's file in XO's configuration had to be put back, and still stands."""
+        ...

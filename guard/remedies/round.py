@@ -19,6 +19,7 @@ from guard.assess import Plan, Situation, make_plan, rules_of
 from guard.decision.brakes import ON_HOLD, Brake, bypassed, in_force
 from guard.errors import LedgerError, PolicyError, XoError
 from guard.estate.estate import Estate
+from guard.estate.workaround import State
 from guard.estate.xo_records import Schedule
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.ledger import Ledger
@@ -44,6 +45,9 @@ LONGEST_SCAN = timedelta(minutes=30)
 KEPT_IN_VIEW = timedelta(days=120)
 """So far back does a round look into the past: longer than a timeout file may stand."""
 MEASURED = timedelta(hours=24)
+REMIND_EVERY = timedelta(days=7)
+REMINDED = "workaround_reminded"
+"""When guard last reminded of its file, in the ledger."""
 _SHOWS = (RemedyKind.RESCAN, RemedyKind.RECONNECT, RemedyKind.PLUG)
 
 
@@ -188,6 +192,7 @@ class Rounds:
         self.trouble, self._saw = "", estate
         scene = await asyncio.to_thread(self._scene, ahead.as_found(estate), ahead, policy, past)
         scene = replace(scene, past=await self._measure(scene.past, scene))
+        await self._remind(scene.estate.workaround, scene.past)
         choice = await asyncio.to_thread(wanted, scene)
         past, is_through = await self._do(choice, policy, scene)
         now = self._clock()
@@ -235,6 +240,16 @@ class Rounds:
             past = (*past, await self._doer.do(one, policy.remedies))
         return past, True
 
+    async def _remind(self, state: State | None, past: Sequence[Remedy]) -> None:
+        """Once a week, while a file stands that had to be put back."""
+        if state is None or state.own.state != "intact" or not _is_put_back(past):
+            return
+        now, told = self._clock(), await self._ledger.recall(REMINDED)
+        last = msgspec.json.decode(told, type=datetime) if told is not None else state.own.written_at or now
+        if now - last >= REMIND_EVERY:
+            await self._teller.stands(state, at=now)
+            await self._ledger.remember(REMINDED, msgspec.json.encode(now))
+
     async def _settled(self) -> tuple[Remedy, ...]:
         """What was done lately; what a guard that died left open is settled."""
         past = []
@@ -258,6 +273,13 @@ class Rounds:
                     await self._teller.remedied(seen)
             found.append(seen)
         return tuple(found)
+
+
+def _is_put_back(past: Sequence[Remedy]) -> bool:
+    """Whether guard's file in XO's configuration was written, taken back, and written again."""
+    kinds = [one.kind for one in past if one.result is Result.DONE]
+    back = RemedyKind.TIMEOUT_FILE_BACK
+    return back in kinds and RemedyKind.TIMEOUT_FILE in kinds[kinds.index(back) :]
 
 
 def _times(agenda: Agenda, acted: set[str]) -> tuple[tuple[datetime, ...], tuple[datetime, ...]]:

@@ -61,18 +61,23 @@ def wanted_lines(wanted: Sequence[Wanted], zone: tzinfo) -> list[str]:
 
 def standing_lines(state: State | None, zone: tzinfo) -> list[str]:
     """For the plan and the report: while the file stands, why it is needed is told each time."""
-    if state is None or state.own.state not in ("intact", "edited"):
-        return []
+    text = standing_sentence(state, zone) if state is not None else ""
+    return wrap(f"Note: {text}", "      ", first="") if text else []
+
+
+def standing_sentence(state: State, zone: tzinfo) -> str:
+    """The same as text; '' where the file does not stand."""
+    if state.own.state not in ("intact", "edited"):
+        return ""
     own = state.own
     told = f"{own.value_ms / 1000:g} s" if own.value_ms else "an unknown time"
     until = f" until {format_time(own.until, zone)}" if own.until is not None else ""
     edited = " Somebody edited it since, so guard leaves it alone." if own.state == "edited" else ""
-    text = (
+    return (
         f"The httpInactivityTimeout workaround stands{until}: XO may wait {told} for a host (file verified).{edited} {GLOBAL} It "
         f"was written because: {own.reason or 'no reason is told in it'} It hides that a host is slow: look at the load and the "
         "memory of its dom0, at what attaches disks there, and at how many exports it serves at once."
     )
-    return wrap(f"Note: {text}", "      ", first="")
 
 
 def remedy_lines(remedies: Iterable[Remedy], zone: tzinfo) -> list[str]:

@@ -105,7 +105,7 @@ class Told:
 
     def __init__(self):
         self.events, self.switched, self.unreads = [], [], []
-        self.ahead, self.looks, self.asides, self.remedies = None, 0, [], []
+        self.ahead, self.looks, self.asides, self.remedies, self.reminders = None, 0, [], [], []
 
     async def happened(self, run, event):
         assert event in (run.decided, run.ended, *run.alarms) or any(
@@ -124,6 +124,9 @@ class Told:
 
     async def remedied(self, remedy):
         self.remedies.append(remedy)
+
+    async def stands(self, state, *, at):
+        self.reminders.append(at)
 
     async def stands_aside(self, reason, *, at):
         self.asides.append((reason, at))

@@ -40,6 +40,7 @@ class Ear:
         self.asides: list[tuple[str, datetime]] = []
         self.ahead = timedelta()
         self.remedies: list[Remedy] = []
+        self.reminders: list[datetime] = []
 
     async def happened(self, run, event):
         self.heard += 1
@@ -57,6 +58,9 @@ class Ear:
 
     async def remedied(self, remedy):
         self.remedies.append(remedy)
+
+    async def stands(self, state, *, at):
+        self.reminders.append(at)
 
     async def stands_aside(self, reason, *, at):
         self.asides.append((reason, at))
