@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 from guard.checks.check import Check
 from guard.checks.options import ConnectivityOptions
@@ -13,7 +12,7 @@ from guard.estate.estate import PartName
 from guard.estate.xapi_records import PoolFacts
 from guard.estate.xo_records import Server, Sr, Vm
 from guard.finding import Certainty, ClearedBy, Clears, Code, Fact, Finding, Harm, Level, Scope, ScopeKind
-from guard.mechanics.connection import is_live
+from guard.mechanics.connection import address_of, is_live
 from guard.mechanics.placement import serves
 from guard.mechanics.selection import named_pools
 from guard.units import plural, some_of
@@ -79,7 +78,7 @@ def _itself(view: View, server: Server) -> PoolFacts | None:
     """What the pool of that server told guard, or that it told nothing; None where the policy has no entry for it."""
     if not view.knows(PartName.POOL_FACTS):
         return None
-    address = urlsplit(f"//{server.host.rpartition('://')[2]}").hostname
+    address = address_of(server)
     for told in view.estate.pool_facts:
         if address in {told.address, *(host.address for host in told.hosts.values())}:
             return told

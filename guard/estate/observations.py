@@ -44,3 +44,13 @@ class Observations(msgspec.Struct, frozen=True, kw_only=True):
     collected: Mapping[str, Moment] = {}
     begun: Mapping[str, Moment] = {}
     progress: Mapping[str, tuple[Progress, ...]] = {}
+
+
+def read_observations(told: bytes | None) -> Observations | None:
+    """As the ledger keeps them; None for none yet, and where another guard wrote what this one cannot read: what was learned
+    is learned anew.
+    """
+    try:
+        return msgspec.json.decode(told, type=Observations) if told is not None else None
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None

@@ -33,6 +33,13 @@ class Standing:
     ahead: timedelta
     confirmed: Mapping[str, str]
 
+    @property
+    def apart(self) -> str:
+        """That guard must not act by its own clock; '' when it agrees with XO's."""
+        if abs(self.ahead) <= MOST_SKEW:
+            return ""
+        return f"the clocks of guard and XO differ by {format_duration(abs(self.ahead).total_seconds())}"
+
 
 def why_aside(run: DueRun, standing: Standing, estate: Estate, agenda: Agenda, now: datetime) -> str:
     """One sentence without its full stop; '' when guard may claim."""
@@ -50,8 +57,8 @@ def why_untrusted(run: DueRun, standing: Standing, estate: Estate, agenda: Agend
             return told
     elif not _is_claimed(run.seen.job, estate):
         return "metadata jobs are only watched"
-    if abs(standing.ahead) > MOST_SKEW:
-        return f"the clocks of guard and XO differ by {format_duration(abs(standing.ahead).total_seconds())}"
+    if standing.apart:
+        return standing.apart
     if interval(run, agenda) < SHORTEST_INTERVAL:
         return f"it fires more often than every {format_duration(SHORTEST_INTERVAL.total_seconds())}"
     if standing.confirmed.get(run.key.via or run.key.schedule) != firing_of(run):

@@ -18,7 +18,7 @@ from guard.assess import rules_of
 from guard.decision.brakes import Brake, read_brakes
 from guard.errors import ConflictError, LedgerError
 from guard.estate.estate import Estate
-from guard.estate.observations import Observations
+from guard.estate.observations import Observations, read_observations
 from guard.estate.xo_records import Schedule
 from guard.gate.actor import Actor, Stage, as_without_guard
 from guard.gate.advance import Advance
@@ -188,7 +188,7 @@ class Watch:
             setup=setup,
             runs=runs,
             brakes=stage.brakes,
-            untrusted=stage.standing.untrusted,
+            untrusted=stage.standing.untrusted or stage.standing.apart,
             latest=self._looker.latest,
             lead=self._looker.lead,
             as_found=lambda estate: as_without_guard(estate, runs),
@@ -198,9 +198,9 @@ class Watch:
 
     async def _adopt(self) -> None:
         """What an earlier guard has seen of coalesces is gone on from."""
-        told = await self._ledger.recall(OBSERVED)
+        told = read_observations(await self._ledger.recall(OBSERVED))
         if told is not None and self._xo.observed is None:
-            self._xo.adopt(msgspec.json.decode(told, type=Observations))
+            self._xo.adopt(told)
         self._observed = self._xo.observed
 
     async def _learn(self) -> None:
@@ -394,6 +394,7 @@ class Watch:
                 *(note.text for note in agenda.notes if note.unknown),
                 *(() if self._looker.is_admin else ("what XO hides from the token's user, who is no administrator",)),
                 *((f"no prediction could be made: {self._predictor.trouble}",) if self._predictor.trouble else ()),
+                *((f"no remedy could be looked for: {self._rounds.trouble}",) if self._rounds.trouble else ()),
             ),
             wake=wake,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from guard.estate.xo_records import Host, Server
 
 
@@ -9,6 +11,14 @@ def reconnects(server: Server) -> bool:
     """Whether XO connects to it again by itself: not to one that is disabled, refuses the password or is a duplicate."""
     told = server.error if isinstance(server.error, dict) else {}
     return server.enabled and told.get("code") != "SESSION_AUTHENTICATION_FAILED" and "connectedServerId" not in told
+
+
+def address_of(server: Server) -> str | None:
+    """Where XO looks for the pool, without scheme and port; None for what is no address."""
+    try:
+        return urlsplit(f"//{server.host.rpartition('://')[2]}").hostname
+    except ValueError:  # half an IPv6 address
+        return None
 
 
 def is_live(host: Host | None) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -14,7 +13,7 @@ from guard.estate.xapi_records import PoolFacts
 from guard.estate.xo_records import Server
 from guard.finding import ClearedBy, Scope, ScopeKind
 from guard.lifecycle.remedy import Effect, Remedy, RemedyKind, Result, Wanted
-from guard.mechanics.connection import reconnects
+from guard.mechanics.connection import address_of, reconnects
 from guard.remedies.scene import SOON, Need, Scene
 from guard.units import format_duration, some_of
 
@@ -105,10 +104,7 @@ def tried(scene: Scene, kind: RemedyKind, target: str) -> str:
 
 def _itself(estate: Estate, server: Server) -> PoolFacts | None:
     """What that pool told guard; None where the policy has no [[pool]] for it."""
-    try:
-        address = urlsplit(f"//{server.host.rpartition('://')[2]}").hostname
-    except ValueError:  # half an IPv6 address: XO gets nowhere with it either
-        return None
+    address = address_of(server)
     facts = estate.pool_facts if PartName.POOL_FACTS in estate.parts else ()
     return next(
         (told for told in facts if address in {told.address, *(host.address for host in told.hosts.values())}), None

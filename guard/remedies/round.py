@@ -48,7 +48,7 @@ MEASURED = timedelta(hours=24)
 REMIND_EVERY = timedelta(days=7)
 REMINDED = "workaround_reminded"
 """When guard last reminded of its file, in the ledger."""
-_SHOWS = (RemedyKind.RESCAN, RemedyKind.RECONNECT, RemedyKind.PLUG)
+_SHOWS = (RemedyKind.RESCAN, RemedyKind.RECONNECT, RemedyKind.PLUG, RemedyKind.TIMEOUT_FILE)
 
 
 @dataclass(frozen=True)

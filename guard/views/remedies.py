@@ -40,13 +40,13 @@ def wanted_lines(wanted: Sequence[Wanted], zone: tzinfo) -> list[str]:
         would, _ = DOES[one.kind]
         if one.aside:
             lines += wrap(
-                f"Would help, and guard does not do it: {would} {one.scope.name}. {_sentence(one.aside)}",
+                _stopped(f"Would help, and guard does not do it: {would} {one.scope.name}. Why not: {one.aside}"),
                 "      ",
                 first="",
             )
         else:
             lines += wrap(f"Would do: {would} {one.scope.name} at {format_time(one.at, zone)}.", "      ", first="")
-        lines += wrap(_sentence(one.reason), "      ")
+        lines += wrap(_stopped(f"Why: {one.reason}"), "      ")
         if one.kind is RemedyKind.TIMEOUT_FILE and one.until is not None and not one.aside:
             lines += wrap(f"{GLOBAL} guard takes it back after {format_time(one.until, zone)}.", "      ")
         if one.expected_at is not None and not one.aside:
@@ -86,7 +86,7 @@ def remedy_lines(remedies: Iterable[Remedy], zone: tzinfo) -> list[str]:
     for one in remedies:
         head = f"{format_time(one.at, zone)}  {remedy_sentence(one, zone)}"
         lines += wrap(head, "        ", first="  ")
-        lines += wrap(_sentence(one.reason), "        ", first="      ")
+        lines += wrap(_stopped(f"why: {one.reason}"), "        ", first="      ")
         for word, facts in (("before", one.before), ("after", one.after)):
             if facts:
                 lines += wrap(f"{word}: {', '.join(map(_fact, facts))}", "        ", first="      ")
@@ -146,10 +146,10 @@ def _fact(fact: Fact) -> str:
     return f"{name} {'unknown' if value is None else value} {fact.unit}".rstrip()
 
 
-def _sentence(text: str) -> str:
-    """With a capital at its head and a stop at its end."""
+def _stopped(text: str) -> str:
+    """With a stop at its end; its head may be the name of something, and stays as it is."""
     text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".") if text else ""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def of_run(remedies: Iterable[Remedy], schedule: str, due: datetime) -> list[Remedy]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from guard.mechanics.connection import is_live, reconnects
+from guard.mechanics.connection import address_of, is_live, reconnects
 from msgspec import UNSET
 from tests.builders import make_host, make_server
 
@@ -42,3 +42,17 @@ def test_a_host_is_alive_unless_xo_says_otherwise(host, live):
 
 def test_a_host_xo_does_not_show_counts_as_alive():
     assert is_live(None)
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("https://XCP.example:8443", "xcp.example"),
+        ("[2001:db8::1]:443", "2001:db8::1"),
+        ("[::1", None),
+        ("", None),
+    ],
+)
+def test_an_address_is_told_without_scheme_and_port(host, address):
+    assert address_of(make_server(host=host)) == address
