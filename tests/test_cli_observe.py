@@ -17,9 +17,13 @@ from guard.cli.main import main
 from guard.cli.state import state_folder
 from guard.daemon.compose import LEDGER
 from guard.decision.verdict import Action
+from guard.finding import Scope, ScopeKind
 from guard.gate.watch import LOOP
 from guard.lifecycle.events import End, RunKey
 from guard.lifecycle.loop import Loop
+from guard.lifecycle.remedy import ForRun, Remedy, RemedyKind, Result
+from guard.policy.remedies_schema import RemediesSection
+from guard.remedies.workaround import Workaround
 from msgspec.structs import replace
 from tests.builders import DUE
 from tests.ledger.opening import INSTANCE, XO, opened
@@ -245,6 +249,65 @@ def test_report_as_a_document(place):
     place.put(*NIGHT)
     told = json.loads(place.told("report", "--json"))
     assert (told["schema"], told["ends"]) == ("guard.report/1", {"observed": 1})
+
+
+# --- remedies
+
+
+def remedied(place, *, due=DUE, at=DUE - timedelta(hours=4)):
+    found = Remedy(
+        kind=RemedyKind.RESCAN,
+        scope=Scope(ScopeKind.SR, "sr", "SAN"),
+        at=at,
+        reason="3 wait",
+        runs=(ForRun(schedule="schedule", name="nightly", due=due),),
+        result=Result.DONE,
+        text="XO scanned it.",
+    )
+    with opened(place.folder / LEDGER) as ledger:
+        asyncio.run(ledger.put_remedy(found))
+
+
+def test_why_tells_what_guard_did_for_that_run_and_for_no_other(place):
+    place.put(*NIGHT)
+    remedied(place)
+    remedied(place, due=DUE + timedelta(days=1), at=DUE - timedelta(hours=1))
+    told = place.told("why", "schedule").splitlines()
+    at = told.index("What guard did so that it can start:")
+    assert told[at + 1 :] == [
+        "  Tue 24 Nov 20:00 UTC  guard scanned SAN. XO scanned it.",
+        "      why: 3 wait.",
+        "      for nightly, due Wed 25 Nov 00:00 UTC",
+    ]
+    (document,) = map(json.loads, place.told("why", "schedule", "--json").splitlines())
+    assert [one["kind"] for one in document["remedies"]] == ["rescan"]
+
+
+def test_why_of_a_run_for_which_nothing_was_done_says_nothing_of_it(place):
+    place.put(*NIGHT)
+    assert "What guard did" not in place.told("why", "schedule")
+    assert json.loads(place.told("why", "schedule", "--json"))["remedies"] == []
+
+
+def test_report_tells_what_was_done_in_its_time(place):
+    place.put(*NIGHT)
+    remedied(place)
+    remedied(place, at=NOW - timedelta(days=8))
+    told = place.told("report")
+    assert told.count("guard scanned SAN") == 1
+    assert place.told("report", "--since", "9 d").count("guard scanned SAN") == 2
+    assert len(json.loads(place.told("report", "--json"))["remedies"]) == 1
+
+
+def test_report_tells_what_stands_in_xo_s_configuration_as_long_as_it_does(place, tmp_path):
+    folder = tmp_path / "xo-server"
+    folder.mkdir()
+    place.policy.write_text(f'{POLICY}[remedies]\nxo_config = "{folder}"\n')
+    place.put(*NIGHT)
+    assert "workaround" not in place.told("report")
+    workaround = Workaround(RemediesSection(xo_config=str(folder)), clock=lambda: NOW)
+    asyncio.run(workaround.apply(1_800_000, NOW + timedelta(days=30), "vm timed out twice."))
+    assert "Note: The httpInactivityTimeout workaround stands until Fri 25 Dec" in place.told("report")
 
 
 # --- what can be wrong is one sentence and exit code 1

@@ -34,7 +34,7 @@ def evaluate(view: View, options: RollingUpdateOptions) -> list[Finding]:
     rolling = [task for task in view.estate.xo_tasks if task.is_rolling and task.status == "pending"]
     if not rolling or view.run.due.at - view.now > _LATER:
         return []
-    concerned = _pools(rolling, view.estate.pool_by_id)
+    concerned = pools_of(rolling, view.estate.pool_by_id)
     by_pool: dict[str, list[str]] = {}
     for vm_id in view.vms:
         pool = view.estate.vm_by_id[vm_id].pool
@@ -43,7 +43,7 @@ def evaluate(view: View, options: RollingUpdateOptions) -> list[Finding]:
     return [_finding(view, pool, vms, len(rolling)) for pool, vms in by_pool.items()]
 
 
-def _pools(rolling: Iterable[XoTask], known: Iterable[str]) -> frozenset[str] | None:
+def pools_of(rolling: Iterable[XoTask], known: Iterable[str]) -> frozenset[str] | None:
     """The pools of the tasks; None where one names none that XO shows."""
     ids = frozenset(known)
     found = [

@@ -13,7 +13,7 @@ from typing import TextIO
 
 from guard.assess import make_plan
 from guard.cli.colour import style_for
-from guard.cli.demo_night import PARIS, Morning, live_through
+from guard.cli.demo_night import PARIS, DemoXo, Morning, Say, live_through
 from guard.cli.source import demo_pools, demo_settings
 from guard.daemon.pools import Refused, with_told
 from guard.lifecycle.report import make_report
@@ -21,7 +21,7 @@ from guard.notify.message import Message, Tier
 from guard.policy.load import load
 from guard.remedies.choose import wanted
 from guard.remedies.scene import scene_of
-from guard.simulator import demo, demo_pool
+from guard.simulator import demo, demo_pool, demo_remedies
 from guard.simulator.live import Live
 from guard.simulator.serve import Simulator, serve
 from guard.simulator.xapi import serve_xapi
@@ -30,7 +30,6 @@ from guard.views.plan import plan_text
 from guard.views.report import report_text
 from guard.views.text import wrap
 from guard.xo.token import Token
-from guard.xo.writes import WritingXo
 
 _TOUR = """\
 This is a simulated Xen Orchestra on this machine, on the eve of a night when
@@ -46,6 +45,10 @@ _POLICY = """\
     [defaults]
     gate = "enforce"      # guard has watched for a week; now it acts
     max_defer = "1 h"     # so long a run waits for its troubles to clear
+    [remedies]
+    xo_config = "{folder}"
+    timeout_days = 1      # so soon, that you see the end of it
+    plug = false          # SRs you plug yourself
 """
 _NIGHT = """\
 
@@ -54,8 +57,11 @@ You change nothing, and go to bed. guard acts, by this policy:
 {policy}
 Now the night goes by, in driven time. What may start whole is left to XO. What
 may not, guard takes from XO and starts when it may, as far as it may; at its
-deadline it is started all the same, unless that does harm. At 22:58 XO dies for
-a while, at 01:29 guard itself. The times are those of each schedule's zone.
+deadline it is started all the same, unless that does harm. Before that it does
+what it can so that a run can start: a pool that XO lost is reconnected, an SR
+whose coalesce sleeps is scanned, and XO is told to be patient with a slow host.
+At 22:58 XO dies for a while, at 01:29 guard itself. The times are those of each
+schedule's zone.
 """
 _HOURS = 24
 
@@ -71,11 +77,12 @@ def show(
 ) -> Morning | None:
     """The whole tour on the demo's world; None where only the plan was asked for."""
     began = time.monotonic()
+    demo_remedies.settle(live)
     stderr.write(_TOUR)
     morning = asyncio.run(_plan_and_night(live, stdout, stderr, env, plan_only=plan_only))
     if morning is not None:
-        report = make_report(morning.runs, morning.since, live.now())
-        stdout.write("\n" + report_text(report, PARIS))
+        report = make_report(morning.runs, morning.since, morning.until)
+        stdout.write("\n" + report_text(report, PARIS, morning.remedies, morning.standing))
         stdout.write("\n" + "\n".join(_told(morning.told)) + "\n")
         stdout.write("\n" + "\n".join(_left(live, morning)) + "\n")
         stdout.write(f"The demo took {time.monotonic() - began:.0f} s.\n")
@@ -92,11 +99,32 @@ async def _plan_and_night(
         stdout.flush()
 
     began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        return await _in_folder(live, Path(folder), began, stdout, stderr, env, say, plan_only=plan_only)
+
+
+async def _in_folder(
+    live: Live,
+    folder: Path,
+    began: float,
+    stdout: TextIO,
+    stderr: TextIO,
+    env: Mapping[str, str],
+    say: Say,
+    *,
+    plan_only: bool,
+) -> Morning | None:
+    """``folder``: for the configuration of the simulated XO, and the ledger."""
     async with serve(Simulator(live.world)) as url, serve_xapi(demo_pool.face(live.world)) as pool_url:
-        text = _POLICY.format(url=url)
-        xo = WritingXo(lambda: demo_settings(url), lambda: Token(demo.TOKEN), clock=live.now)
+        text = _POLICY.format(url=url, folder=demo_remedies.configure(live, folder / "xo-server"))
         policy, now = load(text, file="guard.toml"), live.now()
-        estate = await with_told(await xo.estate(), demo_pools(pool_url), clock=live.now, refused=Refused())
+
+        def another_xo() -> DemoXo:
+            """Without a memory of what an earlier reading showed."""
+            settings = demo_settings(url)
+            return DemoXo(lambda: settings, lambda: Token(demo.TOKEN), clock=live.now, remedies=policy.remedies)
+
+        estate = await with_told(await another_xo().estate(), demo_pools(pool_url), clock=live.now, refused=Refused())
         plan = make_plan(estate, policy, now=now, start=now, within=timedelta(hours=_HOURS))
         remedies = wanted(scene_of(plan, policy))
         style = style_for(stdout, env)
@@ -107,8 +135,7 @@ async def _plan_and_night(
         stderr.write(_NIGHT.format(policy=text))
         stderr.flush()
         say("")
-        with tempfile.TemporaryDirectory() as folder:
-            return await live_through(live, xo, policy, Path(folder), say)
+        return await live_through(live, another_xo(), policy, folder, say)
 
 
 def _told(messages: Sequence[Message]) -> list[str]:

@@ -11,10 +11,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from guard.daemon.news import News
+from guard.daemon.workaround import timeout_file, with_workaround, workaround_lines
 from guard.decision.verdict import Action
+from guard.estate.estate import Estate
+from guard.estate.observations import Observations, Progress
 from guard.finding import Level
 from guard.gate.look import LOOK_EVERY
-from guard.gate.watch import CONFIRMED, Watch
+from guard.gate.watch import CONFIRMED, OBSERVED, Watch
 from guard.ledger.sqlite import SqliteLedger, open_ledger
 from guard.lifecycle.due_run import DueRun, fold
 from guard.lifecycle.events import (
@@ -23,6 +26,7 @@ from guard.lifecycle.events import (
     Claimed,
     Doubted,
     Ended,
+    FollowingUp,
     GaveUp,
     NotStarted,
     Released,
@@ -30,21 +34,31 @@ from guard.lifecycle.events import (
     Started,
     Starter,
 )
+from guard.lifecycle.remedy import Remedy
 from guard.mechanics.fallback import read_name, whole_minute
 from guard.mechanics.zones import zone_or_utc
 from guard.notify.message import Message
 from guard.outcomes.alarms import RUN_REFUSED
+from guard.policy.remedies_schema import RemediesSection
 from guard.policy.schema import Policy
 from guard.simulator import demo
 from guard.simulator.live import Live
 from guard.views.deeds import HOW, STARTED_BY, deed_sentence
 from guard.views.doings import doings
+from guard.views.remedies import remedy_sentence
 from guard.views.text import clean, wrap
+from guard.xo.client import XoSettings
+from guard.xo.token import Token
 from guard.xo.writes import WritingXo
 
 PARIS = ZoneInfo(demo.PARIS)
 LASTS = timedelta(hours=24, minutes=5)
 """A little longer than the plan: what is due in its last minute shall have its end."""
+NEXT_EVENING = timedelta(hours=27)
+"""When what guard left standing for a day is gone again."""
+_LEARNED_PAIRS, _PAIR_TOOK = 3, timedelta(hours=2)
+"""What guard has seen of the slow SR in the week before."""
+A_TURN_S = 0.02
 XO_DIES, XO_IS_BACK = timedelta(hours=3, minutes=58), timedelta(hours=4, minutes=2, seconds=30)
 GUARD_DIES, GUARD_IS_BACK = timedelta(hours=6, minutes=29, seconds=30), timedelta(hours=6, minutes=40)
 YOU_GET_UP = timedelta(hours=14)
@@ -57,15 +71,40 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Morning:
-    """``runs``: every due run since ``since``; ``told``: every message, in order. ``left_off``, ``left_over``: what the
-    simulated XO shows of guard's doings when all is over: schedules that were on before, and fallbacks.
+    """``runs``: every due run from ``since`` to ``until``; ``told``: every message of that time, in order. ``remedies``: what
+    guard did so that runs can start, and ``standing`` what it left for now, as lines; both when all is over.
+
+    ``left_off``, ``left_over``: what the simulated XO shows of guard's doings in the morning: schedules that were on before,
+    and fallbacks.
     """
 
     since: datetime
+    until: datetime
     runs: tuple[DueRun, ...]
     told: tuple[Message, ...]
+    remedies: tuple[Remedy, ...]
+    standing: tuple[str, ...]
     left_off: tuple[str, ...]
     left_over: tuple[str, ...]
+
+
+class DemoXo(WritingXo):
+    """The demo's XO, on the machine on which guard runs."""
+
+    def __init__(
+        self,
+        settings: Callable[[], XoSettings],
+        token_of: Callable[[], Token],
+        *,
+        clock: Callable[[], datetime],
+        remedies: RemediesSection,
+    ) -> None:
+        super().__init__(settings, token_of, clock=clock)
+        self._remedies = remedies
+
+    async def estate(self) -> Estate:
+        """Everything, and XO's configuration. Raises XoError."""
+        return await with_workaround(await super().estate(), self._remedies, self._clock)
 
 
 async def live_through(live: Live, xo: WritingXo, policy: Policy, folder: Path, say: Say) -> Morning:
@@ -73,12 +112,21 @@ async def live_through(live: Live, xo: WritingXo, policy: Policy, folder: Path, 
     start, were_on = live.now(), [one for one in live.world.schedules.values() if one["enabled"]]
     night = _Night(live, xo, policy, folder / "ledger", say)
     await night.go()
+    until, runs, told = live.now(), await night.runs(start), tuple(night.told)
+    left_off = tuple(one["name"] for one in were_on if not one["enabled"])
+    left_over = tuple(one["name"] for one in live.world.call_jobs.values() if read_name(one["name"]) is not None)
+    remedies = await night.remedies(start)
+    standing = tuple(await workaround_lines(policy, PARIS, live.now))
+    await night.next_evening(start + NEXT_EVENING)
     return Morning(
         since=start,
-        runs=await night.end(start),
-        told=tuple(night.told),
-        left_off=tuple(one["name"] for one in were_on if not one["enabled"]),
-        left_over=tuple(one["name"] for one in live.world.call_jobs.values() if read_name(one["name"]) is not None),
+        until=until,
+        runs=runs,
+        told=told,
+        remedies=remedies,
+        standing=standing,
+        left_off=left_off,
+        left_over=left_over,
     )
 
 
@@ -90,6 +138,7 @@ class _Night:
     def __init__(self, live: Live, xo: WritingXo, policy: Policy, path: Path, say: Say) -> None:
         self._live, self._xo, self._policy, self._path, self._say = live, xo, policy, path, say
         self.told: list[Message] = []
+        self._quiet = False
         self._watch: Watch | None = None
 
     async def go(self) -> None:
@@ -104,6 +153,10 @@ class _Night:
         ]
         await self._remember_last_week()
         self._begin()
+        await self._until(end, script)
+
+    async def _until(self, end: datetime, script: list[tuple[datetime, str, Callable[[], None]]]) -> None:
+        live = self._live
         while live.now() < end:
             while script and script[0][0] <= live.now():
                 _, text, happen = script.pop(0)
@@ -116,13 +169,28 @@ class _Night:
     async def _look(self, watch: Watch, end: datetime) -> datetime:
         """When to look next. A look that waits for nothing of its own may come at the next full minute: half as many."""
         wake = (await watch.tick()).wake or end
+        while watch.is_busy and not self._live.calls:
+            await watch.wait(A_TURN_S)  # the night stands still while guard reads and thinks
         return wake if wake < self._live.now() + LOOK_EVERY else whole_minute(wake)
 
-    async def end(self, start: datetime) -> tuple[DueRun, ...]:
-        """Every due run since ``start``; then the ledger is closed."""
-        stories = await self._ledger.between(start, self._live.now())
+    async def next_evening(self, end: datetime) -> None:
+        """What guard left standing for a day comes to its end; then the ledger is closed."""
+        self._quiet = True
+        self._say("")
+        self._say(f"{self._live.now().astimezone(PARIS):%H:%M:%S}  *** The next evening.")
+        await self._until(end, [])
+        if self._watch is not None:
+            await self._watch.end()
         self._ledger.close()
+
+    async def runs(self, start: datetime) -> tuple[DueRun, ...]:
+        """Every due run since ``start``."""
+        stories = await self._ledger.between(start, self._live.now())
         return tuple(run for key, events in stories.items() if (run := fold(key, events)) is not None)
+
+    async def remedies(self, start: datetime) -> tuple[Remedy, ...]:
+        """All since ``start``."""
+        return await self._ledger.remedies(start)
 
     def _open(self) -> SqliteLedger:
         return open_ledger(self._path, xo=self._policy.xo.url, clock=self._live.now, instance=b"the demo")
@@ -133,6 +201,15 @@ class _Night:
         seen = {one["id"]: f"{one['cron']}|{one.get('timezone') or 'utc'}" for one in schedules}
         with self._open() as ledger:
             await ledger.remember(CONFIRMED, msgspec.json.encode(seen))
+            await ledger.remember(OBSERVED, msgspec.json.encode(self._seen_of_coalesces()))
+
+    def _seen_of_coalesces(self) -> Observations:
+        """How long merges took on the slow SR: guard has seen a few."""
+        srs = self._live.world.objects["SR"].values()
+        slow = next(one for one in srs if one["name_label"] == demo.SLOW_SR)
+        one = Progress(pairs=1, bytes=demo.BASE_COPY, seconds=_PAIR_TOOK.total_seconds())
+        before = self._live.now() - timedelta(days=1)
+        return Observations(since=before, looked_at=before, progress={slow["id"]: (one,) * _LEARNED_PAIRS})
 
     def _begin(self) -> None:
         self._ledger = self._open()
@@ -143,6 +220,7 @@ class _Night:
             clock=self._live.now,
             policy_of=lambda: self._policy,
             instance=self._ledger.instance,
+            timeout_file=lambda: timeout_file(self._policy.remedies, self._live.now, "guard"),
         )
 
     def _kill(self) -> None:
@@ -156,7 +234,14 @@ class _Night:
     async def hear(self, message: Message) -> None:
         self.told.append(message)
 
+    def did(self, remedy: Remedy) -> None:
+        now = self._live.now().astimezone(PARIS)
+        for line in wrap(f"{now:%H:%M:%S}  {remedy_sentence(remedy, PARIS)}", _INDENT, first=""):
+            self._say(line)
+
     def tell(self, run: DueRun, event: AnyEvent) -> None:
+        if self._quiet:
+            return
         now, zone = self._live.now(), zone_or_utc(run.seen.zone)
         head = f"{now.astimezone(zone):%H:%M:%S}  {clean(run.seen.schedule_name):<{_NAME}}  "
         for text in _told(run, event, now, self._name_of):
@@ -179,6 +264,10 @@ class _Narrator(News):
         await super().happened(run, event)
         self._night.tell(run, event)
 
+    async def remedied(self, remedy: Remedy) -> None:
+        await super().remedied(remedy)
+        self._night.did(remedy)
+
 
 def _told(run: DueRun, event: AnyEvent, now: datetime, name_of: Callable[[str], str]) -> Iterator[str]:
     """What is worth a line. Runs that XO started by itself are not: the report counts them."""
@@ -196,7 +285,7 @@ def _told(run: DueRun, event: AnyEvent, now: datetime, name_of: Callable[[str], 
         case Released(how=how):
             given = "given back" if how is ReleasedHow.ENABLED else HOW[how]
             yield "; ".join([given, *_waiting(run, now)])
-        case Doubted() | NotStarted():
+        case Doubted() | NotStarted() | FollowingUp():
             yield deed_sentence(event, zone)
         case Alarmed(code=code, text=text) if code != RUN_REFUSED.id:
             yield f"{code}: {text}"

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, tzinfo
 from guard.decision.verdict import Action
 from guard.estate.workaround import State
 from guard.lifecycle.due_run import DueRun
-from guard.lifecycle.events import Alarmed, AnyEvent, AttemptEnded, Decided, End, Ended, Started
+from guard.lifecycle.events import Alarmed, AnyEvent, AttemptEnded, Decided, End, Ended, FollowingUp, Started
 from guard.lifecycle.loop import SwitchedOff
 from guard.lifecycle.remedy import Effect, Remedy, RemedyKind, Result
 from guard.notify.message import Event, Message, Tier
@@ -85,7 +85,9 @@ class News:
                 return Tier.PAGE, Event.ALARM, f"{name}: {code}", text, code
             case Ended(end=End.MISSED | End.REFUSED | End.EXPIRED | End.RAN_IN_PART as end) if not run.is_sequence:
                 return Tier.DIGEST, Event.FAIL, f"{name}: {end.value}", event.reason, event.code
-            case Decided(verdict=verdict) if verdict.action is not Action.START:
+            case FollowingUp(reason=reason):
+                return Tier.DIGEST, Event.LOG, f"{name}: follow-up", f"Due {due}: {reason}", ""
+            case Decided(verdict=verdict) if verdict.action is not Action.START and run.follow_up is None:
                 doing = "guard will" if event.acts else "enforced guard would"
                 text = f"Due {due}, {doing} {WOULD[verdict.action]}: {verdict.sentence}"
                 return Tier.DIGEST, Event.LOG, f"{name}: {verdict.action.value}", text, ""

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from guard.estate.estate import Estate
+from guard.estate.observations import Observations
 from guard.estate.workaround import State
 from guard.estate.xo_records import BackupLog, Schedule
 from guard.lifecycle.due_run import DueRun
@@ -14,6 +15,7 @@ from guard.lifecycle.events import AnyEvent
 from guard.lifecycle.loop import SwitchedOff
 from guard.lifecycle.remedy import Remedy
 from guard.mechanics.fallback import Fallback, Placed
+from guard.remedies.ports import RemedyXo
 
 
 class XoReads(Protocol):
@@ -99,6 +101,19 @@ class GateXo(XoReads, Protocol):
         """Have XO run schedules one after another (``schedule.runSequence``); returns the first member's run id as
         ``start`` does.
         """
+        ...
+
+
+class WatchedXo(GateXo, RemedyXo, Protocol):
+    """XO with all that guard does there, and what it has seen there of coalesces."""
+
+    @property
+    def observed(self) -> Observations | None:
+        """What guard has seen of coalesces up to the last whole reading; None before it."""
+        ...
+
+    def adopt(self, observed: Observations) -> None:
+        """Go on from what an earlier guard has seen; before the first reading."""
         ...
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol
 
 import msgspec
 
@@ -27,7 +26,7 @@ from guard.gate.entries import by_hand_entries, come_due, due_entries, first_due
 from guard.gate.in_sequence import OpenSequences
 from guard.gate.look import LOGS_EVERY, LONGEST_LEAD, LOOK_EVERY, Look, Looker
 from guard.gate.match import LONGEST_SEQUENCE, belongs, progress, with_siblings
-from guard.gate.ports import GateXo, Teller
+from guard.gate.ports import Teller, WatchedXo
 from guard.gate.predict import Predictor, rules_for
 from guard.gate.retell import tell_again
 from guard.lifecycle.due_run import DueRun, apply, fold
@@ -38,7 +37,7 @@ from guard.lifecycle.next_step import SETTLED
 from guard.mechanics.versions import is_tested
 from guard.policy.schema import Policy
 from guard.remedies.doing import Doer
-from guard.remedies.ports import RemedyXo, TimeoutFile
+from guard.remedies.ports import TimeoutFile
 from guard.remedies.round import Ahead, Rounds
 
 NOT_READ = "XO was not read whole yet"
@@ -52,19 +51,6 @@ class _LookedLike(msgspec.Struct, frozen=True, kw_only=True):
     """The schedules at the last look."""
 
     schedules: tuple[Schedule, ...] = ()
-
-
-class WatchedXo(GateXo, RemedyXo, Protocol):
-    """XO with all that guard does there, and what it has seen there of coalesces."""
-
-    @property
-    def observed(self) -> Observations | None:
-        """What guard has seen of coalesces up to the last whole reading; None before it."""
-        ...
-
-    def adopt(self, observed: Observations) -> None:
-        """Go on from what an earlier guard has seen; before the first reading."""
-        ...
 
 
 class Watch:
@@ -175,6 +161,10 @@ class Watch:
     def is_busy(self) -> bool:
         """Whether something goes on beside the looks."""
         return self._rounds.is_busy
+
+    async def wait(self, seconds: float) -> None:
+        """For what goes on beside the looks, so long at most."""
+        await self._rounds.wait(seconds)
 
     async def end(self) -> None:
         """Break off what goes on beside the looks."""
@@ -394,7 +384,7 @@ class Watch:
                 *(note.text for note in agenda.notes if note.unknown),
                 *(() if self._looker.is_admin else ("what XO hides from the token's user, who is no administrator",)),
                 *((f"no prediction could be made: {self._predictor.trouble}",) if self._predictor.trouble else ()),
-                *((f"no remedy could be looked for: {self._rounds.trouble}",) if self._rounds.trouble else ()),
+                *((f"nothing could be remedied: {self._rounds.trouble}",) if self._rounds.trouble else ()),
             ),
             wake=wake,
         )

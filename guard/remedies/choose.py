@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from guard.checks.chain import CHAIN_UNHEALTHY
+from guard.checks.coalesce_stuck import COALESCE_STUCK
+from guard.checks.connectivity import POOL_DISCONNECTED, SR_DETACHED, VM_UNKNOWN
+from guard.checks.export_timeout import EXPORT_TIMEOUT
 from guard.estate.estate import PartName
 from guard.lifecycle.remedy import Remedy, RemedyKind, Wanted
 from guard.remedies import plug, probe, reconnect, rescan, timeout
 from guard.remedies.scene import Scene
 
+HELPED = frozenset(
+    one.id for one in (CHAIN_UNHEALTHY, COALESCE_STUCK, POOL_DISCONNECTED, VM_UNKNOWN, SR_DETACHED, EXPORT_TIMEOUT)
+)
+"""Codes of what waits that a remedy may clear."""
 _NEEDED: tuple[PartName, ...] = (
     PartName.SERVERS,
     PartName.SRS,

@@ -68,7 +68,7 @@ class Doer:
                 return await self._asked(remedy, self._xo.plug_pbd(remedy.scope.id), "XO plugged it.")
             case RemedyKind.PROBE:
                 return await self._probed(remedy, policy)
-            case RemedyKind.TIMEOUT_FILE | RemedyKind.TIMEOUT_FILE_BACK:
+            case _:  # written, or taken back
                 return await self._file(remedy, policy)
 
     @staticmethod

@@ -77,7 +77,7 @@ def _aside(scene: Scene, sr: Sr, pbd: Pbd, needs: list[Need], vms: tuple[str, ..
         return "somebody put it into maintenance mode"
     if not scene.is_connected(sr.pool or ""):
         return "XO is not connected to its pool"
-    if scene.is_rolling:
+    if scene.is_rolling(sr.pool or ""):
         return "a rolling pool update or reboot goes on"
     # nothing tells an SR that was lost from one that somebody unplugged; one that was never used is no loss
     if scene.saved_vms.isdisjoint(vms):

@@ -87,7 +87,7 @@ def _aside(scene: Scene, server: Server, needs: list[Need]) -> str:
     itself = _itself(scene.estate, server)
     if itself is not None and not itself.answered and not itself.refused:
         return "the pool does not answer guard either"
-    if scene.is_rolling:
+    if scene.is_rolling(server.pool_id or ""):
         return "a rolling pool update or reboot goes on"
     if not any(need.enforced for need in needs):
         return "the policy says observe for what needs it"

@@ -126,7 +126,7 @@ def _aside(scene: Scene, sr: Sr, needs: list[Need], at: datetime, latest: dateti
         return "nothing waits there now"
     if not scene.is_connected(sr.pool or ""):
         return "XO is not connected to its pool"
-    if scene.is_rolling:
+    if scene.is_rolling(sr.pool or ""):
         return "a rolling pool update or reboot goes on"
     if any(is_collecting(task, sr.id) for task in estate.xapi_tasks):
         return "a coalesce is at work there now"

@@ -21,12 +21,14 @@ from guard.errors import LedgerError, PolicyError, XoError
 from guard.estate.estate import Estate
 from guard.estate.workaround import State
 from guard.estate.xo_records import Schedule
+from guard.finding import Level
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.ledger import Ledger
 from guard.lifecycle.remedy import Effect, ForRun, Remedy, RemedyKind, Result, Wanted
 from guard.lifecycle.resolution import resolve
+from guard.mechanics.connection import reconnects
 from guard.policy.schema import Policy
-from guard.remedies.choose import seen_again, wanted
+from guard.remedies.choose import HELPED, seen_again, wanted
 from guard.remedies.doing import Doer, given_up
 from guard.remedies.ports import RemedyTeller
 from guard.remedies.rescan import GIVEN_UP
@@ -122,6 +124,11 @@ class Rounds:
         """Whether a round goes on."""
         return self._task is not None and not self._task.done()
 
+    async def wait(self, seconds: float) -> None:
+        """For the round that goes on, so long at most."""
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=seconds)
+
     async def end(self) -> None:
         """Break off what goes on: what was asked of XO stays in the ledger as asked."""
         if self._task is not None:
@@ -152,9 +159,10 @@ class Rounds:
         """When the next round is due."""
         policy, moments = self._policy_of().remedies, [] if self._wake is None else [self._wake]
         last = self._last
-        waits = any(_waits(run, now) for run in ahead.runs)
-        if waits and ahead.latest is not None and ahead.latest is not self._saw and _is_fresh(ahead.latest, now):
+        is_new = ahead.latest is not self._saw and _is_fresh(ahead.latest, now)
+        if is_new and (last is None or last + RETRY <= now) and any(_may_be_helped(run, now) for run in ahead.runs):
             return now
+        is_lost = any(one.status != "connected" and reconnects(one) for one in ahead.setup.servers)
         for due in acted:
             begins = due - policy.look_ahead
             if last is None:
@@ -162,7 +170,7 @@ class Rounds:
                 continue
             # a round looks EVERY further than it has to, so that due times minute by minute do not want one each
             moments.append(begins if last < begins - EVERY else last + EVERY)
-            if last < due - SOON:
+            if is_lost and last < due - SOON:  # all else that is done so late is known from the last round
                 moments.append(max(due - SOON, last + RETRY))
         if self._waits_for_effect and last is not None:
             moments.append(last + EVERY)
@@ -295,6 +303,12 @@ def _waits(run: DueRun, now: datetime) -> bool:
     """Whether its due time has come and VMs of it, or all of it, are held for now."""
     acts = run.decided is not None and run.decided.acts and run.ended is None and run.key.due <= now
     return acts and resolve(run, now).waits_until is not None
+
+
+def _may_be_helped(run: DueRun, now: datetime) -> bool:
+    """Whether it waits for what a remedy may clear."""
+    findings = run.decided.verdict.findings if run.decided is not None else ()
+    return any(one.code in HELPED and one.level in (Level.BLOCK, Level.WARN) for one in findings) and _waits(run, now)
 
 
 def _is_watched(remedy: Remedy, now: datetime) -> bool:

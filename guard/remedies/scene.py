@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from guard.assess import Plan, rules_of
+from guard.checks.rolling_update import pools_of
 from guard.estate.estate import Estate, PartName
 from guard.estate.xo_records import Job, Schedule, moment
 from guard.finding import Fact, Finding, Level
@@ -72,10 +73,11 @@ class Scene:
         """Whether XO is connected to a pool now: for some minutes it still shows what it knew of one that it lost."""
         return pool in {one.pool_id for one in self.estate.servers if one.status == "connected"}
 
-    @cached_property
-    def is_rolling(self) -> bool:
-        """Whether XO updates or reboots a pool host by host: what is away then comes back by itself."""
-        return any(one.status == "pending" and one.is_rolling for one in self.estate.xo_tasks)
+    def is_rolling(self, pool: str) -> bool:
+        """Whether XO updates or reboots a pool host by host: what is away then comes back by itself. '': one it does not show."""
+        rolling = [one for one in self.estate.xo_tasks if one.status == "pending" and one.is_rolling]
+        concerned = pools_of(rolling, self.estate.pool_by_id)
+        return bool(rolling) and (concerned is None or pool in concerned)
 
     @cached_property
     def failures(self) -> Sequence[PastFailure]:

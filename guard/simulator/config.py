@@ -44,6 +44,7 @@ class Config:
         self.warnings: list[str] = []
         self.proxies: dict[str, float] = {}
         self._folder: Path | None = None
+        self._seen: object = None
 
     @property
     def folder(self) -> Path | None:
@@ -62,7 +63,11 @@ class Config:
             self.http_inactivity = _inactivity(_merged_files(self._folder))
 
     def reload(self) -> None:
-        """What the watcher of a running XO does."""
+        """What the watcher of a running XO does, where anything changed."""
+        seen = _signature(self._folder)
+        if seen == self._seen:
+            return
+        self._seen = seen
         try:
             self.load()
         except BrokenConfigError as error:
@@ -71,6 +76,13 @@ class Config:
 
     def of_proxy(self, proxy_id: str) -> float:
         return self.proxies.get(proxy_id, DEFAULT_INACTIVITY)
+
+
+def _signature(folder: Path | None) -> list[tuple[str, int, int]]:
+    """What a look at the folder shows without reading its files."""
+    found = [] if folder is None else sorted(folder.glob("config.*"))
+    told = [(path.name, path.lstat()) for path in found]
+    return [(name, one.st_mtime_ns, one.st_size) for name, one in told]
 
 
 def _inactivity(config: Mapping[str, Any]) -> float:

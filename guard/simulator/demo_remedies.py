@@ -6,6 +6,7 @@ A third thing is there from the beginning: the pool of ``lyon nightly``, which X
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 from guard.simulator.demo import BASE_COPY, SLOW_SR
 from guard.simulator.live import Live
@@ -15,6 +16,9 @@ from guard.simulator.world import World
 SILENT = "no figures nightly"
 SILENCE = timedelta(minutes=12)
 """Longer than the 5 minutes that XO waits unless it is told to; this schedule timed out twice lately."""
+BUSY_SR = "SAN LUN 1"
+BUSY_PAIR_TAKES = timedelta(minutes=372)
+"""Its collector is at work all evening: the chain of ``web-2`` is short enough a while after its run is due."""
 PAIR_TAKES = timedelta(minutes=120, seconds=30)
 """The two pairs under ``legacy nightly`` are merged a few minutes after it is due, when its SR is scanned 4 hours before."""
 
@@ -28,6 +32,17 @@ def settle(live: Live) -> None:
     slow = _sr(world, SLOW_SR)
     live.collector.fall_asleep(slow)
     live.collector.rates[slow["id"]] = BASE_COPY / PAIR_TAKES.total_seconds()
+    busy = _sr(world, BUSY_SR)
+    live.collector.rates[busy["id"]] = BASE_COPY / BUSY_PAIR_TAKES.total_seconds()
+    live.collector.kick(busy)
+
+
+def configure(live: Live, folder: Path) -> Path:
+    """XO's own configuration there, which it watches from now on."""
+    folder.mkdir()
+    (folder / "config.toml").write_text("[http]\nport = 80\n")
+    live.config.folder = folder
+    return folder
 
 
 def _sr(world: World, name: str) -> XoObject:

@@ -73,9 +73,10 @@ def standing_sentence(state: State, zone: tzinfo) -> str:
     told = f"{own.value_ms / 1000:g} s" if own.value_ms else "an unknown time"
     until = f" until {format_time(own.until, zone)}" if own.until is not None else ""
     edited = " Somebody edited it since, so guard leaves it alone." if own.state == "edited" else ""
+    why = _stopped(own.reason or "no reason is told in it")
     return (
         f"The httpInactivityTimeout workaround stands{until}: XO may wait {told} for a host (file verified).{edited} {GLOBAL} It "
-        f"was written because: {own.reason or 'no reason is told in it'} It hides that a host is slow: look at the load and the "
+        f"was written because: {why} It hides that a host is slow: look at the load and the "
         "memory of its dom0, at what attaches disks there, and at how many exports it serves at once."
     )
 
@@ -108,12 +109,12 @@ def remedy_sentence(one: Remedy, zone: tzinfo) -> str:
     would, did = DOES[one.kind]
     match one.result:
         case Result.OPEN:
-            told = f"guard asked XO to {would} {one.scope.name}; there is no answer yet."
+            told = f"guard began to {would} {one.scope.name}; what came of it is not known yet."
         case Result.DONE:
             told = f"guard {did} {one.scope.name}. {one.text}".rstrip()
         case Result.FAILED:
             told = f"guard tried to {would} {one.scope.name}, and could not: {one.text}"
-        case Result.UNKNOWN:
+        case _:  # nobody knows
             told = f"guard tried to {would} {one.scope.name}. {one.text}".rstrip()
     return " ".join((told, *_effect(one, zone)))
 

@@ -8,12 +8,14 @@ import pytest
 from guard.checks.check import Effect
 from guard.checks.export_timeout import CHECK
 from guard.checks.run import run_checks
+from guard.estate.workaround import OwnFile, Setting, State
 from guard.estate.xapi_records import HostFacts, SrFacts
 from guard.finding import Certainty, ClearedBy, Clears, Harm, Level, Scope, ScopeKind
 from msgspec import UNSET
 from tests.builders import (
     GIB,
     LAST_NIGHT,
+    NOW,
     facts,
     make_due,
     make_estate,
@@ -307,3 +309,54 @@ def test_without_such_signs_nothing_is_said(world):
 def test_a_host_without_a_name_is_told_by_its_id():
     (finding,) = said_of([], pool_facts=[LOADED], hosts=[make_host(name_label="")])
     assert finding.scope.name == "host"
+
+
+# --- guard's own file has XO wait longer
+
+OWN = "config.zz-backup-guard.toml"
+
+
+def stands(written_at=LAST_NIGHT + timedelta(hours=1), state="intact", **held):
+    setting = Setting(**{"value_ms": 1_800_000, "file": OWN} | held)
+    own = OwnFile(state=state, value_ms=1_800_000, written_at=written_at)
+    return {"workaround": State(folder="/etc/xo-server", looked_at=NOW, own=own, in_force=setting)}
+
+
+def levels(**world):
+    """With effect = block."""
+    view = view_of(logs=TWICE, **world)
+    return [one.level for one in run_checks([CHECK], view, {"export_timeout": CHECK.options(effect=Effect.BLOCK)})]
+
+
+def test_once_the_file_stands_the_run_is_not_held_back_any_more_and_says_why():
+    (finding,) = said_of(TWICE, **stands())
+    assert finding.level is Level.WARN
+    assert finding.summary.endswith(f"Since then XO waits for 30 min ({OWN}), so that this run is not held back.")
+    assert facts(finding)["limit"] == read(1_800_000, "ms", "workaround")
+    assert levels(**stands()) == [Level.WARN]
+    assert levels() == [Level.BLOCK]
+
+
+def test_no_limit_at_all_is_longer_too():
+    (finding,) = said_of(TWICE, **stands(value_ms=0, file="config.toml"))
+    assert "Since then XO waits without a limit (config.toml)" in finding.summary
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        stands(written_at=LAST_NIGHT - timedelta(hours=1)),  # it happened in spite of it
+        stands(written_at=None),
+        stands(state="edited"),
+        stands(state="absent"),
+        stands(value_ms=300_000),
+        stands(value_ms=None),
+        stands(usable=False),
+        {"workaround": None},
+        stands() | {"jobs": [make_job(proxy="proxy")]},
+        stands() | {"reading": {"workaround": {"ok": False}}},
+    ],
+)
+def test_what_does_not_surely_have_xo_wait_longer_since_changes_nothing(world):
+    (finding,) = said_of(TWICE, **world)
+    assert (finding.level, "Since then" in finding.summary) == (Level.BLOCK, False)

@@ -9,8 +9,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from guard.daemon.news import News
 from guard.decision.verdict import Action
+from guard.estate.workaround import OwnFile, State
+from guard.finding import Scope, ScopeKind
 from guard.lifecycle.events import End
 from guard.lifecycle.loop import SwitchedOff
+from guard.lifecycle.remedy import Effect, Remedy, RemedyKind, Result
 from guard.notify.message import Message
 from msgspec.structs import replace
 from tests.builders import DUE
@@ -190,3 +193,72 @@ def test_what_is_no_page_is_told_at_once():
     wire = Wire()
     asyncio.run(wire.news.happened(story(*BEGUN), BEGUN[-1]))
     assert len(wire.messages) == 1
+
+
+# --- remedies
+
+MINUTE = timedelta(minutes=1)
+
+
+def remedied(kind=RemedyKind.RESCAN, result=Result.DONE, effect=Effect.PENDING, **more):
+    wire = Wire()
+    remedy = Remedy(
+        kind=kind,
+        scope=Scope(ScopeKind.SR, "sr", "SAN"),
+        at=DUE,
+        reason="3 wait",
+        result=result,
+        effect=effect,
+        text="XO said so.",
+        **more,
+    )
+    (message,) = wire.hears(wire.news.remedied(remedy))
+    return message
+
+
+def test_a_remedy_is_for_the_digest_with_its_reason():
+    message = remedied(ended_at=DUE + MINUTE)
+    assert (message.tier, message.event, message.code, message.at) == ("digest", "log", None, DUE + MINUTE)
+    assert message.title == "Remedy: scan SAN"
+    assert message.text == "guard scanned SAN. XO said so.\nWhy: 3 wait"
+
+
+@pytest.mark.parametrize(
+    ("told", "event"),
+    [
+        ({"effect": Effect.HELPED, "effect_at": DUE + MINUTE}, "log"),
+        ({"effect": Effect.NOTHING}, "fail"),
+        ({"result": Result.FAILED, "effect": Effect.NOTHING}, "fail"),
+        ({"result": Result.UNKNOWN}, "fail"),
+    ],
+)
+def test_one_that_did_not_help_or_that_nobody_knows_of_is_told_as_a_failure(told, event):
+    assert (remedied(**told).tier, remedied(**told).event) == ("digest", event)
+
+
+def test_it_is_told_as_of_when_its_effect_was_seen_else_of_when_it_ended_or_began():
+    assert remedied(ended_at=DUE + MINUTE, effect_at=DUE + 2 * MINUTE).at == DUE + 2 * MINUTE
+    assert remedied(ended_at=DUE + MINUTE).at == DUE + MINUTE
+    assert remedied().at == DUE
+
+
+def test_a_probe_that_went_well_is_only_kept_and_one_that_did_not_is_told():
+    assert remedied(RemedyKind.PROBE, effect=Effect.HELPED).tier == "record"
+    assert (remedied(RemedyKind.PROBE, effect=Effect.NOTHING).tier, remedied(RemedyKind.PROBE).tier) == (
+        "digest",
+        "digest",
+    )
+    assert remedied(RemedyKind.RESCAN, effect=Effect.HELPED).tier == "digest"
+
+
+def test_a_workaround_that_still_stands_is_for_the_digest():
+    wire = Wire()
+    own = OwnFile(state="intact", value_ms=1_800_000, until=DUE, reason="vm timed out.")
+    stands = State(folder="/etc/xo-server", looked_at=DUE, own=own)
+    (message,) = wire.hears(wire.news.stands(stands, at=DUE))
+    assert (message.tier, message.event, message.title) == (
+        "digest",
+        "log",
+        "The httpInactivityTimeout workaround still stands",
+    )
+    assert "look at the load and the memory of its dom0" in message.text

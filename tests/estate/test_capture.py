@@ -12,6 +12,7 @@ from guard.errors import CaptureError
 from guard.estate import capture
 from guard.estate.capture import from_bytes, to_bytes, without_secrets
 from guard.estate.estate import ON_REQUEST, Estate, Part, PartName, XoIdentity
+from guard.estate.workaround import OwnFile, Setting, State, Trouble, Unsure
 from guard.estate.xo_records import (
     BackupLog,
     CallJob,
@@ -236,3 +237,22 @@ def test_a_capture_that_unpacks_to_more_than_the_limit_is_given_up(monkeypatch):
     assert from_bytes(data).vms
     monkeypatch.setattr(capture, "MAX_BYTES", size - 1)
     assert refusal(data) == f"this capture is larger than {size - 1} bytes unpacked; guard gave up"
+
+
+def test_what_stands_in_xo_s_configuration_comes_back_as_it_was():
+    state = State(
+        folder="/etc/xo-server",
+        looked_at=NOW,
+        own=OwnFile(state="intact", value_ms=1_800_000, until=NOW, reason="r", written_at=NOW, by="guard"),
+        in_force=Setting(value_ms=1_800_000, file="config.zz-backup-guard.toml"),
+        elsewhere=Setting(value_ms=None, file="config.toml", usable=False),
+        page_file=Setting(value_ms=0, file="config.httpInactivityTimeout.toml"),
+        broken=(Trouble(file="config.b.toml", why="no TOML"),),
+        unsure=(Unsure(file="config.c.yaml", why="YAML", names_it=True, later=None),),
+    )
+    for one in (state, State(folder=None, looked_at=NOW, problem="it is not there"), None):
+        assert from_bytes(to_bytes(estate(workaround=one))).workaround == one
+
+
+def test_a_capture_of_before_there_was_a_workaround_is_read():
+    assert from_bytes(packed(HEAD + b'"taken_at":"2026-11-24T20:00:00Z","parts":{}}')).workaround is None

@@ -133,6 +133,10 @@ def test_without_facts_of_pools_xo_s_word_is_enough():
 
 def test_nothing_is_reconnected_while_a_pool_is_updated_host_by_host():
     assert only(estate=world(xo_tasks=[make_xo_task()])).aside == "a rolling pool update or reboot goes on"
+    assert (
+        only(estate=world(xo_tasks=[make_xo_task(objectId="away")])).aside == "a rolling pool update or reboot goes on"
+    )
+    assert only(estate=world(xo_tasks=[make_xo_task(objectId="pool")])).aside == ""  # that one is still shown
 
 
 def test_the_policy_can_forbid_it_and_watched_schedules_only_tell_it():

@@ -18,6 +18,7 @@ from tests.builders import (
     make_estate,
     make_job,
     make_pbd,
+    make_pool,
     make_schedule,
     make_server,
     make_sr,
@@ -129,6 +130,11 @@ def test_an_sr_of_a_pool_that_xo_has_lost_is_left_alone():
 def test_nothing_is_scanned_while_a_pool_is_updated_host_by_host():
     assert only(estate=world(xo_tasks=[make_xo_task()])).aside == "a rolling pool update or reboot goes on"
     assert only(estate=world(xo_tasks=[make_xo_task(name="Backup")])).aside == ""
+    assert only(estate=world(xo_tasks=[make_xo_task(status="success")])).aside == ""
+    this, other = (make_xo_task(objectId=one) for one in ("pool", "far"))
+    two = [make_pool(), make_pool("far")]
+    assert only(estate=world(xo_tasks=[this], pools=two)).aside == "a rolling pool update or reboot goes on"
+    assert only(estate=world(xo_tasks=[other], pools=two)).aside == ""
 
 
 def test_chains_that_only_the_run_itself_will_make_too_long_are_no_reason_to_scan_yet():

@@ -12,6 +12,7 @@ from guard.decision.brakes import Brake
 from guard.decision.verdict import Action
 from guard.errors import LedgerError, XoUnreachableError
 from guard.estate.estate import PartName
+from guard.estate.workaround import OwnFile, State
 from guard.finding import Fact, Level, Scope, ScopeKind
 from guard.lifecycle.events import RunKey
 from guard.lifecycle.remedy import Effect, RemedyKind, Result
@@ -88,6 +89,9 @@ class Evening:
         self.writes.append((what, target, self.clock()))
         await asyncio.sleep(self.takes.total_seconds())
 
+    async def stands(self, state, *, at):
+        self.told.append(("stands", state.own.value_ms, at))
+
     async def remedied(self, remedy):
         self.told.append((remedy.kind.value, remedy.result.value, remedy.effect.value))
 
@@ -143,13 +147,25 @@ def at(*moments):
 # --- when XO is read
 
 
-def test_xo_is_read_each_half_hour_of_the_four_before_a_due_time_and_a_quarter_of_an_hour_before(evening):
+def test_xo_is_read_each_half_hour_of_the_four_before_a_due_time(evening):
     night = evening().go(DUE - 6 * HOUR, DUE + 2 * HOUR)
     halves = [4 * HOUR - one * 30 * MINUTE for one in range(8)]
-    assert night.reads == at(*halves, SOON)
-    assert night.wakes[0] == DUE - 4 * HOUR
+    assert night.reads == at(*halves)
+    assert night.wakes[0] == DUE - 5.5 * HOUR  # by then the due time is in view
     assert night.rounds.trouble == ""
     assert night.told == []
+
+
+def test_a_pool_that_is_lost_meanwhile_is_looked_at_a_quarter_of_an_hour_before(evening):
+    night = evening()
+
+    def loses(night):
+        if night.clock() == DUE - 20 * MINUTE:
+            night.world = LOST
+
+    night.go(DUE - 6 * HOUR, DUE, then=loses)
+    assert night.reads[-2:] == at(30 * MINUTE, SOON)
+    assert [one[2] for one in night.writes] == at(SOON)
 
 
 def test_the_policy_says_how_long_before(evening):
@@ -206,7 +222,8 @@ def test_a_clock_that_is_set_back_does_not_stop_it(evening):
 
     night.go(DUE - 4 * HOUR, DUE - 2 * DAY - 3 * HOUR, then=set_back)
     night.offset = timedelta()
-    assert night.reads == [DUE - 4 * HOUR, DUE - 2 * DAY - 4 * HOUR + timedelta(seconds=30)]
+    again = DUE - 2 * DAY - 4 * HOUR + timedelta(seconds=30)
+    assert night.reads == [DUE - 4 * HOUR, again, again + 30 * MINUTE]
 
 
 # --- what it does
@@ -227,7 +244,7 @@ def test_what_came_of_it_is_seen_also_where_nothing_more_is_due_that_night(eveni
 
 
 def test_what_does_not_help_is_looked_for_a_few_hours_and_then_left(evening):
-    night = evening({**LOST, "schedules": [make_schedule(cron="0 0 25 11 *")]})
+    night = evening(LOST)
     night.lost_for_good = True
     night.go(DUE - 20 * MINUTE, DUE + 8 * HOUR)
     assert night.told == [("reconnect", "done", "pending"), ("reconnect", "done", "nothing")]
@@ -311,12 +328,8 @@ def test_a_remedy_that_guard_s_end_breaks_off_stays_open_in_the_ledger_and_is_se
 
 
 def test_a_remedy_of_before_the_clock_was_set_back_neither_counts_nor_is_measured(evening):
-    odd = done(
-        "reconnect",
-        "lost",
-        DUE + 300 * DAY,
-        before=(Fact(name="status", value="disconnected", unit="", source="s", observed_at=None),),
-    )
+    before = Fact(name="status", value="disconnected", unit="", source="s", observed_at=None)
+    odd = done("reconnect", "lost", DUE + 300 * DAY, before=(before,))
     night = evening(LOST).has(odd).go(DUE - 20 * MINUTE, DUE)
     assert [one[:2] for one in night.writes] == [("connect", "lost")]
     assert odd in night.remedies()
@@ -375,7 +388,7 @@ def test_a_sequence_that_is_left_to_xo_is_left_alone(evening):
 
 def waiting(action=Action.DEFER, *, acts=True):
     told = finding("POOL_DISCONNECTED", holds=(), scope=Scope(ScopeKind.SERVER, "lost", "lost"), level=Level.BLOCK)
-    verdict = decided(told, action=action, held=[held("vm")])
+    verdict = decided(told, action=action, held=[] if action is Action.START else [held("vm")])
     return story(seen(), msgspec.structs.replace(verdict, acts=acts))
 
 
@@ -447,3 +460,50 @@ def test_a_run_of_a_job_that_is_gone_is_no_crash(evening):
     night.runs = [run, story(seen(), key=RunKey("schedule", DUE))]
     night.go(DUE + MINUTE, DUE + 5 * MINUTE, then=lambda night: setattr(night, "latest", night.shown()))
     assert (night.writes, night.rounds.trouble) == ([], "")
+
+
+# --- a reminder
+
+
+def standing(state="intact", written_at=NOW - 6 * DAY):
+    own = OwnFile(state=state, value_ms=1_800_000, until=NOW + 80 * DAY, written_at=written_at)
+    return {"workaround": State(folder="/etc/xo-server", looked_at=NOW, own=own)}
+
+
+def put_back():
+    return [
+        done("timeout_file", "xo", NOW - 60 * DAY),
+        done("timeout_file_back", "xo", NOW - 20 * DAY),
+        done("timeout_file", "xo", NOW - 6 * DAY, until=NOW + 80 * DAY),
+    ]
+
+
+def reminders(night):
+    return [one for one in night.told if one[0] == "stands"]
+
+
+def test_a_file_that_had_to_be_put_back_is_reminded_of_once_a_week(evening):
+    night = evening(standing()).has(*put_back())
+    night.go(DUE - HOUR, DUE)
+    assert reminders(night) == []  # it was put back less than a week ago
+    night.go(DUE + DAY, DUE + DAY + HOUR + MINUTE)
+    night.go(DUE + 2 * DAY - HOUR, DUE + 2 * DAY)
+    assert len(reminders(night)) == 1
+    night.go(DUE + 9 * DAY - HOUR, DUE + 9 * DAY)
+    assert len(reminders(night)) == 2
+
+
+def test_one_that_was_never_taken_back_or_is_not_guard_s_any_more_is_not(evening, tmp_path):
+    first = evening(standing(written_at=NOW - 20 * DAY)).has(put_back()[0])
+    assert reminders(first.go(DUE - HOUR, DUE)) == []
+    edited = evening(standing("edited", written_at=NOW - 20 * DAY)).has(*put_back())
+    assert reminders(edited.go(DUE - HOUR, DUE)) == []
+    failed = done("timeout_file", "xo", NOW - HOUR, Result.FAILED)
+    (tmp_path / "other").mkdir()
+    gone = Evening(tmp_path / "other", standing(written_at=NOW - 20 * DAY)).has(*put_back()[:2], failed)
+    assert reminders(gone.go(DUE - HOUR, DUE)) == []
+
+
+def test_without_a_time_in_the_file_the_week_begins_now(evening):
+    night = evening(standing(written_at=None)).has(*put_back())
+    assert reminders(night.go(DUE - HOUR, DUE)) == []

@@ -63,6 +63,11 @@ class Tried:
     def __init__(self, kept, clock):
         self.kept, self.clock = kept, clock
 
+    is_busy = False
+
+    async def end(self):
+        await self.kept._watch.end()
+
     async def tick(self):
         try:
             return await self.kept.tick()

@@ -12,6 +12,7 @@ from guard.agenda import Note
 from guard.decision.verdict import Action
 from guard.estate.estate import PartName
 from guard.finding import Certainty, ClearedBy, Clears, Fact, Harm, Level, Scope, ScopeKind
+from guard.lifecycle.remedy import RemedyKind, Wanted
 from guard.views.documents import age_s, finding_document, plan_document
 from msgspec import UNSET
 from tests.views.plans import NOW, estate, finding, held, part, plan, run
@@ -35,7 +36,7 @@ def test_a_document_names_its_schema_its_time_and_the_xo_it_is_about():
         "generated_at": "2026-11-24T20:00:00+00:00",
         "xo": {"version": "5.207.2", "url": "https://xo.example.org", "admin": True},
     }
-    assert set(document) == {"schema", "generated_at", "xo", "sources", "notes", "due"}
+    assert set(document) == {"schema", "generated_at", "xo", "sources", "notes", "due", "remedies"}
 
 
 def test_every_source_is_listed_in_the_order_of_names_with_its_age_and_an_error_where_there_is_one():
@@ -157,3 +158,21 @@ def test_what_is_different_in_the_run_alone_is_told_as_xo_gets_it():
     fewer = run()
     changed = msgspec.structs.replace(fewer.verdict, settings={"": {"concurrency": 2}})
     assert due(dataclasses.replace(fewer, verdict=changed))["settings"] == {"": {"concurrency": 2}}
+
+
+# --- remedies
+
+
+def test_a_document_tells_what_would_help_its_runs():
+    wanted = Wanted(
+        kind=RemedyKind.RESCAN,
+        scope=Scope(ScopeKind.SR, "sr", "SAN"),
+        at=NOW,
+        latest=NOW,
+        reason="3 wait",
+        runs=(),
+        aside="a scan goes on",
+    )
+    (told,) = plan_document(plan(), [wanted])["remedies"]
+    assert (told["kind"], told["would_do"], told["aside"]) == ("rescan", False, "a scan goes on")
+    assert plan_document(plan())["remedies"] == []

@@ -10,7 +10,9 @@ import pytest
 from guard.agenda import Note
 from guard.decision.verdict import Action
 from guard.estate.estate import PartName
-from guard.finding import Level
+from guard.estate.workaround import OwnFile, State
+from guard.finding import Level, Scope, ScopeKind
+from guard.lifecycle.remedy import RemedyKind, Wanted
 from guard.views.plan import plain, plan_text
 from guard.views.text import cells
 from tests.views.plans import NOW, estate, finding, part, plan, run
@@ -235,3 +237,31 @@ def test_a_run_that_starts_otherwise_than_its_job_says_is_a_deed_of_guard():
     told = text(dataclasses.replace(fewer, verdict=changed))
     assert sentence in " ".join(told.split())
     assert ("This is what guard does where" in told, "This is what guard does where" in as_it_is) == (True, False)
+
+
+# --- remedies
+
+
+def test_what_would_help_stands_below_the_runs_and_above_the_age():
+    wanted = Wanted(
+        kind=RemedyKind.RESCAN,
+        scope=Scope(ScopeKind.SR, "sr", "SAN"),
+        at=NOW,
+        latest=NOW + timedelta(hours=1),
+        reason="3 wait",
+        runs=(),
+    )
+    told = plan_text(plan(run()), took_s=0.42, remedies=[wanted]).splitlines()
+    assert told[-3:] == [
+        "Would do: scan SAN at Tue 24 Nov 21:00 CET.",
+        "      Why: 3 wait.",
+        "Facts are up to 3 min old; this took 0.4 s.",
+    ]
+
+
+def test_a_workaround_that_stands_is_told_by_every_plan():
+    own = OwnFile(state="intact", value_ms=1_800_000, reason="vm timed out.")
+    stands = State(folder="/etc/xo-server", looked_at=NOW, own=own)
+    told = " ".join(line.strip() for line in lines(estate=estate(workaround=stands)))
+    assert "Note: The httpInactivityTimeout workaround stands: XO may wait 1800 s" in told
+    assert "workaround" not in text()

@@ -7,7 +7,9 @@ from datetime import UTC, timedelta
 
 import msgspec
 from guard.decision.verdict import Action
+from guard.finding import Scope, ScopeKind
 from guard.lifecycle.events import End, RunKey
+from guard.lifecycle.remedy import Remedy, RemedyKind, Result
 from guard.lifecycle.report import make_report
 from guard.outcomes.score import Tally
 from guard.views.report import report_document, report_text
@@ -185,4 +187,42 @@ def test_the_document_has_every_figure():
                 "enforced": False,
             }
         ],
+        "remedies": [],
     }
+
+
+# --- remedies
+
+SCANNED = Remedy(
+    kind=RemedyKind.RESCAN,
+    scope=Scope(ScopeKind.SR, "sr", "SAN"),
+    at=DUE - timedelta(hours=4),
+    reason="3 wait",
+    result=Result.DONE,
+    text="XO scanned it.",
+)
+
+
+def test_what_guard_did_and_what_stands_come_after_what_went_wrong():
+    told = report_text(report(missed(0)), UTC, [SCANNED], ["Note: it stands."]).splitlines()
+    at = told.index("What guard did so that runs can start:")
+    assert told[at - 1 : at + 5] == [
+        "",
+        "What guard did so that runs can start:",
+        "  Tue 24 Nov 20:00 UTC  guard scanned SAN. XO scanned it.",
+        "      why: 3 wait.",
+        "Note: it stands.",
+        "",
+    ]
+    assert at > told.index("What went wrong:")
+
+
+def test_what_stands_is_told_also_where_guard_did_nothing():
+    told = report_text(report(), UTC, (), ["Note: it stands."])
+    assert "\n\nNote: it stands.\n\n" in told
+    assert "What guard did" not in told
+
+
+def test_the_document_has_the_remedies():
+    (told,) = report_document(report(), [SCANNED])["remedies"]
+    assert (told["kind"], told["result"]) == ("rescan", "done")
