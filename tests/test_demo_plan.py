@@ -198,6 +198,23 @@ def test_one_schedule_can_be_planned_alone_and_a_wrong_one_is_told():
     assert call("plan", "--demo", "--schedule", "twins")[2].endswith("; that is a job, with 'twin A', 'twin B'\n")
 
 
+def test_plan_demo_tells_what_guard_would_remedy_and_by_default_that_it_only_watches(tmp_path):
+    policy = tmp_path / "guard.toml"
+    policy.write_text('[xo]\nurl = "http://x"\n[defaults]\ngate = "enforce"\n')
+    code, out, _ = call("plan", "--demo", "--config", str(policy))
+    told = [line for line in out.splitlines() if line.startswith("Would")]
+    assert code == 0
+    assert "Would do: scan SAN LUN 1 at Sat 27 Mar 21:00 CET." in told
+    assert "Would do: reconnect lyon at Sat 27 Mar 20:35 CET." in told
+    assert any(line.startswith("Would help, and guard does not do it: write httpInactivityTimeout") for line in told)
+    assert "httpInactivityTimeout = 1800000" in out
+    watched = call("plan", "--demo", "--json")[1]
+    remedies = json.loads(watched)["remedies"]
+    assert {one["kind"] for one in remedies} == {"reconnect", "plug", "timeout_file", "rescan"}
+    assert not any(one["would_do"] for one in remedies)
+    assert "the policy says observe for what needs it" in {one["aside"] for one in remedies}
+
+
 def test_match_and_when_read_the_demo():
     code, out, _ = call("match", "shops", "--demo")
     assert (code, "takes 6 VMs" in out, "shop-7: its tags" in out) == (0, True, True)
