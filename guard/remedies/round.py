@@ -17,7 +17,7 @@ import msgspec
 from guard.agenda import Agenda, make_agenda
 from guard.assess import Plan, Situation, make_plan, rules_of
 from guard.decision.brakes import ON_HOLD, Brake, bypassed, in_force
-from guard.errors import LedgerError, PolicyError, XoError
+from guard.errors import LedgerError, LedgerUnwritableError, PolicyError, XoError
 from guard.estate.estate import Estate
 from guard.estate.workaround import State
 from guard.estate.xo_records import Schedule
@@ -44,7 +44,7 @@ RETRY = timedelta(minutes=5)
 AWAY = timedelta(minutes=3)
 """A round that would read XO begins so long before a due time, or not before it."""
 LONGEST_SCAN = timedelta(minutes=30)
-KEPT_IN_VIEW = timedelta(days=120)
+KEPT_IN_VIEW = timedelta(days=400)
 """So far back does a round look into the past: longer than a timeout file may stand."""
 MEASURED = timedelta(hours=24)
 REMIND_EVERY = timedelta(days=7)
@@ -181,9 +181,13 @@ class Rounds:
     async def _kept_apart(
         self, ahead: Ahead, fresh: Estate | None, read_whole: Callable[[], Awaitable[Estate]]
     ) -> None:
-        """A round. Raises LedgerError only: what helps runs to start must not keep the gate from its work."""
+        """A round. Raises LedgerError only, and not because it takes no writes at the moment: what helps runs to start must
+        not keep the gate from its work, and what is not recorded is not done.
+        """
         try:
             await self._round(ahead, fresh, read_whole)
+        except LedgerUnwritableError as error:
+            self.trouble = str(error)
         except LedgerError:
             raise
         except Exception as error:  # noqa: BLE001  an odd estate must not end the gate, nor every guard that starts after it

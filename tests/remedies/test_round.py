@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from guard.decision.brakes import Brake
 from guard.decision.verdict import Action
-from guard.errors import LedgerError, XoUnreachableError
+from guard.errors import LedgerError, LedgerUnwritableError, XoUnreachableError
 from guard.estate.estate import PartName
 from guard.estate.workaround import OwnFile, State
 from guard.finding import Fact, Level, Scope, ScopeKind
@@ -442,14 +442,22 @@ def test_an_estate_that_makes_it_stumble_does_not_end_the_gate(evening):
     assert len(night.reads) == 3
 
 
-def test_a_ledger_that_takes_nothing_is_the_gate_s_to_tell_and_nothing_is_done(evening):
-    night = evening(LOST)
+def broken(night, error):
+    async def refuses(remedy):
+        raise error
 
-    async def full(remedy):
-        raise LedgerError("the disk is full")
+    night.ledger.put_remedy = refuses
+    return night
 
-    night.ledger.put_remedy = full
-    with pytest.raises(LedgerError, match="the disk is full"):
+
+def test_while_the_ledger_takes_nothing_nothing_is_done_and_the_gate_goes_on(evening):
+    night = broken(evening(LOST), LedgerUnwritableError("the disk is full")).go(DUE - SOON, DUE)
+    assert (night.writes, night.rounds.trouble) == ([], "the disk is full")
+
+
+def test_a_ledger_that_is_damaged_is_the_gate_s_to_tell(evening):
+    night = broken(evening(LOST), LedgerError("it is damaged"))
+    with pytest.raises(LedgerError, match="it is damaged"):
         night.go(DUE - SOON, DUE)
     assert night.writes == []
 
