@@ -13,10 +13,12 @@ import msgspec
 
 from guard.checks.chain import CHAIN_UNHEALTHY
 from guard.checks.coalesce_stuck import COALESCE_STUCK
+from guard.checks.view import policy_fact
 from guard.estate.estate import Estate, PartName
 from guard.estate.xo_records import Sr, XapiTask
 from guard.finding import Fact, Finding, Scope, ScopeKind
 from guard.lifecycle.remedy import Effect, Remedy, RemedyKind, Result, Wanted
+from guard.mechanics.chain import ChainIndex
 from guard.mechanics.coalescing import is_collecting, queues, rate_of
 from guard.remedies.scene import NEAR, SOON, Need, Scene
 from guard.units import format_duration, plural, some_of
@@ -70,8 +72,12 @@ def _wanted(scene: Scene, sr: Sr, needs: list[Need]) -> Wanted:
     at, latest = _when(scene, sr, needs)
     count, least = scene.waiting_on_sr.get(sr.id, (0, 0))
     rate = rate_of(estate.observations, sr.id)
+    tolerance = _tolerance(scene, sr, needs)
+    long = too_long(estate, sr.id, tolerance)
     facts = [
         scene.fact("waiting", count, "VDIs", PartName.VDI_UNMANAGED),
+        scene.fact("too_long", long, "chains", PartName.VDIS),
+        policy_fact("tolerance", tolerance, "VDIs"),
         scene.fact("waiting_bytes", least, "bytes", PartName.VDIS),
     ]
     expected = None
@@ -81,7 +87,9 @@ def _wanted(scene: Scene, sr: Sr, needs: list[Need]) -> Wanted:
             scene.fact("coalesce_rate_slow", round(rate.slow_pairs_per_hour, 2), "VDIs/h", PartName.OBSERVATIONS),
             scene.fact("coalesce_bytes", round(rate.bytes_per_hour), "bytes/h", PartName.OBSERVATIONS),
         ]
-        expected = at + timedelta(hours=count / rate.slow_pairs_per_hour)
+        # SM takes one pair of an SR after the other; what XO tolerates may be left
+        queue = max(1, count - tolerance) if long else count
+        expected = at + timedelta(hours=queue / rate.slow_pairs_per_hour)
     vms = dict.fromkeys(
         one.scope.name for need in needs for one in need.against(CHAIN_UNHEALTHY.id) if one.scope.kind is ScopeKind.VM
     )
@@ -172,16 +180,40 @@ def is_scanning(task: XapiTask, sr_id: str) -> bool:
     return not told or sr_id in told
 
 
+def _tolerance(scene: Scene, sr: Sr, needs: list[Need]) -> int:
+    """How many un-coalesced VDIs XO tolerates in a chain, as the check had it."""
+    told = (
+        fact.value
+        for need in needs
+        for one in _of_sr(scene, need, sr.id)
+        for fact in one.facts
+        if fact.name == "tolerance"
+    )
+    return next((one for one in told if isinstance(one, int)), 1)
+
+
+def too_long(estate: Estate, sr_id: str, tolerance: int) -> int:
+    """How many disks on an SR have more un-coalesced VDIs in their chain than XO tolerates."""
+    chains = ChainIndex(estate)
+    return sum(1 for vdi in estate.vdis if vdi.sr == sr_id and len(chains.chain(vdi.id).uncoalesced) > tolerance)
+
+
 def seen_again(remedy: Remedy, estate: Estate, now: datetime) -> Remedy:
-    """The remedy with how many nodes wait there now; ``effect_at``: when guard first saw none."""
+    """The remedy with how many nodes wait there now; ``effect_at``: when guard first saw no chain too long any more, or where
+    none was, nothing that waits.
+    """
     seen = estate.observations
     if remedy.result is Result.FAILED or remedy.effect_at is not None or seen is None or seen.looked_at <= remedy.at:
         return remedy
-    before = next((fact.value for fact in remedy.before if fact.name == "waiting"), None)
+    told = {fact.name: fact.value for fact in remedy.before}
+    before, tolerance = told.get("waiting"), told.get("tolerance")
+    long = too_long(estate, remedy.scope.id, tolerance) if isinstance(tolerance, int) and told.get("too_long") else None
     left = queues(seen).get(remedy.scope.id, 0)
     part = estate.parts[PartName.OBSERVATIONS]
     rate = rate_of(seen, remedy.scope.id)
     after = [Fact(name="left", value=left, unit="VDIs", source=part.source, observed_at=part.read_at)]
+    if long is not None:
+        after.append(msgspec.structs.replace(after[0], name="too_long", value=long, unit="chains"))
     if rate is not None:
         after.append(
             msgspec.structs.replace(after[0], name="coalesce_rate", value=round(rate.pairs_per_hour, 2), unit="VDIs/h")
@@ -192,5 +224,5 @@ def seen_again(remedy: Remedy, estate: Estate, now: datetime) -> Remedy:
         remedy,
         after=tuple(after),
         effect=Effect.HELPED if fewer else Effect.PENDING if now < remedy.at + GIVEN_UP else Effect.NOTHING,
-        effect_at=now if left == 0 and fewer else None,
+        effect_at=now if fewer and (left if long is None else long) == 0 else None,
     )

@@ -8,9 +8,10 @@ never begins so near to a due time that its reading would come in the way.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -107,6 +108,10 @@ class Rounds:
             return None
         if self._task is not None:
             return now + timedelta(seconds=30)
+        if self._waits_for_effect and ahead.latest is not None and self._is_new(ahead.latest, now):
+            self._saw = ahead.latest
+            self._task = asyncio.ensure_future(self._kept_apart(self._look_for_effects(ahead.as_found(ahead.latest))))
+            return now + timedelta(seconds=1)
         acted, every = self._due_ahead(ahead.setup, now)
         wake = self._next(ahead, acted, now)
         if wake is None or wake > now:
@@ -116,7 +121,7 @@ class Rounds:
         if fresh is None and near is not None:
             return near + timedelta(minutes=1)
         self._last, self._wake = now, None
-        self._task = asyncio.ensure_future(self._kept_apart(ahead, fresh, read_whole))
+        self._task = asyncio.ensure_future(self._kept_apart(self._round(ahead, fresh, read_whole)))
         return now + timedelta(seconds=1)
 
     @property
@@ -159,7 +164,7 @@ class Rounds:
         """When the next round is due."""
         policy, moments = self._policy_of().remedies, [] if self._wake is None else [self._wake]
         last = self._last
-        is_new = ahead.latest is not self._saw and _is_fresh(ahead.latest, now)
+        is_new = self._is_new(ahead.latest, now)
         if is_new and (last is None or last + RETRY <= now) and any(_may_be_helped(run, now) for run in ahead.runs):
             return now
         is_lost = any(one.status != "connected" and reconnects(one) for one in ahead.setup.servers)
@@ -176,16 +181,24 @@ class Rounds:
             moments.append(last + EVERY)
         return max(now, min(moments)) if moments else now + EVERY  # by then more of the day is in view
 
+    def _is_new(self, estate: Estate | None, now: datetime) -> bool:
+        """Whether the gate has read XO since."""
+        return estate is not self._saw and _is_fresh(estate, now)
+
     # --- a round
 
-    async def _kept_apart(
-        self, ahead: Ahead, fresh: Estate | None, read_whole: Callable[[], Awaitable[Estate]]
-    ) -> None:
+    async def _look_for_effects(self, estate: Estate) -> None:
+        """What a reading of the gate's shows of earlier remedies: the next round may come when a run has begun to change it."""
+        scene = Scene(estate=estate, now=self._clock(), policy=self._policy_of().remedies, needs=(), dues=())
+        past = await self._measure(await self._settled(), scene)
+        self._waits_for_effect = any(_is_watched(one, scene.now) for one in past)
+
+    async def _kept_apart(self, work: Coroutine[Any, Any, None]) -> None:
         """A round. Raises LedgerError only, and not because it takes no writes at the moment: what helps runs to start must
         not keep the gate from its work, and what is not recorded is not done.
         """
         try:
-            await self._round(ahead, fresh, read_whole)
+            await work
         except LedgerUnwritableError as error:
             self.trouble = str(error)
         except LedgerError:

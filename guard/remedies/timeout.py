@@ -25,6 +25,7 @@ from guard.remedies.scene import SOON, Need, Scene
 from guard.units import format_duration, some_of
 
 GOOD = "success"
+LATELY = timedelta(hours=24)
 REFUSED_AGAIN = timedelta(hours=1)
 KEPT_AGAIN = timedelta(hours=20)
 """What could not be taken back is tried again the next night, not each half hour."""
@@ -190,11 +191,11 @@ def _back(scene: Scene) -> Iterator[Wanted]:
         reason=f"It was to be taken back on {state.own.until:%Y-%m-%d}.",
         runs=runs,
         before=_facts(state),
-        aside=_not_yet(scene, state.own.until, {run.schedule for run in runs}),
+        aside=_not_yet(scene, state.own.written_at or state.own.until, {run.schedule for run in runs}),
     )
 
 
-def _not_yet(scene: Scene, until: datetime, schedules: set[str]) -> str:
+def _not_yet(scene: Scene, written_at: datetime, schedules: set[str]) -> str:
     """Only right after a good run, and while nothing runs: what goes on keeps the limit that it began with."""
     tried = scene.last(RemedyKind.TIMEOUT_FILE_BACK, "xo")
     if tried is not None and tried.result is Result.FAILED and scene.now - tried.at < KEPT_AGAIN:
@@ -209,14 +210,16 @@ def _not_yet(scene: Scene, until: datetime, schedules: set[str]) -> str:
         if (log.schedule_id in schedules or schedules.isdisjoint(known)) and log.status != "pending" and log.end
     ]
     last = max(logs, key=lambda one: one.end or 0, default=None)
-    if last is None or not _is_good_after(last, until):
+    if last is None or not _is_good(last, written_at, scene.now):
         return "it waits for a good run of what it was for"
     return ""
 
 
-def _is_good_after(log: BackupLog, until: datetime) -> bool:
+def _is_good(log: BackupLog, written_at: datetime, now: datetime) -> bool:
+    """Whether it went well while the file stood, and is the newest of what it was for: no older than a day."""
     ended = moment(log.end)
-    return log.status == GOOD and ended is not None and ended >= until
+    began_with_it = log.began is not None and log.began >= written_at
+    return log.status == GOOD and began_with_it and ended is not None and now - ended < LATELY
 
 
 def seen_again(remedy: Remedy, estate: Estate, now: datetime) -> Remedy:

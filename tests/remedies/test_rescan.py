@@ -84,6 +84,8 @@ def test_an_sr_whose_chain_keeps_a_vm_from_being_saved_is_scanned_at_once_where_
     assert [(one.schedule, one.due) for one in found.runs] == [("schedule", DUE)]
     assert [(one.name, one.value, one.unit) for one in found.before] == [
         ("waiting", 3, "VDIs"),
+        ("too_long", 1, "chains"),
+        ("tolerance", 1, "VDIs"),
         ("waiting_bytes", 6 * GIB, "bytes"),
     ]
     assert found.expected_at is None
@@ -293,15 +295,22 @@ def test_that_scan_too_keeps_away_from_the_next_run():
 # --- when it should be through
 
 
-def test_the_learned_rate_says_when_the_last_of_them_should_be_merged():
+def test_the_learned_rate_says_when_the_chains_should_be_short_enough():
     rate = [Progress(pairs=1, bytes=GIB, seconds=1800.0), Progress(pairs=1, bytes=GIB, seconds=1200.0)]
     found = only(estate=world(observations=seen(rate=rate)))
-    assert {one.name: (one.value, one.unit) for one in found.before[2:]} == {
+    assert {one.name: (one.value, one.unit) for one in found.before[4:]} == {
         "coalesce_rate": (2.0, "VDIs/h"),
         "coalesce_rate_slow": (2.0, "VDIs/h"),
         "coalesce_bytes": (2 * GIB, "bytes/h"),
     }
-    assert found.expected_at == NOW + timedelta(hours=1.5)
+    assert found.expected_at == NOW + HOUR  # two of the three: XO tolerates one
+
+
+def test_where_no_chain_is_too_long_the_learned_rate_says_when_all_of_it_is_merged():
+    rate = [Progress(pairs=1, bytes=GIB, seconds=1800.0)]
+    observations = seen(waiting=("disk-0",), rate=rate)
+    found = only(estate=make_estate(**chain(2), observations=observations))
+    assert (found.aside, found.expected_at) == ("", NOW + timedelta(minutes=30))
 
 
 # --- what came of it
@@ -312,15 +321,26 @@ def measured(left, *, before=3, at=NOW, after=HOUR, **more):
     remedy = done("rescan", "sr", at, before=remedy.before, **more)
     assert remedy.before[0].value == before
     observations = seen(looked_at=at + after, waiting=[f"disk-{one}" for one in range(left)])
-    return rescan.seen_again(remedy, make_estate(observations=observations), at + after)
+    now_there = chain(left + 1) if left else {}
+    return rescan.seen_again(remedy, make_estate(**now_there, observations=observations), at + after)
 
 
-def test_fewer_that_wait_means_that_it_helped_and_none_that_it_is_through():
+def test_fewer_that_wait_means_that_it_helped_and_no_chain_too_long_that_it_is_through():
     part = measured(2)
     assert (part.effect, part.effect_at, part.after[0].value) == (Effect.HELPED, None, 2)
     assert (part.after[0].name, part.after[0].source) == ("left", "XO's observations")
-    through = measured(0)
-    assert (through.effect, through.effect_at, through.after[0].value) == (Effect.HELPED, NOW + HOUR, 0)
+    for left in (1, 0):
+        through = measured(left)
+        assert (through.effect, through.effect_at, through.after[0].value) == (Effect.HELPED, NOW + HOUR, left)
+        assert (through.after[1].name, through.after[1].value) == ("too_long", 0)
+
+
+def test_where_no_chain_was_too_long_it_is_through_when_nothing_waits():
+    before = only(estate=make_estate(**chain(2), observations=seen(waiting=("disk-0",)))).before
+    remedy = done("rescan", "sr", NOW, before=before)
+    told = rescan.seen_again(remedy, make_estate(observations=seen(looked_at=NOW + HOUR, waiting=())), NOW + HOUR)
+    assert [(one.name, one.value) for one in told.after] == [("left", 0)]
+    assert told.effect_at == NOW + HOUR
 
 
 def test_as_many_as_before_is_no_effect_yet_and_after_six_hours_none():
@@ -338,6 +358,7 @@ def test_the_rate_learned_meanwhile_is_told():
     told = rescan.seen_again(remedy, make_estate(observations=observations), NOW + HOUR)
     assert [(one.name, one.value, one.unit) for one in told.after] == [
         ("left", 3, "VDIs"),
+        ("too_long", 0, "chains"),
         ("coalesce_rate", 2.0, "VDIs/h"),
     ]
 

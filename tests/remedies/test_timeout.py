@@ -269,7 +269,7 @@ def test_it_stands_until_its_day():
     assert back([good(NOW)], until=NOW + MINUTE) == []
 
 
-def test_it_is_taken_back_right_after_a_good_run_that_ended_after_its_day():
+def test_it_is_taken_back_right_after_a_good_run():
     assert back([good(NOW - 30 * MINUTE)]) == [(BACK, "")]
     (found,) = wanted(world(logs=[good(NOW - 30 * MINUTE)], state=standing(until=NOW - HOUR)))
     assert (found.at, found.latest) == (NOW, NOW + SOON)
@@ -281,7 +281,8 @@ def test_it_is_taken_back_right_after_a_good_run_that_ended_after_its_day():
     "logs",
     [
         [],
-        [good(NOW - 2 * HOUR)],
+        [good(NOW - 25 * HOUR)],
+        [good(NOW - 400 * DAY)],
         [good(NOW - 30 * MINUTE, status="failure")],
         [good(NOW - 40 * MINUTE), good(NOW - 30 * MINUTE, status="failure", id="later")],
         [good(NOW - 30 * MINUTE, status="pending")],
