@@ -8,10 +8,10 @@ never begins so near to a due time that its reading would come in the way.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
 
 import msgspec
 
@@ -110,7 +110,9 @@ class Rounds:
             return now + timedelta(seconds=30)
         if self._waits_for_effect and ahead.latest is not None and self._is_new(ahead.latest, now):
             self._saw = ahead.latest
-            self._task = asyncio.ensure_future(self._kept_apart(self._look_for_effects(ahead.as_found(ahead.latest))))
+            self._task = asyncio.ensure_future(
+                self._kept_apart(partial(self._look_for_effects, ahead.as_found(ahead.latest)))
+            )
             return now + timedelta(seconds=1)
         acted, every = self._due_ahead(ahead.setup, now)
         wake = self._next(ahead, acted, now)
@@ -121,7 +123,7 @@ class Rounds:
         if fresh is None and near is not None:
             return near + timedelta(minutes=1)
         self._last, self._wake = now, None
-        self._task = asyncio.ensure_future(self._kept_apart(self._round(ahead, fresh, read_whole)))
+        self._task = asyncio.ensure_future(self._kept_apart(partial(self._round, ahead, fresh, read_whole)))
         return now + timedelta(seconds=1)
 
     @property
@@ -193,12 +195,12 @@ class Rounds:
         past = await self._measure(await self._settled(), scene)
         self._waits_for_effect = any(_is_watched(one, scene.now) for one in past)
 
-    async def _kept_apart(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _kept_apart(self, work: Callable[[], Awaitable[None]]) -> None:
         """A round. Raises LedgerError only, and not because it takes no writes at the moment: what helps runs to start must
         not keep the gate from its work, and what is not recorded is not done.
         """
         try:
-            await work
+            await work()
         except LedgerUnwritableError as error:
             self.trouble = str(error)
         except LedgerError:

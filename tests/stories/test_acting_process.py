@@ -147,6 +147,8 @@ def test_xo_that_takes_a_run_and_dies_of_it_is_not_asked_for_it_again(night):
 
     world.live.jobs.run_schedule = and_dies
     happens(world.live, DUE + timedelta(minutes=2), world.live.start_xo)
+    # a follow-up would start what the interruption left undone
+    world.policy.write_text(f"{world.policy.read_text()}[remedies]\nfollow_up = false\n")
     guard = Process(world)
     guard.live_until(FORENOON)
     assert len(world.starts()) == 1

@@ -137,9 +137,9 @@ def test_what_is_done_without_a_ledger_is_in_the_journal_before_it_is_done(tmp_p
     begun = []
     start = guarded.xo.start
 
-    async def looked_at(*arguments):
+    async def looked_at(*arguments, **named):
         begun.append(recorded(guarded)[-1])
-        return await start(*arguments)
+        return await start(*arguments, **named)
 
     guarded.xo.start = looked_at
     guarded.run(DUE + timedelta(minutes=2))
