@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import time
 from argparse import Namespace
 from collections.abc import Mapping
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TextIO
 
@@ -15,9 +16,13 @@ import msgspec
 from guard.assess import Plan, make_plan
 from guard.cli import source
 from guard.cli.colour import style_for
-from guard.errors import UsageError
+from guard.cli.state import look_at_ledger
+from guard.errors import LedgerError, UsageError
 from guard.estate.estate import PartName, require
+from guard.lifecycle.remedy import Remedy
+from guard.policy.schema import Policy
 from guard.remedies.choose import wanted
+from guard.remedies.round import KEPT_IN_VIEW
 from guard.remedies.scene import scene_of
 from guard.units import format_time, parse_duration
 from guard.views.documents import plan_document
@@ -40,7 +45,8 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     if arguments.schedule is not None and not plan.runs and arguments.schedule not in _known(plan):
         require(estate, PartName.SCHEDULES)
         raise UsageError(f"--schedule {arguments.schedule!r}: {_unknown(arguments.schedule, plan)}")
-    remedies = wanted(scene_of(plan, policy))
+    is_live = arguments.estate is None and not arguments.demo
+    remedies = wanted(scene_of(plan, policy, past=_done(policy, now, env) if is_live else ()))
     if arguments.json:
         stdout.write(msgspec.json.encode(plan_document(plan, remedies)).decode() + "\n")
     else:
@@ -52,6 +58,15 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
         style = style_for(stdout, env)
         stdout.write(plan_text(plan, took_s=took, origin=origin, style=style, remedies=remedies))
     return 2 if arguments.exit_code and not plan.is_whole else 0
+
+
+def _done(policy: Policy, now: datetime, env: Mapping[str, str]) -> tuple[Remedy, ...]:
+    """What the daemon did, where it has a ledger here that can be read: it does not do it again at once."""
+    try:
+        with look_at_ledger(None, env, policy) as ledger:
+            return asyncio.run(ledger.remedies(now - KEPT_IN_VIEW))
+    except LedgerError:
+        return ()
 
 
 def _unknown(wanted: str, plan: Plan) -> str:

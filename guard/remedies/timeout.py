@@ -51,7 +51,7 @@ def _evidence(scene: Scene, need: Need) -> list[str]:
     since = max((one.at for one in (wrote, back) if one is not None), default=None)
     if need.job.proxy:
         since = back = None
-    told = [one.summary for one in need.against(EXPORT_TIMEOUT.id) if _is_newer(one, since)]
+    told = [f"{one.summary}{_host(one)}" for one in need.against(EXPORT_TIMEOUT.id) if _is_newer(one, since)]
     again = [] if back is None else [one for one in scene.failures if _is_again(one, need, since or back.at)]
     if told or back is None or not again:
         return told
@@ -60,6 +60,12 @@ def _evidence(scene: Scene, need: Need) -> list[str]:
     who = vm.name if vm is not None else newest.vm
     when = f"{_start(newest):%Y-%m-%d %H:%M} UTC, after the file was taken back on {back.at:%Y-%m-%d}"
     return [f"{who} timed out again on {when} ({newest.text})."]
+
+
+def _host(finding: Finding) -> str:
+    """Which host is slow, where the sentence itself does not name it."""
+    name = next((str(fact.value) for fact in finding.facts if fact.name == "host_now" and fact.value), "")
+    return f" It runs on {name}." if name and finding.scope.kind is ScopeKind.VM else ""
 
 
 def _is_newer(finding: Finding, since: datetime | None) -> bool:
