@@ -55,4 +55,5 @@ def _shown(repository_id: str, kept: Archive, world: World) -> XoObject:
         mode=job.get("mode", "delta"),
         size=kept.size,
         disks=kept.disks,
+        immutable=world.live is not None and world.live.shelf(repository_id).is_immutable(),
     )

@@ -313,10 +313,7 @@ def archive(
     disks: Iterable[str] = (),
     immutable: bool = False,
 ) -> XoObject:
-    """A backup as XO lists it (backups/formatVmBackups). ``disks``: uuids of the VDIs it was made from, none for a full one.
-
-    ``isImmutable`` is only there where XO could tell.
-    """
+    """A backup as XO lists it (backups/formatVmBackups). ``disks``: uuids of the VDIs it was made from, none for a full one."""
     folder = f"/xo-vm-backups/{vm_id}"
     name = at.strftime("%Y%m%dT%H%M%SZ")
     whole = mode == "full"
@@ -329,7 +326,7 @@ def archive(
             for uuid in uuids
         ],
         "id": f"{repository_id}{folder}/{name}.json",
-        **({"isImmutable": True} if immutable else {}),
+        "isImmutable": immutable,
         "jobId": job_id,
         "mode": mode,
         "scheduleId": schedule_id,

@@ -11,7 +11,9 @@ from guard.lifecycle.remedy import Effect, RemedyKind, Result
 from guard.simulator.live import Live
 from guard.simulator.storage import MIB
 from guard.simulator.world import GIB, World
+from guard.xo.client import XoSettings
 from tests.stories.acting import Enforcing
+from tests.stories.in_process import URL, InProcess
 from tests.stories.small_world import EVENING, happens
 from tests.virtual_time import run as finished
 
@@ -220,7 +222,8 @@ class WithConfig(Company):
         self.folder = tmp_path / "xo-server"
         self.folder.mkdir()
         (self.folder / "config.toml").write_text("[http]\nlisten = 80\n")
-        super().__init__(tmp_path, mode="full", more=f'[remedies]\nxo_config = "{self.folder}"\ntimeout_days = 2\ntimeout_days_again = 5\n', **options)
+        more = f'[remedies]\nxo_config = "{self.folder}"\ntimeout_days = 2\ntimeout_days_again = 5\n'
+        super().__init__(tmp_path, mode="full", more=more, **options)
         self.live.config.folder = self.folder
         self.live.planted.silence(self.vm, 720)
 
@@ -286,3 +289,62 @@ def test_a_broken_file_of_a_person_s_in_the_folder_is_named_and_nothing_is_writt
     company.until(DUE + timedelta(days=2, hours=3))
     assert company.says() is None
     assert company.outcomes()[-1] == "failure"
+
+
+# --- probes
+
+
+class Probing(Company):
+    """The policy asks for probes, and XO tells which backups are protected; the VM has been saved before."""
+
+    def __init__(self, tmp_path, **options):
+        super().__init__(tmp_path, more='[remedies]\nprobe = true\nprobe_limit = "30 s"\n', **options)
+        self.live.advance(DUE + timedelta(hours=1))
+
+    def watched(self, more=""):
+        xo = InProcess(self.live)
+        xo._settings = lambda: XoSettings(url=URL, read_archives=True)
+        self.guard = Enforcing(self.live, self.path, more=self.more + more, xo=xo)
+        return self.guard
+
+    def probed(self):
+        self.watched()
+        self.until(DUE + timedelta(days=1, hours=2))
+        return self.remedies(RemedyKind.PROBE)
+
+
+def test_a_repository_is_probed_by_a_real_write_once_a_night_and_nothing_else_is_written(tmp_path):
+    company = Probing(tmp_path)
+    (probe,) = company.probed()
+    assert (probe.result, probe.effect) == (Result.DONE, Effect.HELPED)
+    assert probe.text.startswith("XO wrote and read a file there at ")
+    assert {fact.name for fact in probe.after} == {"write_rate", "read_rate"}
+    assert company.writes() == ["remote.test"]
+
+
+def test_a_probe_that_hangs_tells_nothing_and_the_run_goes_its_way(tmp_path):
+    company = Probing(tmp_path)
+    company.live.planted.hang(company.nas)
+    company.watched()
+    company.guard.xo.lose = lambda name: "hang" if name == "test_repository" else ""
+    company.until(DUE + timedelta(days=1, hours=2))
+    (probe,) = company.remedies(RemedyKind.PROBE)
+    assert probe.result is Result.UNKNOWN
+    assert company.outcomes()[-1] == "success"
+
+
+def test_a_probe_that_cannot_write_is_told_and_xo_s_own_error_of_it_stands_against_the_run(tmp_path):
+    company = Probing(tmp_path)
+    company.live.planted.refuse(company.nas, "EIO")
+    (probe,) = company.probed()
+    assert (probe.result, probe.effect) == (Result.DONE, Effect.NOTHING)
+    assert "EIO" in probe.text
+    run = company.guard.run_of(company.schedule)
+    assert "REPOSITORY_UNREACHABLE" in {one.code for one in run.decided.verdict.findings}
+
+
+def test_where_xo_does_not_tell_which_backups_are_protected_nothing_is_probed(tmp_path):
+    company = Probing(tmp_path)
+    company.guard = Enforcing(company.live, company.path, more=company.more)
+    company.until(DUE + timedelta(days=1, hours=2))
+    assert company.remedies() == []
