@@ -46,7 +46,11 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
         require(estate, PartName.SCHEDULES)
         raise UsageError(f"--schedule {arguments.schedule!r}: {_unknown(arguments.schedule, plan)}")
     is_live = arguments.estate is None and not arguments.demo
-    remedies = wanted(scene_of(plan, policy, past=_done(policy, now, env) if is_live else ()))
+    # a remedy keeps away from all runs, those that were not asked for too
+    whole = plan if arguments.schedule is None else make_plan(estate, policy, now=now, start=start, within=within)
+    found = wanted(scene_of(whole, policy, past=_done(policy, now, env) if is_live else ()))
+    asked = {(one.run.schedule.id, one.run.due.at) for one in plan.runs}
+    remedies = [one for one in found if any((run.schedule, run.due) in asked for run in one.runs) or not one.runs]
     if arguments.json:
         stdout.write(msgspec.json.encode(plan_document(plan, remedies)).decode() + "\n")
     else:
