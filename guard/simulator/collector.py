@@ -85,10 +85,12 @@ class Collector(Storage):
             for grandchild in grandchildren:
                 self._refresh(grandchild)
             return
+        data = self.data_of(base) + self.data_of(child)
         child.pop("parent")
         if "parent" in base:
             child["parent"] = base["parent"]
         self.leave(base)
         self._resize(child, merged)
-        self._written.pop(child["id"], None)
+        if child["id"] in self._written:
+            self._written[child["id"]] = min(child["size"], data)
         self._refresh(child)

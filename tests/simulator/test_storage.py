@@ -81,6 +81,21 @@ def test_a_thick_snapshot_takes_what_was_written_and_not_the_whole_size() -> Non
     assert 2 * GIB < small.lvm["physical_usage"] - before < 2 * GIB + 32 * MIB
 
 
+def test_a_thick_disk_that_is_merged_again_still_holds_what_was_written_and_no_more() -> None:
+    small = small_world()
+    small.world.delete_snapshot(small.world.snapshot(small.thick))
+    small.world.coalesce(small.lvm)
+    small.world.write(small.thick_disk, 2 * GIB)
+    costs = []
+    for _ in range(2):
+        before = small.lvm["physical_usage"]
+        snapshot = small.world.snapshot(small.thick)
+        costs.append(small.lvm["physical_usage"] - before)
+        small.world.delete_snapshot(snapshot)
+        small.world.coalesce(small.lvm)
+    assert costs[0] == costs[1]
+
+
 def test_an_lvm_sr_without_room_refuses_the_snapshot_and_nothing_is_left() -> None:
     small = small_world()
     small.lvm["size"] = small.lvm["physical_usage"] + 10 * GIB
