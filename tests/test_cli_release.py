@@ -16,6 +16,8 @@ from guard.gate.watch import LOOP
 from guard.ledger.sqlite import open_beside, open_ledger
 from guard.lifecycle.events import ReleasedHow
 from guard.lifecycle.loop import Loop
+from guard.remedies import timeout_file
+from guard.remedies.timeout_text import Wanted
 from guard.simulator.faults import HttpStatus
 from tests.ledger.opening import INSTANCE
 from tests.stories.claimed import DUE, Claimed
@@ -206,11 +208,27 @@ def test_a_channel_whose_secret_is_missing_keeps_no_schedule_off(claimed):
     assert err.startswith("guard: nothing is told by webhook: ")
 
 
-def test_a_state_folder_without_a_ledger_has_nothing_to_release(place):
-    (place.state / LEDGER).unlink()
-    for suffix in ("-wal", "-shm"):
+def without_ledger(place):
+    for suffix in ("", "-wal", "-shm"):
         (place.state / f"{LEDGER}{suffix}").unlink(missing_ok=True)
+
+
+def test_a_state_folder_without_a_ledger_has_nothing_to_release(place):
+    without_ledger(place)
     assert place.guard("release") == (0, f"Nothing to release: {place.state} holds no ledger.\n", "")
+
+
+def test_without_a_ledger_all_tells_of_a_timeout_file_that_stands(place, tmp_path):
+    without_ledger(place)
+    etc = tmp_path / "xo-server"
+    etc.mkdir()
+    place.policy.write_text(f'{place.policy.read_text()}[remedies]\nxo_config = "{etc}"\n')
+    assert place.guard("release", "--all")[0] == 0
+    wanted = Wanted(value_ms=1_800_000, until=place.now() + timedelta(days=30), reason="r", by="anna")
+    timeout_file.apply(etc, wanted, place.now())
+    code, out, _ = place.guard("release", "--all")
+    assert (code, "guard's httpInactivityTimeout file" in out) == (2, True)
+    assert place.guard("release")[0] == 0
 
 
 def test_a_wrong_duration_is_one_sentence(place):

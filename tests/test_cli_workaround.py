@@ -143,9 +143,19 @@ def test_a_file_put_there_by_hand_is_known_as_guards_own_later(place):
     assert look(place.etc, NOW).own.state == "intact"
 
 
-def test_where_guard_does_not_take_it_back_by_itself_it_says_so(place):
-    place.says(f'xo_config = "{place.etc}"', "timeout_file = false")
-    assert "timeout_file = false: guard will not take it back by itself." in place.guard("apply", *WHY)[1]
+@pytest.mark.parametrize(("gate", "said"), [("observe", True), ("enforce", False)])
+def test_where_guard_does_not_take_it_back_by_itself_it_says_so(place, gate, said):
+    place.says(f'xo_config = "{place.etc}"', "timeout_file = false", "[defaults]", f'gate = "{gate}"')
+    assert ("it will not take it back by itself." in place.guard("apply", *WHY)[1]) is said
+
+
+@pytest.mark.parametrize(
+    ("gate", "own_accord", "said"), [("enforce", "true", True), ("enforce", "false", False), ("observe", "true", False)]
+)
+def test_a_revert_says_where_the_daemon_may_write_it_again(place, gate, own_accord, said):
+    place.says(f'xo_config = "{place.etc}"', f"timeout_file = {own_accord}", "[defaults]", f'gate = "{gate}"')
+    place.guard("apply", *WHY)
+    assert ("guard daemon writes it again" in place.guard("revert")[1]) is said
 
 
 @pytest.mark.parametrize(

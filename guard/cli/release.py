@@ -41,7 +41,9 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     state = state_folder(arguments.state, env)
     if is_missing(state / LEDGER):
         stdout.write(f"Nothing to release: {state} holds no ledger.\n")
-        return DONE
+        standing = _standing(policy) if arguments.all else ""
+        stdout.write("".join(line + "\n" for line in wrap(standing, "  ", first="") if standing))
+        return LEFT if standing else DONE
     with look_at_ledger(arguments.state, env, policy) as ledger:
         loop, acting, unsettled = asyncio.run(_read(ledger, policy, now))
         instance = ledger.instance
@@ -85,11 +87,16 @@ def _told(policy: Policy, shell: Shell, acting: Doings, instance: str, stdout: T
     except (XoError, PolicyError) as error:
         shell.log(f"the fallbacks in XO could not be read, what follows is from the ledger: {error}")
     zone: tzinfo = zone_of(policy)
-    file = timeout_file(policy.remedies, shell.clock, "guard")
-    standing = standing_text(asyncio.run(file.look())) if file is not None else ""
+    standing = _standing(policy)
     lines = dry_run_lines(acting, placed, zone) + (wrap(standing, "  ", first="") if standing else [])
     stdout.write("\n".join(lines) + "\n")
     return LEFT if acting.claimed or acting.fallbacks or placed or placed is None else DONE
+
+
+def _standing(policy: Policy) -> str:
+    """What stands in XO's configuration, '' for nothing."""
+    file = timeout_file(policy.remedies, clock.now, "guard")
+    return standing_text(asyncio.run(file.look())) if file is not None else ""
 
 
 def _stray(left: Sequence[Placed], acting: Doings) -> list[Placed]:

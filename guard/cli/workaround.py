@@ -22,6 +22,9 @@ from guard.views.workaround import by_hand_revert_text, by_hand_text, done_text,
 DONE, NOT_DONE = 0, 2
 _ONE_MS = timedelta(milliseconds=1)
 _LONGEST_DAYS = 365
+_MAY_COME_BACK = (
+    "guard daemon writes it again where hosts keep XO waiting; [remedies] timeout_file = false keeps it from that.\n"
+)
 
 
 def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
@@ -38,7 +41,7 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
             case "apply":
                 return _apply(workaround, policy, arguments, stdout)
             case _:
-                return _revert(workaround, policy.remedies, arguments, stdout)
+                return _revert(workaround, policy, arguments, stdout)
     except XoConfigRefusedError as error:
         stderr.write(f"guard: {clean(str(error))}\n")
         return NOT_DONE
@@ -67,12 +70,13 @@ def _apply(workaround: Workaround, policy: Policy, arguments: Namespace, stdout:
         return DONE
     done = asyncio.run(workaround.apply(value_ms, until, reason))
     stdout.write(done_text(done.sentence, written=done.plan.action == "write"))
-    if done.plan.action == "write" and not remedies.timeout_file:
-        stdout.write("[remedies] timeout_file = false: guard will not take it back by itself.\n")
+    if done.plan.action == "write" and not policy.may_act:
+        stdout.write("The policy has guard act on no schedule: it will not take it back by itself.\n")
     return DONE
 
 
-def _revert(workaround: Workaround, remedies: RemediesSection, arguments: Namespace, stdout: TextIO) -> int:
+def _revert(workaround: Workaround, policy: Policy, arguments: Namespace, stdout: TextIO) -> int:
+    remedies = policy.remedies
     if remedies.xo_config is None:
         stdout.write(by_hand_revert_text())
         return NOT_DONE
@@ -80,6 +84,8 @@ def _revert(workaround: Workaround, remedies: RemediesSection, arguments: Namesp
         stdout.write(plan_text(asyncio.run(workaround.plan_revert()), remedies.xo_config))
     else:
         stdout.write(done_text(asyncio.run(workaround.revert()).sentence, written=False))
+        if policy.may_act and remedies.timeout_file:
+            stdout.write(_MAY_COME_BACK)
     return DONE
 
 

@@ -63,6 +63,8 @@ async def take_back(policy: Policy, doer: Doer, clock: Callable[[], datetime]) -
 
 def standing_text(state: State) -> str:
     """What guard release would undo there, '' for nothing."""
+    if state.problem:
+        return f"Whether guard's httpInactivityTimeout file stands is not known: {state.problem}."
     if state.own.state == "absent":
         return ""
     return f"In {state.folder}: guard's httpInactivityTimeout file. Undo: guard workaround revert."

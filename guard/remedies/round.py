@@ -88,6 +88,7 @@ class Rounds:
         self._task: asyncio.Task[None] | None = None
         self._last: datetime | None = None
         self._wake: datetime | None = None
+        self._told: Ahead | None = None
         self._saw: Estate | None = None
         self._waits_for_effect = False
         self._dues: tuple[tuple[Schedule, ...], datetime, tuple[datetime, ...], tuple[datetime, ...]] | None = None
@@ -98,7 +99,7 @@ class Rounds:
 
         ``read_whole``: reads XO whole, as the gate does.
         """
-        now = self._clock()
+        now, self._told = self._clock(), ahead
         if self._last is not None and self._last > now:  # the clock was set back
             self._last = self._wake = None
         if self._task is not None and self._task.done():
@@ -203,7 +204,8 @@ class Rounds:
             await work()
         except LedgerUnwritableError as error:
             self.trouble = str(error)
-        except LedgerError:
+        except LedgerError as error:
+            self.trouble = str(error)
             raise
         except Exception as error:  # noqa: BLE001  an odd estate must not end the gate, nor every guard that starts after it
             self.trouble = f"{type(error).__name__}: {error}"
@@ -221,7 +223,7 @@ class Rounds:
         scene = replace(scene, past=await self._measure(scene.past, scene))
         await self._remind(scene.estate.workaround, scene.past)
         choice = await asyncio.to_thread(wanted, scene)
-        past, is_through = await self._do(choice, policy, scene)
+        past, is_through = await self._do(choice, policy, scene, ahead)
         now = self._clock()
         self._waits_for_effect = any(_is_watched(one, now) for one in past)
         later = [one.at for one in choice if not one.aside and now < one.at <= one.latest]
@@ -250,10 +252,12 @@ class Rounds:
             ),
         )
 
-    async def _do(self, choice: Sequence[Wanted], policy: Policy, scene: Scene) -> tuple[tuple[Remedy, ...], bool]:
+    async def _do(
+        self, choice: Sequence[Wanted], policy: Policy, scene: Scene, ahead: Ahead
+    ) -> tuple[tuple[Remedy, ...], bool]:
         """One after the other; a pool in which an earlier scan may go on gets no second one.
 
-        Returns all that was done lately, and whether nothing is left because what was read had become too old.
+        Returns all that was done lately, and whether nothing is left because what it rests on had become too old.
         """
         past = scene.past
         for one in choice:
@@ -262,10 +266,15 @@ class Rounds:
                 continue
             if one.kind is RemedyKind.RESCAN and any(_may_scan(done, one.pool, now) for done in past):
                 continue
-            if not timedelta() <= now - scene.now < STALE:
+            if not timedelta() <= now - scene.now < STALE or self._is_overtaken(policy, ahead):
                 return past, False
             past = (*past, await self._doer.do(one, policy.remedies))
         return past, True
+
+    def _is_overtaken(self, policy: Policy, ahead: Ahead) -> bool:
+        """Whether a person, or the gate, says something else than when the round began: it may take many minutes."""
+        told = self._told or ahead
+        return (self._policy_of(), told.brakes, told.untrusted) != (policy, ahead.brakes, ahead.untrusted)
 
     async def _remind(self, state: State | None, past: Sequence[Remedy]) -> None:
         """Once a week, while a file stands that had to be put back."""
@@ -293,7 +302,9 @@ class Rounds:
         """What became of what was done in the last day."""
         found = []
         for one in past:
-            seen = seen_again(one, scene) if scene.now - one.at < MEASURED or one.until is not None else one
+            is_told = scene.now - one.at < MEASURED or one.until is not None
+            # in a thread: each looks at all disks
+            seen = await asyncio.to_thread(seen_again, one, scene) if is_told else one
             if seen != one:
                 await self._ledger.put_remedy(seen)
                 if seen.effect is not one.effect or seen.effect_at != one.effect_at:

@@ -113,7 +113,7 @@ def look_in(descriptor: int, folder: Path, now: datetime) -> Looked:
         try:
             parsed = _parsed(_read(descriptor, name), format_of(_real_name(folder, name)))
         except _BrokenError as error:
-            broken.append(Trouble(file=name, why=str(error)))
+            broken.append(Trouble(file=_shown(name), why=str(error)))
         except _UnreadError as error:
             unsure.append(_unsure(name, str(error), error.text))
         else:
@@ -219,7 +219,12 @@ def _could_set(text: str) -> bool:
 
 def _unsure(name: str, why: str, text: str) -> Unsure:
     later = order_key(name) > order_key(OWN_FILE) if can_order(name) else None
-    return Unsure(file=name, why=why, names_it=KEY in text, later=later)
+    return Unsure(file=_shown(name), why=why, names_it=KEY in text, later=later)
+
+
+def _shown(name: str) -> str:
+    """Of a name that is no UTF-8 what can be written down."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _setting(found: InForce) -> Setting:

@@ -127,3 +127,9 @@ def test_what_stands_and_how_to_undo_it_is_one_line(folder):
     assert standing_text(looked(folder).workaround) == (
         f"In {folder}: guard's httpInactivityTimeout file. Undo: guard workaround revert."
     )
+
+
+def test_of_a_folder_that_is_not_there_nothing_is_claimed_to_stand(folder):
+    missing = folder / "gone"
+    told = standing_text(looked(missing).workaround)
+    assert told.startswith(f"Whether guard's httpInactivityTimeout file stands is not known: {missing}: there is no")

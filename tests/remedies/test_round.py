@@ -356,6 +356,23 @@ def test_what_is_on_hold_is_not_helped_to_start(evening, scope):
     assert night.go(DUE - 3 * HOUR, DUE - HOUR).writes == []
 
 
+@pytest.mark.parametrize("said", ["bypass", "observe", "not allowed"])
+def test_what_a_person_says_while_a_round_goes_on_holds_for_all_that_it_has_not_done_yet(evening, said):
+    two = {**LOST, "servers": [*LOST["servers"], make_server("other", status="disconnected", error={"code": "E"})]}
+    night = evening(two)
+    night.takes, night.lost_for_good = 2 * MINUTE, True
+
+    def says(night):
+        if len(night.writes) == 1:
+            night.brakes = brake("bypass", "all") if said == "bypass" else ()
+            night.rules = {"observe": policy(gate="observe"), "not allowed": policy("reconnect = false")}.get(
+                said, night.rules
+            )
+
+    night.go(DUE - SOON, DUE, then=says)
+    assert [one[1] for one in night.writes] == ["lost"]
+
+
 def test_another_hold_does_not_matter(evening):
     night = evening(STUCK)
     night.brakes = brake("hold", "vm:other")
@@ -459,7 +476,7 @@ def test_a_ledger_that_is_damaged_is_the_gate_s_to_tell(evening):
     night = broken(evening(LOST), LedgerError("it is damaged"))
     with pytest.raises(LedgerError, match="it is damaged"):
         night.go(DUE - SOON, DUE)
-    assert night.writes == []
+    assert (night.writes, night.rounds.trouble) == ([], "it is damaged")
 
 
 def test_a_run_of_a_job_that_is_gone_is_no_crash(evening):

@@ -15,6 +15,7 @@ import tomllib
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import msgspec
 import pytest
 from guard.errors import XoConfigBusyError, XoConfigError, XoConfigRefusedError
 from guard.estate.workaround import OwnFile, Setting
@@ -231,6 +232,14 @@ def test_what_a_broken_file_holds_is_not_repeated(folder):
         apply(folder, WANTED, NOW)
     assert "line 1" in str(told.value)
     assert "sesame" not in str(told.value)
+
+
+def test_a_broken_file_whose_name_is_no_utf_8_can_be_told_and_written_down(folder):
+    (folder / os.fsdecode(b"config.\xfcber.toml")).write_text("[")
+    (folder / os.fsdecode(b"config.\xfcber.yaml")).write_text("xapiOptions:")
+    state = look(folder, NOW)
+    assert "config.\N{REPLACEMENT CHARACTER}ber.toml" in msgspec.json.encode(state).decode()
+    assert (len(state.broken), len(state.unsure)) == (1, 1)
 
 
 def test_a_folder_a_pipe_and_a_link_that_leads_nowhere_are_broken_too(folder):
