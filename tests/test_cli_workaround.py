@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import tempfile
 import tomllib
@@ -11,8 +12,10 @@ from pathlib import Path
 import pytest
 from guard.cli import clock
 from guard.cli.main import main
+from guard.lifecycle.remedy import RemedyKind, Result
 from guard.mechanics.xo_config import OWN_FILE
 from guard.remedies.xo_folder import look
+from tests.ledger.opening import opened
 from tests.remedies.folders import NOW, content, own, sets
 
 WHY = ("--reason", "2 timeouts in the last 5 runs of nightly")
@@ -66,6 +69,21 @@ def test_written_shown_and_taken_back(place):
     )
     assert content(place.etc) == {}
     assert place.guard("revert")[:2] == (0, f"{own(place.etc)}: there is no such file.")
+
+
+def test_what_a_person_does_is_in_the_daemons_ledger_where_there_is_one(place):
+    state = place.policy.parent / "state"
+    state.mkdir()
+    ledger = opened(state / "ledger.sqlite", xo="https://xo", clock=lambda: NOW)
+    env = {"STATE_DIRECTORY": str(state)}
+    for words in (("apply", *WHY), ("apply", *WHY), ("revert",), ("revert",)):
+        assert place.guard(*words, env=env)[0] == 0
+    wrote, back = sorted(asyncio.run(ledger.remedies(NOW - timedelta(days=1))), key=lambda one: one.kind.value)
+    ledger.close()
+    assert (wrote.kind, wrote.result, wrote.reason) == (RemedyKind.TIMEOUT_FILE, Result.DONE, WHY[1])
+    assert wrote.until == NOW + timedelta(days=30)
+    assert wrote.text.startswith("By hand: ")
+    assert (back.kind, back.until, back.reason) == (RemedyKind.TIMEOUT_FILE_BACK, None, "guard workaround revert")
 
 
 def test_value_and_days_are_the_policys_unless_they_are_given(place):

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 from argparse import Namespace
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import TextIO
 
 from guard.cli import clock, source
+from guard.cli.state import ledger_path
 from guard.daemon.compose import zone_of
-from guard.errors import UsageError, XoConfigError, XoConfigRefusedError
+from guard.daemon.workaround import by_hand
+from guard.errors import LedgerError, UsageError, XoConfigError, XoConfigRefusedError
+from guard.ledger.sqlite import open_beside
+from guard.lifecycle.remedy import Remedy, RemedyKind
 from guard.policy.remedies_schema import RemediesSection
 from guard.policy.remedies_validate import XO_LIMIT
 from guard.policy.schema import Policy
@@ -22,6 +27,7 @@ from guard.views.workaround import by_hand_revert_text, by_hand_text, done_text,
 DONE, NOT_DONE = 0, 2
 _ONE_MS = timedelta(milliseconds=1)
 _LONGEST_DAYS = 365
+_REVERTED = "guard workaround revert"
 _MAY_COME_BACK = (
     "guard daemon writes it again where hosts keep XO waiting; [remedies] timeout_file = false keeps it from that.\n"
 )
@@ -39,9 +45,9 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
             case "show":
                 return _show(workaround, policy, stdout)
             case "apply":
-                return _apply(workaround, policy, arguments, stdout)
+                return _apply(workaround, policy, arguments, stdout, env)
             case _:
-                return _revert(workaround, policy, arguments, stdout)
+                return _revert(workaround, policy, arguments, stdout, env)
     except XoConfigRefusedError as error:
         stderr.write(f"guard: {clean(str(error))}\n")
         return NOT_DONE
@@ -55,7 +61,7 @@ def _show(workaround: Workaround, policy: Policy, stdout: TextIO) -> int:
     return DONE
 
 
-def _apply(workaround: Workaround, policy: Policy, arguments: Namespace, stdout: TextIO) -> int:
+def _apply(workaround: Workaround, policy: Policy, arguments: Namespace, stdout: TextIO, env: Mapping[str, str]) -> int:
     remedies = policy.remedies
     value_ms, days = _value(arguments.value, remedies) // _ONE_MS, _days(arguments.days, remedies)
     reason: str = (arguments.reason or "").strip()
@@ -69,13 +75,16 @@ def _apply(workaround: Workaround, policy: Policy, arguments: Namespace, stdout:
         stdout.write(plan_text(asyncio.run(workaround.plan_apply(value_ms, until, reason)), remedies.xo_config))
         return DONE
     done = asyncio.run(workaround.apply(value_ms, until, reason))
+    _record(policy, env, by_hand(RemedyKind.TIMEOUT_FILE, done, clock.now(), reason=reason, until=until))
     stdout.write(done_text(done.sentence, written=done.plan.action == "write"))
     if done.plan.action == "write" and not policy.may_act:
         stdout.write("The policy has guard act on no schedule: it will not take it back by itself.\n")
     return DONE
 
 
-def _revert(workaround: Workaround, policy: Policy, arguments: Namespace, stdout: TextIO) -> int:
+def _revert(
+    workaround: Workaround, policy: Policy, arguments: Namespace, stdout: TextIO, env: Mapping[str, str]
+) -> int:
     remedies = policy.remedies
     if remedies.xo_config is None:
         stdout.write(by_hand_revert_text())
@@ -83,10 +92,20 @@ def _revert(workaround: Workaround, policy: Policy, arguments: Namespace, stdout
     if arguments.dry_run:
         stdout.write(plan_text(asyncio.run(workaround.plan_revert()), remedies.xo_config))
     else:
-        stdout.write(done_text(asyncio.run(workaround.revert()).sentence, written=False))
+        done = asyncio.run(workaround.revert())
+        _record(policy, env, by_hand(RemedyKind.TIMEOUT_FILE_BACK, done, clock.now(), reason=_REVERTED))
+        stdout.write(done_text(done.sentence, written=False))
         if policy.may_act and remedies.timeout_file:
             stdout.write(_MAY_COME_BACK)
     return DONE
+
+
+def _record(policy: Policy, env: Mapping[str, str], remedy: Remedy | None) -> None:
+    """Into the daemon's ledger, where there is one that this user may write: it tells what a person did, and starts from it."""
+    if remedy is None:
+        return
+    with suppress(LedgerError), open_beside(ledger_path(None, env), xo=policy.xo.url, clock=clock.now) as ledger:
+        asyncio.run(ledger.put_remedy(remedy))
 
 
 def _value(text: str | None, remedies: RemediesSection) -> timedelta:

@@ -94,6 +94,7 @@ class Kept:
         """Look once more and claim nothing, give back what is claimed; whether something may still be left. XO is not asked
         where nothing can be. Raises LedgerError.
         """
+        await self._watch.end()  # nothing more is remedied
         runs = await open_due_runs(self._resort)
         if not any(is_unsettled(run, self._shell.clock()) for run in runs):
             return False

@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime, tzinfo
 
 from guard.estate.estate import Estate, Part, PartName
-from guard.estate.workaround import State
+from guard.estate.workaround import Done, State
 from guard.finding import Scope, ScopeKind
-from guard.lifecycle.remedy import Remedy, RemedyKind, Wanted
+from guard.lifecycle.remedy import Effect, Remedy, RemedyKind, Result, Wanted
 from guard.policy.remedies_schema import RemediesSection
 from guard.policy.schema import Policy
 from guard.remedies.doing import Doer
@@ -59,6 +59,26 @@ async def take_back(policy: Policy, doer: Doer, clock: Callable[[], datetime]) -
         runs=(),
     )
     return await doer.do(wanted, policy.remedies)
+
+
+def by_hand(
+    kind: RemedyKind, done: Done, now: datetime, *, reason: str, until: datetime | None = None
+) -> Remedy | None:
+    """What a person did there, as the ledger keeps it; None where nothing was changed."""
+    if done.plan.action == "nothing":
+        return None
+    is_back = done.plan.action == "remove"
+    return Remedy(
+        kind=RemedyKind.TIMEOUT_FILE_BACK if is_back else kind,
+        scope=Scope(ScopeKind.XO, "xo", "XO's configuration"),
+        at=now.replace(microsecond=now.microsecond // 1000 * 1000),  # a ledger's key is a whole millisecond
+        reason=reason,
+        result=Result.DONE,
+        ended_at=now,
+        text=f"By hand: {done.sentence}",
+        effect=Effect.HELPED if is_back else Effect.PENDING,
+        until=None if is_back else until,
+    )
 
 
 def standing_text(state: State) -> str:

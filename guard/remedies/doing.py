@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from guard.errors import XoAnswerError, XoConfigError, XoError, XoNotSentError
+from guard.errors import XoAnswerError, XoConfigError, XoConfigHelperError, XoError, XoNotSentError
 from guard.finding import Fact
 from guard.lifecycle.ledger import Ledger
 from guard.lifecycle.remedy import Effect, Remedy, RemedyKind, Result, Wanted
@@ -49,6 +49,8 @@ class Doer:
         await self._ledger.put_remedy(remedy)
         try:
             remedy = await self._call(remedy, policy)
+        except XoConfigHelperError as error:  # it may have written, and its answer was lost
+            remedy = _with(remedy, Result.UNKNOWN, f"Nobody knows whether it was done: {error}")
         except (XoNotSentError, XoAnswerError, XoConfigError) as error:
             remedy = _with(remedy, Result.FAILED, str(error), effect=Effect.NOTHING)
         except XoError as error:

@@ -19,7 +19,7 @@ from guard.agenda import Agenda, make_agenda
 from guard.assess import Plan, Situation, make_plan, rules_of
 from guard.decision.brakes import ON_HOLD, Brake, bypassed, in_force
 from guard.errors import LedgerError, LedgerUnwritableError, PolicyError, XoError
-from guard.estate.estate import Estate
+from guard.estate.estate import Estate, PartName
 from guard.estate.workaround import State
 from guard.estate.xo_records import Schedule
 from guard.finding import Level
@@ -219,7 +219,8 @@ class Rounds:
             self.trouble, self._wake = str(error), self._clock() + RETRY
             return
         self.trouble, self._saw = "", estate
-        scene = await asyncio.to_thread(self._scene, ahead.as_found(estate), ahead, policy, past)
+        found = _with_newer_servers(ahead.as_found(estate), (self._told or ahead).setup)
+        scene = await asyncio.to_thread(self._scene, found, ahead, policy, past)
         scene = replace(scene, past=await self._measure(scene.past, scene))
         await self._remind(scene.estate.workaround, scene.past)
         choice = await asyncio.to_thread(wanted, scene)
@@ -272,9 +273,10 @@ class Rounds:
         return past, True
 
     def _is_overtaken(self, policy: Policy, ahead: Ahead) -> bool:
-        """Whether a person, or the gate, says something else than when the round began: it may take many minutes."""
+        """Whether a person, the gate or XO's servers say something else than when the round began: it may take many minutes."""
         told = self._told or ahead
-        return (self._policy_of(), told.brakes, told.untrusted) != (policy, ahead.brakes, ahead.untrusted)
+        began = (policy, ahead.brakes, ahead.untrusted, _connections(ahead.setup))
+        return (self._policy_of(), told.brakes, told.untrusted, _connections(told.setup)) != began
 
     async def _remind(self, state: State | None, past: Sequence[Remedy]) -> None:
         """Once a week, while a file stands that had to be put back."""
@@ -311,6 +313,18 @@ class Rounds:
                     await self._teller.remedied(seen)
             found.append(seen)
         return tuple(found)
+
+
+def _connections(setup: Estate) -> tuple[tuple[str, bool, str], ...]:
+    return tuple((one.id, one.enabled, one.status) for one in setup.servers)
+
+
+def _with_newer_servers(estate: Estate, setup: Estate) -> Estate:
+    """A look of the gate may be newer than the whole reading: a person may have switched a server off since."""
+    seen, newer = estate.parts[PartName.SERVERS], setup.parts[PartName.SERVERS]
+    if newer.read_at <= seen.read_at or _connections(estate) == _connections(setup):
+        return estate
+    return replace(estate, servers=setup.servers, parts={**estate.parts, PartName.SERVERS: newer})
 
 
 def _is_put_back(past: Sequence[Remedy]) -> bool:

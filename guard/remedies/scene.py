@@ -66,8 +66,9 @@ class Scene:
         return next((one for one in reversed(self.past) if one.kind is kind and one.scope.id == target), None)
 
     def last_done(self, kind: RemedyKind) -> Remedy | None:
-        """The newest remedy of a kind that came about."""
-        return next((one for one in reversed(self.past) if one.kind is kind and one.result is Result.DONE), None)
+        """The newest remedy of a kind that came about, or may have."""
+        came = (Result.DONE, Result.UNKNOWN)
+        return next((one for one in reversed(self.past) if one.kind is kind and one.result in came), None)
 
     def is_connected(self, pool: str) -> bool:
         """Whether XO is connected to a pool now: for some minutes it still shows what it knew of one that it lost."""

@@ -227,6 +227,10 @@ class Holding(Quiet):
     def __init__(self, ledger, ticks):
         super().__init__(Loop(at=DUE))
         self.ledger, self.ticks, self.let_go_at = ledger, ticks, []
+        self.ends = 0
+
+    async def end(self):
+        self.ends += 1
 
     async def tick(self):
         self.let_go_at.append(self.lets_go)

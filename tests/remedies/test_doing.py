@@ -8,6 +8,7 @@ import pytest
 from guard.errors import (
     LedgerError,
     XoAnswerError,
+    XoConfigHelperError,
     XoConfigRefusedError,
     XoError,
     XoNotSentError,
@@ -108,6 +109,7 @@ def test_what_is_done_is_asked_of_xo_once_kept_and_told(bench, kind):
         (XoTimeoutError("600 s"), Result.UNKNOWN, Effect.PENDING, "Nobody knows whether it was done: 600 s"),
         (XoUnreachableError("cut"), Result.UNKNOWN, Effect.PENDING, "Nobody knows whether it was done: cut"),
         (XoError("odd"), Result.UNKNOWN, Effect.PENDING, "Nobody knows whether it was done: odd"),
+        (XoConfigHelperError("silent"), Result.UNKNOWN, Effect.PENDING, "Nobody knows whether it was done: silent"),
     ],
 )
 def test_what_xo_refused_failed_and_what_it_did_not_answer_nobody_knows(tmp_path, error, result, effect, text):

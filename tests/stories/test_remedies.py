@@ -128,6 +128,30 @@ def test_a_server_that_somebody_switched_off_stays_off(company):
     assert "server.enable" not in company.writes()
 
 
+def test_a_server_that_somebody_switches_off_while_a_round_goes_on_is_not_switched_on_again(company):
+    """What is read for the round is seconds old when it comes to the call; the gate's last look is newer."""
+    other = company.world.add_pool("lyon")
+    company.watched()
+    lost_at(company, DUE - timedelta(minutes=50))
+    away = next(one for one in company.world.servers.values() if one["label"] == other["name_label"])
+    happens(
+        company.live, DUE - timedelta(minutes=50), lambda: company.world.disconnect(away, "disconnected", enabled=True)
+    )
+    connect, asked = company.guard.xo.connect_server, []
+
+    async def first_comes_a_person(identity, **limit):
+        asked.append(identity)
+        for server in company.world.servers.values():
+            if server["id"] not in asked:
+                server["enabled"] = False
+        await company.guard.watch.tick()
+        await connect(identity, **limit)
+
+    company.guard.xo.connect_server = first_comes_a_person
+    company.until(DUE)
+    assert len(asked) == 1
+
+
 def test_a_reconnect_that_fails_is_told_in_one_sentence_and_tried_once_an_hour_at_most(company):
     company.watched()
     lost_at(company, DUE - timedelta(minutes=50))
