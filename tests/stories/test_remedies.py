@@ -164,6 +164,48 @@ def test_a_reconnect_that_fails_is_told_in_one_sentence_and_tried_once_an_hour_a
     assert company.writes().count("server.enable") <= 2
 
 
+# --- an SR that is not plugged
+
+
+def unplugged(company, when):
+    (pbd,) = [company.world.get("PBD", one) for one in company.sr["$PBDs"]]
+    happens(company.live, when, lambda: pbd.update(attached=False))
+    return pbd
+
+
+def test_a_pbd_that_came_off_is_plugged_before_the_run_which_saves_all(company):
+    company.live.advance(DUE + timedelta(hours=1))  # it was saved there once
+    company.watched()
+    pbd = unplugged(company, DUE + timedelta(hours=22))
+    company.until(DUE + timedelta(days=1, hours=2))
+    (remedy,) = company.remedies()
+    assert (remedy.kind, remedy.result, remedy.effect) == (RemedyKind.PLUG, Result.DONE, Effect.HELPED)
+    assert [fact.value for fact in remedy.before + remedy.after] == [False, True]
+    assert pbd["attached"] is True
+    assert company.writes() == ["pbd.connect"]
+    assert company.outcomes()[-1] == "success"
+
+
+def test_a_plug_that_fails_is_one_clear_sentence_and_tried_once_an_hour_at_most(company):
+    company.live.advance(DUE + timedelta(hours=1))
+    company.watched()
+    pbd = unplugged(company, DUE + timedelta(hours=22))
+    company.live.planted.refuse(pbd, "SR_BACKEND_FAILURE_73")
+    company.until(DUE + timedelta(days=1, minutes=50))
+    (remedy, *_) = company.remedies()
+    assert (remedy.result, remedy.effect) == (Result.FAILED, Effect.NOTHING)
+    assert "SR_BACKEND_FAILURE_73" in remedy.text
+    assert company.writes().count("pbd.connect") <= 2
+
+
+def test_an_sr_on_which_nothing_was_ever_saved_may_be_unplugged_on_purpose_and_stays_so(company):
+    company.watched()
+    unplugged(company, DUE - timedelta(hours=2))
+    company.until(DUE)
+    assert company.remedies() == []
+    assert "pbd.connect" not in company.writes()
+
+
 # --- a coalesce that sleeps
 
 
