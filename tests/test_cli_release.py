@@ -87,7 +87,7 @@ def test_a_dry_run_tells_what_stands_and_its_undo_and_writes_nothing(claimed):
 
 
 def test_a_dry_run_with_nothing_there_says_so(place):
-    assert place.guard("release", "--dry-run") == (0, "Nothing: guard changed nothing in XO.\n", "")
+    assert place.guard("release", "--dry-run") == (0, "Nothing: guard holds nothing in XO.\n", "")
 
 
 def test_a_dry_run_while_xo_is_away_tells_what_the_ledger_knows(claimed):

@@ -64,7 +64,7 @@ def test_written_shown_and_taken_back(place):
     code, out, err = place.guard("revert")
     assert (code, out, err) == (
         0,
-        f"{own(place.etc)}: removed; then no file sets it, so XO's own 300000 (5 min) hold.",
+        f"{own(place.etc)}: removed; then no file sets it, so XO's own 300000 (5 min) holds.",
         "",
     )
     assert content(place.etc) == {}

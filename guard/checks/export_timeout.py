@@ -37,8 +37,8 @@ MUCH_EMPTY = 100 * GIB
 _REMEDY = (
     "Find out why the host answers slowly: load and memory of its dom0, trouble attaching disks, too many exports at once "
     "(concurrency). Until then XO may wait longer: guard workaround apply, or by hand httpInactivityTimeout = 1800000 below "
-    "[xapiOptions] in /etc/xo-server/config.httpInactivityTimeout.toml (milliseconds, never below 300000); without the cause it "
-    "comes back."
+    "[xapiOptions] in /etc/xo-server/config.zz-backup-guard.toml (milliseconds, never below 300000); without the cause it comes "
+    "back."
 )
 
 

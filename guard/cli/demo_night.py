@@ -59,6 +59,7 @@ NEXT_EVENING = timedelta(hours=27)
 _LEARNED_PAIRS, _PAIR_TOOK = 3, timedelta(hours=2)
 """What guard has seen of the slow SR in the week before."""
 A_TURN_S = 0.02
+_NEW = timedelta(minutes=1)
 XO_DIES, XO_IS_BACK = timedelta(hours=3, minutes=58), timedelta(hours=4, minutes=2, seconds=30)
 GUARD_DIES, GUARD_IS_BACK = timedelta(hours=6, minutes=29, seconds=30), timedelta(hours=6, minutes=40)
 YOU_GET_UP = timedelta(hours=14)
@@ -236,7 +237,9 @@ class _Night:
 
     def did(self, remedy: Remedy) -> None:
         now = self._live.now().astimezone(PARIS)
-        for line in wrap(f"{now:%H:%M:%S}  {remedy_sentence(remedy, PARIS)}", _INDENT, first=""):
+        is_old = self._live.now() - remedy.at > _NEW
+        seen = f"seen of {remedy.at.astimezone(PARIS):%H:%M}: " if is_old else ""
+        for line in wrap(f"{now:%H:%M:%S}  {seen}{remedy_sentence(remedy, PARIS)}", _INDENT, first=""):
             self._say(line)
 
     def tell(self, run: DueRun, event: AnyEvent) -> None:

@@ -122,7 +122,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     release = commands.add_parser("release", help="without the daemon: give every schedule that guard holds back to XO")
     release.add_argument(
-        "--all", action="store_true", help="also delete every fallback of this guard's that is left in XO"
+        "--all",
+        action="store_true",
+        help="also delete what is left of this guard: fallbacks in XO, its file in XO's configuration",
     )
     release.add_argument("--dry-run", action="store_true", help="only tell what stands, and how each is undone")
     release.add_argument(

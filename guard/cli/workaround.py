@@ -77,6 +77,9 @@ def _apply(workaround: Workaround, policy: Policy, arguments: Namespace, stdout:
     done = asyncio.run(workaround.apply(value_ms, until, reason))
     _record(policy, env, by_hand(RemedyKind.TIMEOUT_FILE, done, clock.now(), reason=reason, until=until))
     stdout.write(done_text(done.sentence, written=done.plan.action == "write"))
+    stands = done.after.own.value_ms
+    if stands is not None and stands > value_ms:
+        stdout.write("The larger value that stands there was kept; guard workaround revert takes it away.\n")
     if done.plan.action == "write" and not policy.may_act:
         stdout.write("The policy has guard act on no schedule: it will not take it back by itself.\n")
     return DONE

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from guard.errors import XoConfigError, XoConfigRefusedError
+from guard.errors import XoConfigError, XoConfigHelperError, XoConfigRefusedError
 from guard.estate.workaround import Done, Plan, State
 from guard.policy.remedies_schema import RemediesSection
 from guard.remedies import timeout_file
@@ -102,6 +102,12 @@ class Workaround:
         """The helper sees more of the folder than guard's user may, so its word is what counts."""
         before = await self.look()
         answer = await ask(helper, request)
+        elsewhere = Path(answer.path).parent
+        if elsewhere != folder:
+            raise XoConfigHelperError(
+                f'{helper}: its unit works on {elsewhere}, and the policy names xo_config = "{folder}": {answer.sentence} '
+                "Let both name the same folder"
+            )
         found = await asyncio.to_thread(_looked_or_state, folder, self._clock())
         return Done(
             plan=Plan(action=answer.action, sentence=answer.sentence, text=found.own_text),

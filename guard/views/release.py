@@ -57,7 +57,7 @@ def dry_run_lines(acting: Doings, placed: Sequence[Placed] | None, zone: tzinfo)
         lines += wrap(f"In XO: {_placed(one, expected, zone)}. Undo: {DROP_UNDO}.", "  ", first="")
     for waiting in acting.deferrals:
         lines += wrap(f"Deferred: {deferral_text(waiting, zone)}. Undo: run it in XO.", "  ", first="")
-    return lines or ["Nothing: guard changed nothing in XO."]
+    return lines or ["Nothing: guard holds nothing in XO."]
 
 
 def _became(run: DueRun) -> str:

@@ -70,7 +70,7 @@ def standing_sentence(state: State, zone: tzinfo) -> str:
     if state.own.state not in ("intact", "edited"):
         return ""
     own = state.own
-    told = f"{own.value_ms / 1000:g} s" if own.value_ms else "an unknown time"
+    told = format_duration(own.value_ms / 1000) if own.value_ms else "an unknown time"
     until = f" until {format_time(own.until, zone)}" if own.until is not None else ""
     edited = " Somebody edited it since, so guard leaves it alone." if own.state == "edited" else ""
     why = _stopped(own.reason or "no reason is told in it")
@@ -132,7 +132,7 @@ def _effect(one: Remedy, zone: tzinfo) -> list[str]:
         seen = format_time(one.effect_at, zone) if one.effect_at is not None else "not yet"
         told.append(f"Expected by the learned rate: {format_time(one.expected_at, zone)}; seen done: {seen}.")
     if one.until is not None and one.result is Result.DONE:
-        told.append(f"It stands until {format_time(one.until, zone)}.")
+        told.append(f"It was written to stand until {format_time(one.until, zone)}.")
     return told
 
 

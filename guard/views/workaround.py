@@ -30,7 +30,7 @@ def setting_text(setting: Setting) -> str:
     """What holds by the load order, as half a sentence: ``"config.toml sets 600000 (10 min)"``."""
     default = f"XO's own {XO_DEFAULT_MS} ({format_duration(XO_DEFAULT_MS / 1000)})"
     if setting.file is None:
-        return f"no file sets it, so {default} hold"
+        return f"no file sets it, so {default} holds"
     if not setting.usable:
         return f"{setting.file} sets something that is no whole number of milliseconds, which XO cannot use"
     if setting.value_ms is None:
@@ -50,7 +50,10 @@ def state_text(state: State, zone: tzinfo) -> str:
     if state.problem:
         return _text(wrap(state.problem, ""))
     lines = [*wrap(f"{state.folder}/{OWN_FILE}: {_own_text(state, zone)}.", "  ", "")]
-    lines += wrap(f"{KEY} by the load order of {state.folder}: {setting_text(state.in_force)}.", "  ", "")
+    held = setting_text(state.in_force)
+    if state.in_force.file is None and (state.own.state == "unreadable" or state.unsure):
+        held = "no file that guard can read sets it"
+    lines += wrap(f"{KEY} by the load order of {state.folder}: {held}.", "  ", "")
     if state.own.state == "intact":
         lines += wrap(f"Without guard's file: {setting_text(state.elsewhere)}.", "  ", "")
     for line in _troubles(state):

@@ -75,7 +75,7 @@ def test_a_vm_that_timed_out_twice_in_its_last_five_runs_is_told_with_its_figure
         "runs": (5, "runs", "policy", None),
         "host_now": read("host", "", "vms"),
     }
-    for needed in ("dom0", "config.httpInactivityTimeout.toml", "1800000", "never below 300000", "comes back"):
+    for needed in ("dom0", "guard workaround apply", "1800000", "never below 300000", "comes back"):
         assert needed in finding.remedy
 
 

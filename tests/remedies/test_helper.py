@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from guard.errors import XoConfigBusyError, XoConfigError, XoConfigHelperError, XoConfigRefusedError
+from guard.estate.workaround import State
 from guard.policy.remedies_schema import RemediesSection
 from guard.remedies import helper, timeout_file
 from guard.remedies.helper import MOST_BYTES, Answer, Apply, Revert, serve
@@ -387,9 +388,26 @@ def test_through_the_helper_the_policys_longest_timeout_holds_too_and_no_persons
     assert (folder / "config.httpInactivityTimeout.toml").exists()
 
 
-def test_where_guard_may_not_look_the_helpers_word_counts(asked, folder):
-    hidden = RemediesSection(xo_config=str(folder.parent / "unseen"), timeout_helper=asked)
+def test_where_guard_may_not_look_the_helpers_word_counts(asked, folder, monkeypatch):
+    def refused(place, _now=None):
+        raise XoConfigError(f"{place}: cannot be read (Permission denied)")
+
+    def blind(place, now):
+        return State(folder=str(place), looked_at=now, problem=f"{place}: cannot be read (Permission denied)")
+
+    monkeypatch.setattr("guard.remedies.workaround.look", blind)
+    monkeypatch.setattr("guard.remedies.workaround._looked", refused)
+    hidden = RemediesSection(xo_config=str(folder), timeout_helper=asked)
     done = asyncio.run(Workaround(hidden, clock=lambda: NOW).apply(1_800_000, WANTED.until, REASON))
     assert (done.plan.action, done.plan.text) == ("write", None)
-    assert "no such folder" in done.after.problem
+    assert "Permission denied" in done.after.problem
     assert own(folder).exists()
+
+
+def test_a_helper_that_works_on_another_folder_is_an_error_that_names_both(asked, folder):
+    elsewhere = folder.parent / "elsewhere"
+    section = RemediesSection(xo_config=str(elsewhere), timeout_helper=asked)
+    with pytest.raises(XoConfigHelperError, match="Let both name the same folder") as told:
+        asyncio.run(Workaround(section, clock=lambda: NOW).apply(1_800_000, WANTED.until, REASON))
+    assert str(folder) in str(told.value)
+    assert str(elsewhere) in str(told.value)

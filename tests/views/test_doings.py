@@ -219,7 +219,7 @@ def test_a_dry_run_tells_fallbacks_as_they_are_in_xo_also_those_nobody_expects()
     assert "start schedule 2026-11-24T00:00:00Z starts the schedule at '3 0 24 10 *' (XO's cron, UTC). Undo: " in said
     alone = flat(dry_run_lines(NOTHING, (placed(FallbackKind.RELEASE, armed=False, cron=""),), UTC))
     assert "enables the schedule, never: it is not armed. Undo: " in alone
-    assert dry_run_lines(NOTHING, (), UTC) == ["Nothing: guard changed nothing in XO."]
+    assert dry_run_lines(NOTHING, (), UTC) == ["Nothing: guard holds nothing in XO."]
     assert dry_run_lines(NOTHING, None, UTC) == ["The ledger knows of nothing that guard changed in XO."]
 
 

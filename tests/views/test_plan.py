@@ -263,5 +263,5 @@ def test_a_workaround_that_stands_is_told_by_every_plan():
     own = OwnFile(state="intact", value_ms=1_800_000, reason="vm timed out.")
     stands = State(folder="/etc/xo-server", looked_at=NOW, own=own)
     told = " ".join(line.strip() for line in lines(estate=estate(workaround=stands)))
-    assert "Note: The httpInactivityTimeout workaround stands: XO may wait 1800 s" in told
+    assert "Note: The httpInactivityTimeout workaround stands: XO may wait 30 min" in told
     assert "workaround" not in text()

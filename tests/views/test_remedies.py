@@ -147,7 +147,7 @@ def test_the_learned_time_stands_next_to_the_real_one():
 
 
 def test_how_long_it_stands_is_told_of_what_was_done():
-    assert sentence(RemedyKind.TIMEOUT_FILE, until=DUE).endswith("It stands until Wed 25 Nov 00:00 UTC.")
+    assert sentence(RemedyKind.TIMEOUT_FILE, until=DUE).endswith("It was written to stand until Wed 25 Nov 00:00 UTC.")
     assert "stands" not in sentence(RemedyKind.TIMEOUT_FILE, until=DUE, result=Result.FAILED)
 
 
@@ -204,7 +204,7 @@ def standing(state="intact", **own):
 def test_while_the_file_stands_every_plan_and_report_says_why_and_what_it_hides():
     told = standing_sentence(standing(), UTC)
     assert told.startswith(
-        "The httpInactivityTimeout workaround stands until Wed 25 Nov 00:00 UTC: XO may wait 1800 s for a host (file verified)."
+        "The httpInactivityTimeout workaround stands until Wed 25 Nov 00:00 UTC: XO may wait 30 min for a host (file verified)."
     )
     assert (
         "because: vm timed out twice. It hides that a host is slow: look at the load and the memory of its dom0" in told

@@ -69,7 +69,7 @@ def test_it_is_never_said_that_a_value_is_in_force():
 def test_without_a_file_of_guards_the_advice_is_left_out():
     text = told()
     assert "config.zz-backup-guard.toml: none. " in text
-    assert "no file sets it, so XO's own 300000 (5 min) hold." in text
+    assert "no file sets it, so XO's own 300000 (5 min) holds." in text
     assert "hides the cause" not in text
 
 
@@ -122,7 +122,7 @@ def test_a_folder_that_cannot_be_looked_at_and_one_that_is_not_named_are_told():
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
-        (Setting(), "no file sets it, so XO's own 300000 (5 min) hold"),
+        (Setting(), "no file sets it, so XO's own 300000 (5 min) holds"),
         (Setting(file="a", value_ms=0), "a sets 0 (no limit)"),
         (Setting(file="a"), "a takes it back to XO's own 300000 (5 min)"),
         (
