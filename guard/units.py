@@ -67,6 +67,11 @@ def format_time(moment: datetime, zone: tzinfo) -> str:
     return moment.astimezone(zone).strftime("%a %d %b %H:%M %Z")
 
 
+def whole_ms(moment: datetime) -> datetime:
+    """The moment as a key of the ledger: a whole millisecond, rounded down."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
 def some_of(names: Iterable[str], most: int = 3) -> str:
     """The first names, and how many more there are: ``"a, b, c and 2 more"``."""
     told = list(names)

@@ -12,7 +12,7 @@ from guard.estate.estate import PartName
 from guard.estate.xapi_records import PoolFacts
 from guard.estate.xo_records import Server, Sr, Vm
 from guard.finding import Certainty, ClearedBy, Clears, Code, Fact, Finding, Harm, Level, Scope, ScopeKind
-from guard.mechanics.connection import address_of, is_live
+from guard.mechanics.connection import is_live, pool_told
 from guard.mechanics.placement import serves
 from guard.mechanics.selection import named_pools
 from guard.units import plural, some_of
@@ -74,22 +74,11 @@ def _concerns(view: View, server: Server) -> bool:
     return server.enabled and (before is None or any(vm not in view.estate.vm_by_id for vm in before))
 
 
-def _itself(view: View, server: Server) -> PoolFacts | None:
-    """What the pool of that server told guard, or that it told nothing; None where the policy has no entry for it."""
-    if not view.knows(PartName.POOL_FACTS):
-        return None
-    address = address_of(server)
-    for told in view.estate.pool_facts:
-        if address in {told.address, *(host.address for host in told.hosts.values())}:
-            return told
-    return None
-
-
 def _disconnected(view: View, server: Server) -> Finding:
     told = server.error
     text = f": {told.get('code') or told.get('message') or told}" if isinstance(told, dict) else ""
     nothing_left = not view.run.selection.ids
-    itself = _itself(view, server)
+    itself = pool_told(server, view.estate.pool_facts) if view.knows(PartName.POOL_FACTS) else None
     who = f" {_who_lost_whom(itself)}" if itself is not None else ""
     return Finding(
         code=POOL_DISCONNECTED.id,

@@ -14,6 +14,7 @@ from guard.finding import Certainty, ClearedBy, Clears, Code, Fact, Finding, Har
 from guard.mechanics.forecast import most_bytes
 from guard.mechanics.host_load import Sign, signs
 from guard.mechanics.past import Repeats
+from guard.mechanics.xo_config import XO_DEFAULT_MS
 from guard.units import GIB, format_bytes, format_duration, plural
 
 EXPORT_TIMEOUT = Code(
@@ -30,8 +31,6 @@ EXPORT_TIMEOUT = Code(
     clears=(ClearedBy.TIME, ClearedBy.PERSON),
 )
 
-XO_WAITS_MS = 300_000
-"""XO's own httpInactivityTimeout (xo-api.md 7)."""
 MUCH_EMPTY = 100 * GIB
 """So much of zeros, compressed, keeps a host silent for minutes."""
 _REMEDY = (
@@ -183,7 +182,7 @@ def _waits_longer_since(view: View, one: Repeated) -> tuple[str, Fact] | None:
     if state is None or view.run.job.proxy or state.own.state != "intact" or state.own.written_at is None:
         return None
     held = state.in_force
-    is_longer = held.value_ms == 0 or (held.value_ms or 0) > XO_WAITS_MS
+    is_longer = held.value_ms == 0 or (held.value_ms or 0) > XO_DEFAULT_MS
     if not held.usable or not is_longer or state.own.written_at.timestamp() * 1000 < one.last.start:
         return None
     waits = "without a limit" if held.value_ms == 0 else f"for {format_duration((held.value_ms or 0) / 1000)}"

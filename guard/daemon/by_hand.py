@@ -20,6 +20,7 @@ from guard.lifecycle.by_hand import Done, Judged, Wish, first_events, judge, tol
 from guard.lifecycle.due_run import DueRun, apply, fold
 from guard.lifecycle.events import BY_HAND, AnyEvent, RunKey
 from guard.policy.schema import Policy
+from guard.units import whole_ms
 
 
 class Story:
@@ -62,7 +63,7 @@ async def start(ledger: SqliteLedger, xo: GateXo, judged: Judged, clock: Callabl
     seen_now = await _others(xo, judged, clock())
     if isinstance(seen_now, Done):
         return seen_now
-    at = _whole_ms(clock())
+    at = whole_ms(clock())
     story = Story(ledger)
     run = await story.begin(RunKey(judged.schedule.id, at, BY_HAND), *first_events(judged, at))
     # what ran before is nothing that somebody began meanwhile
@@ -98,8 +99,3 @@ async def _others(xo: GateXo, judged: Judged, now: datetime) -> frozenset[str] |
     if job.run_id or any(log.status == "pending" for log in logs):
         return Done(error=f"Job {judged.job.name} runs by now, and XO runs a job once at a time (JOB_RUNNING).")
     return frozenset(log.id for log in logs)
-
-
-def _whole_ms(moment: datetime) -> datetime:
-    """A ledger's key is a whole millisecond."""
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -14,6 +14,7 @@ from guard.policy.remedies_schema import RemediesSection
 from guard.policy.schema import Policy
 from guard.remedies.doing import Doer
 from guard.remedies.workaround import Workaround
+from guard.units import whole_ms
 from guard.views.remedies import standing_lines
 
 
@@ -71,7 +72,7 @@ def by_hand(
     return Remedy(
         kind=RemedyKind.TIMEOUT_FILE_BACK if is_back else kind,
         scope=Scope(ScopeKind.XO, "xo", "XO's configuration"),
-        at=now.replace(microsecond=now.microsecond // 1000 * 1000),  # a ledger's key is a whole millisecond
+        at=whole_ms(now),
         reason=reason,
         result=Result.DONE,
         ended_at=now,

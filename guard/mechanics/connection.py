@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from guard.estate.xapi_records import PoolFacts
 from guard.estate.xo_records import Host, Server
 
 
@@ -19,6 +21,14 @@ def address_of(server: Server) -> str | None:
         return urlsplit(f"//{server.host.rpartition('://')[2]}").hostname
     except ValueError:  # half an IPv6 address
         return None
+
+
+def pool_told(server: Server, facts: Iterable[PoolFacts]) -> PoolFacts | None:
+    """What the pool of a server told guard, or that it told nothing; None where the policy has no [[pool]] for it."""
+    address = address_of(server)
+    return next(
+        (told for told in facts if address in {told.address, *(host.address for host in told.hosts.values())}), None
+    )
 
 
 def is_live(host: Host | None) -> bool:

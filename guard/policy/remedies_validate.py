@@ -6,11 +6,12 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import PurePosixPath
 
+from guard.mechanics.xo_config import XO_DEFAULT_MS
 from guard.policy.remedies_schema import RemediesSection
 from guard.units import format_duration
 
 Report = Callable[[str, object, str], None]
-XO_LIMIT = timedelta(minutes=5)
+XO_LIMIT = timedelta(milliseconds=XO_DEFAULT_MS)
 """XO's own httpInactivityTimeout (xo-api.md 7); a smaller one breaks its connection to the pools."""
 _BOUNDS: tuple[tuple[str, timedelta, timedelta | None], ...] = (
     ("look_ahead", timedelta(hours=1), timedelta(hours=12)),

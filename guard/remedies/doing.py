@@ -14,7 +14,7 @@ from guard.lifecycle.remedy import Effect, Remedy, RemedyKind, Result, Wanted
 from guard.policy.remedies_schema import RemediesSection
 from guard.remedies.ports import RemedyTeller, RemedyXo, TimeoutFile
 from guard.remedies.timeout import milliseconds
-from guard.units import format_bytes
+from guard.units import format_bytes, whole_ms
 
 
 class Doer:
@@ -34,7 +34,7 @@ class Doer:
 
     async def do(self, wanted: Wanted, policy: RemediesSection) -> Remedy:
         """Raises LedgerError, before XO is asked where the intent cannot be written."""
-        begun = _whole_ms(self._clock())
+        begun = whole_ms(self._clock())
         remedy = Remedy(
             kind=wanted.kind,
             scope=wanted.scope,
@@ -115,8 +115,3 @@ def given_up(remedy: Remedy) -> Remedy:
 
 def _with(remedy: Remedy, result: Result, text: str, *, effect: Effect | None = None) -> Remedy:
     return msgspec.structs.replace(remedy, result=result, text=text, effect=effect or remedy.effect)
-
-
-def _whole_ms(moment: datetime) -> datetime:
-    """A ledger's key is a whole millisecond."""
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

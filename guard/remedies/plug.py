@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-import msgspec
-
 from guard.checks.connectivity import SR_DETACHED
 from guard.estate.estate import Estate, PartName
 from guard.estate.xo_records import Pbd, Sr
 from guard.finding import Scope, ScopeKind
-from guard.lifecycle.remedy import Effect, Remedy, RemedyKind, Result, Wanted
+from guard.lifecycle.remedy import Effect, Remedy, RemedyKind, Wanted
 from guard.mechanics.connection import is_live
-from guard.remedies.reconnect import needed_by, tried, when
-from guard.remedies.scene import SOON, Need, Scene
+from guard.remedies.reconnect import needed_by, shown, tried, when
+from guard.remedies.scene import Need, Scene
 
 
 def wanted(scene: Scene) -> Iterator[Wanted]:
@@ -94,8 +92,4 @@ def seen_again(remedy: Remedy, estate: Estate, now: datetime) -> Remedy:
     if remedy.effect is not Effect.PENDING or pbd is None or part.read_at <= remedy.at:
         return remedy
     is_there = pbd.attached is True
-    after = tuple(msgspec.structs.replace(fact, value=is_there, observed_at=part.read_at) for fact in remedy.before)
-    if is_there:
-        return msgspec.structs.replace(remedy, after=after, effect=Effect.HELPED, effect_at=now)
-    over = remedy.result is not Result.OPEN and now - remedy.at >= SOON
-    return msgspec.structs.replace(remedy, after=after, effect=Effect.NOTHING if over else Effect.PENDING)
+    return shown(remedy, is_there, part.read_at, now, helped=is_there)

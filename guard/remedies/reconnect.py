@@ -9,11 +9,10 @@ import msgspec
 
 from guard.checks.connectivity import POOL_DISCONNECTED, VM_UNKNOWN
 from guard.estate.estate import Estate, PartName
-from guard.estate.xapi_records import PoolFacts
 from guard.estate.xo_records import Server
 from guard.finding import ClearedBy, Scope, ScopeKind
 from guard.lifecycle.remedy import Effect, Remedy, RemedyKind, Result, Wanted
-from guard.mechanics.connection import address_of, reconnects
+from guard.mechanics.connection import pool_told, reconnects
 from guard.remedies.scene import SOON, Need, Scene
 from guard.units import format_duration, some_of
 
@@ -84,7 +83,7 @@ def _aside(scene: Scene, server: Server, needs: list[Need]) -> str:
         return "XO is refused there: its password, or another server of the same pool, stands in the way"
     if server.status == "connecting":
         return "XO is connecting to it"
-    itself = _itself(scene.estate, server)
+    itself = pool_told(server, scene.estate.pool_facts)
     if itself is not None and not itself.answered and not itself.refused:
         return "the pool does not answer guard either"
     if scene.is_rolling(server.pool_id or ""):
@@ -102,25 +101,20 @@ def tried(scene: Scene, kind: RemedyKind, target: str) -> str:
     return f"guard tried {format_duration(max(0.0, (scene.now - last.at).total_seconds()))} ago; once an hour is enough"
 
 
-def _itself(estate: Estate, server: Server) -> PoolFacts | None:
-    """What that pool told guard; None where the policy has no [[pool]] for it."""
-    address = address_of(server)
-    facts = estate.pool_facts if PartName.POOL_FACTS in estate.parts else ()
-    return next(
-        (told for told in facts if address in {told.address, *(host.address for host in told.hosts.values())}), None
-    )
-
-
 def seen_again(remedy: Remedy, estate: Estate, now: datetime) -> Remedy:
     """The remedy with the server's status as it is now."""
     server = next((one for one in estate.servers if one.id == remedy.scope.id), None)
     if remedy.effect is not Effect.PENDING or server is None or estate.parts[PartName.SERVERS].read_at <= remedy.at:
         return remedy
-    after = tuple(
-        msgspec.structs.replace(fact, value=server.status, observed_at=estate.parts[PartName.SERVERS].read_at)
-        for fact in remedy.before
+    return shown(
+        remedy, server.status, estate.parts[PartName.SERVERS].read_at, now, helped=server.status == "connected"
     )
-    if server.status == "connected":
+
+
+def shown(remedy: Remedy, value: str | bool, read_at: datetime, now: datetime, *, helped: bool) -> Remedy:
+    """A remedy that waits for its effect, with what XO shows of its object now; without effect after ``SOON``, it had none."""
+    after = tuple(msgspec.structs.replace(fact, value=value, observed_at=read_at) for fact in remedy.before)
+    if helped:
         return msgspec.structs.replace(remedy, after=after, effect=Effect.HELPED, effect_at=now)
     over = remedy.result is not Result.OPEN and now - remedy.at >= SOON
     return msgspec.structs.replace(remedy, after=after, effect=Effect.NOTHING if over else Effect.PENDING)

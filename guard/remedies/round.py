@@ -17,23 +17,22 @@ import msgspec
 
 from guard.agenda import Agenda, make_agenda
 from guard.assess import Plan, Situation, make_plan, rules_of
-from guard.decision.brakes import ON_HOLD, Brake, bypassed, in_force
+from guard.decision.brakes import Brake, in_force
 from guard.errors import LedgerError, LedgerUnwritableError, PolicyError, XoError
 from guard.estate.estate import Estate, PartName
 from guard.estate.workaround import State
 from guard.estate.xo_records import Schedule
-from guard.finding import Level
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.ledger import Ledger
-from guard.lifecycle.remedy import Effect, ForRun, Remedy, RemedyKind, Result, Wanted
-from guard.lifecycle.resolution import resolve
+from guard.lifecycle.remedy import Effect, Remedy, RemedyKind, Result, Wanted
 from guard.mechanics.connection import reconnects
 from guard.policy.schema import Policy
-from guard.remedies.choose import HELPED, seen_again, wanted
+from guard.remedies.choose import seen_again, wanted
 from guard.remedies.doing import Doer, given_up
 from guard.remedies.ports import RemedyTeller
 from guard.remedies.rescan import GIVEN_UP
-from guard.remedies.scene import NEAR, SOON, Need, Scene, scene_of
+from guard.remedies.scene import NEAR, SOON, Scene, scene_of
+from guard.remedies.waiting import is_free, may_be_helped, waiting, without_holds
 
 EVERY = timedelta(minutes=30)
 """Between two readings of the look ahead."""
@@ -168,7 +167,7 @@ class Rounds:
         policy, moments = self._policy_of().remedies, [] if self._wake is None else [self._wake]
         last = self._last
         is_new = self._is_new(ahead.latest, now)
-        if is_new and (last is None or last + RETRY <= now) and any(_may_be_helped(run, now) for run in ahead.runs):
+        if is_new and (last is None or last + RETRY <= now) and any(may_be_helped(run, now) for run in ahead.runs):
             return now
         is_lost = any(one.status != "connected" and reconnects(one) for one in ahead.setup.servers)
         for due in acted:
@@ -242,12 +241,12 @@ class Rounds:
             for run in ahead.runs
             if run.key.due <= now < run.key.due + NEAR and run.seen.job in jobs
         ]
-        scene = scene_of(plan, policy, past=past, waiting=_waiting(ahead.runs, estate, now), come=come)
-        needs = (_without_holds(one) for one in scene.needs)
+        scene = scene_of(plan, policy, past=past, waiting=waiting(ahead.runs, estate, now), come=come)
+        needs = (without_holds(one) for one in scene.needs)
         return replace(
             scene,
             needs=tuple(
-                replace(one, enforced=one.enforced and _is_free(one, estate, brakes, now))
+                replace(one, enforced=one.enforced and is_free(one, estate, brakes, now))
                 for one in needs
                 if one is not None
             ),
@@ -343,67 +342,10 @@ def _is_fresh(estate: Estate | None, now: datetime) -> bool:
     return estate is not None and timedelta() <= now - estate.taken_at < FRESH
 
 
-def _waits(run: DueRun, now: datetime) -> bool:
-    """Whether its due time has come and VMs of it, or all of it, are held for now."""
-    acts = run.decided is not None and run.decided.acts and run.ended is None and run.key.due <= now
-    return acts and resolve(run, now).waits_until is not None
-
-
-def _may_be_helped(run: DueRun, now: datetime) -> bool:
-    """Whether it waits for what a remedy may clear."""
-    findings = run.decided.verdict.findings if run.decided is not None else ()
-    return any(one.code in HELPED and one.level in (Level.BLOCK, Level.WARN) for one in findings) and _waits(run, now)
-
-
 def _is_watched(remedy: Remedy, now: datetime) -> bool:
     """Whether its effect is still to come, and shows in XO by itself."""
     is_over = remedy.effect is Effect.NOTHING or remedy.effect_at is not None
     return remedy.kind in _SHOWS and not is_over and timedelta() <= now - remedy.at < GIVEN_UP
-
-
-def _waiting(runs: Sequence[DueRun], estate: Estate, now: datetime) -> list[Need]:
-    found = []
-    for run in runs:
-        job = estate.job_by_id.get(run.seen.job)
-        if run.decided is not None and job is not None and _waits(run, now):
-            found.append(
-                Need(
-                    run=ForRun(schedule=run.key.schedule, name=run.seen.schedule_name, due=run.key.due),
-                    job=job,
-                    vms=tuple(one.vm for one in resolve(run, now).wait) or run.decided.vms,
-                    findings=run.decided.verdict.findings,
-                    enforced=True,
-                    waits=True,
-                    via=run.key.via,
-                )
-            )
-    return found
-
-
-def _without_holds(need: Need) -> Need | None:
-    """A run without what stands against VMs that a person has put on hold; None where the whole run is."""
-    holds = [one for one in need.findings if one.code == ON_HOLD.id]
-    if any(not one.holds for one in holds):
-        return None
-    held = {vm for one in holds for vm in one.holds}
-    return replace(
-        need, findings=tuple(one for one in need.findings if not one.holds or not held.issuperset(one.holds))
-    )
-
-
-def _is_free(need: Need, estate: Estate, brakes: Sequence[Brake], now: datetime) -> bool:
-    """Whether no person said that guard shall stand aside there."""
-    fired_by = (estate.schedule_by_id.get(one) for one in (need.run.schedule, need.via))
-    return not any(
-        bypassed(brakes, now, schedule=one, job_name=_job_name(estate, one)) is not None
-        for one in fired_by
-        if one is not None
-    )
-
-
-def _job_name(estate: Estate, schedule: Schedule) -> str:
-    job = estate.job_by_id.get(schedule.job_id or "") or estate.call_job_by_id.get(schedule.job_id or "")
-    return job.name if job is not None else ""
 
 
 def _may_scan(done: Remedy, pool: str, now: datetime) -> bool:

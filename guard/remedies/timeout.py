@@ -11,14 +11,14 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from guard.checks.export_timeout import EXPORT_TIMEOUT, XO_WAITS_MS
+from guard.checks.export_timeout import EXPORT_TIMEOUT
 from guard.estate.estate import Estate, PartName
 from guard.estate.workaround import State
 from guard.estate.xo_records import BackupLog, moment
 from guard.finding import Fact, Finding, Scope, ScopeKind
 from guard.lifecycle.remedy import Effect, ForRun, Remedy, RemedyKind, Result, Wanted
 from guard.mechanics.past import PastFailure
-from guard.mechanics.xo_config import OWN_FILE
+from guard.mechanics.xo_config import OWN_FILE, XO_DEFAULT_MS
 from guard.outcomes.past import past_failures
 from guard.remedies.reconnect import when
 from guard.remedies.scene import SOON, Need, Scene
@@ -164,7 +164,7 @@ def _facts(state: State | None) -> tuple[Fact, ...]:
     return (
         Fact(
             name="limit",
-            value=state.in_force.value_ms if state.in_force.file is not None else XO_WAITS_MS,
+            value=state.in_force.value_ms if state.in_force.file is not None else XO_DEFAULT_MS,
             unit="ms",
             source=f"{state.folder}/{state.in_force.file}" if state.in_force.file is not None else "XO's own default",
             observed_at=state.looked_at,
