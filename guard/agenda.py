@@ -12,6 +12,10 @@ from guard.mechanics.cron import CronError
 from guard.mechanics.due import DueTime, due_times, sequence_members
 from guard.mechanics.fallback import is_fallback
 from guard.mechanics.zones import resolve
+from guard.units import some_of
+
+MOST_DUES = 100_000
+"""Runs of one plan: 100 schedules that run every hour for a month are fewer."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ def make_agenda(
     notes = list(_lists_xo_may_have_cut(estate))
     firings: list[Firing] = []
     dues: list[DueTime] = []
+    left_out: list[str] = []
+    room = MOST_DUES
     for schedule in estate.schedules:
         call = estate.call_job_by_id.get(schedule.job_id or "")
         # what guard itself put into XO as a fallback starts a schedule that is told already
@@ -70,6 +76,9 @@ def make_agenda(
         zone = _zone(schedule, local_zone, notes)
         if zone is None:
             continue
+        if room < 0:
+            left_out.append(schedule.name)
+            continue
         # a sequence that began earlier still has members to come
         lasts = sum((seconds_of(member) or 0 for member in members), 0.0)
         try:
@@ -77,6 +86,10 @@ def make_agenda(
         except CronError as error:
             text = f"Schedule {schedule.name}: XO itself would choke on its cron {schedule.cron!r}: {error}."
             notes.append(Note(text, unknown=True, schedule=schedule.id))
+            continue
+        room -= len(own) * max(1, len(members))
+        if room < 0:
+            left_out.append(schedule.name)
             continue
         firings.append(Firing(schedule, zone, own, members))
         if not own:
@@ -89,6 +102,9 @@ def make_agenda(
         elif estate.parts[PartName.JOBS].usable and estate.parts[PartName.CALL_JOBS].usable:
             text = f"Schedule {schedule.name}: its job {schedule.job_id or '(none)'} does not exist in XO; every start fails."
             notes.append(Note(text, unknown=True, schedule=schedule.id))
+    if left_out:
+        text = f"More than {MOST_DUES} runs are due by then; left out are those of {some_of(left_out)}. Ask for a shorter time."
+        notes.append(Note(text, unknown=True))
     return Agenda(tuple(firings), tuple(dues), tuple(notes))
 
 

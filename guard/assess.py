@@ -17,6 +17,7 @@ from guard.checks.clock_change import storm_sentence
 from guard.checks.options import ClockChangeOptions
 from guard.checks.run import run_checks
 from guard.checks.view import View
+from guard.decision.accept import ended, names_nothing, with_accepted
 from guard.decision.brakes import Brake, holding, on_hold
 from guard.decision.concurrency import fewer_at_once
 from guard.decision.deadline import interval_after, run_deadline, vm_deadlines
@@ -145,7 +146,7 @@ def assess(
     whole = holding_whole(findings, policy.on_unknown)
     deadline = run_deadline(replace(run, due=since), policy, interval_after(since, run.schedule))
     waiting = {vm: (*held.get(vm, ()), *whole) for vm in (vms if whole else held)}
-    return decide(
+    verdict = decide(
         vms=vms,
         names={vm: estate.vm_by_id[vm].name for vm in vms if vm in estate.vm_by_id},
         findings=findings,
@@ -163,6 +164,7 @@ def assess(
         zone=zone,
         fewer=fewer,
     )
+    return with_accepted(verdict, policy.accepts, max(outlook.now, run.due.at), run, estate)
 
 
 def _lifted(findings: Iterable[Finding], overridden: Collection[str]) -> list[Finding]:
@@ -232,7 +234,7 @@ def make_plan(
         runs = _with_slots(outlook, policy, situation, asked, until)
     else:
         runs = tuple(_planned(outlook, run, rules_of(policy, estate, run.schedule), situation) for run in asked)
-    notes = (*agenda.notes, *_silent_pools(estate), *_storms_ahead(agenda, policy, estate, start, until))
+    notes = (*agenda.notes, *_silent_pools(estate), *_idle_accepts(policy, estate, now), *_storms_ahead(agenda, policy, estate, start, until))
     if only is not None:
         mine = {"", *(one.id for one in estate.schedules if only in (one.id, one.name))}
         mine |= {one.schedule.id for one in agenda.firings if mine.intersection(one.members)}
@@ -343,6 +345,17 @@ def _silent_pools(estate: Estate) -> Iterator[Note]:
             yield Note(f"What pool {told.label} tells itself is not known: {told.error}", unknown=False)
         elif told.gaps:
             yield Note(f"Pool {told.label} did not tell all that guard asked: {some_of(told.gaps, 1)}", unknown=False)
+
+
+def _idle_accepts(policy: Policy, estate: Estate, now: datetime) -> Iterator[Note]:
+    """[[accept]] entries that do nothing: those that ended, and those whose scope names nothing."""
+    over = ended(policy.accepts, now)
+    for number, entry in enumerate(policy.accepts, start=1):
+        told = f"accept[{number}] of the policy ({entry.code} for {entry.scope})"
+        if entry in over:
+            yield Note(f"{told} ended on {entry.until} and does nothing any more.", unknown=False)
+        elif names_nothing(entry, estate):
+            yield Note(f"{told}: XO shows no {entry.scope.partition(':')[0]} of that name or id.", unknown=False)
 
 
 def _storms_ahead(agenda: Agenda, policy: Policy, estate: Estate, start: datetime, until: datetime) -> Iterator[Note]:

@@ -103,10 +103,19 @@ class Clears(msgspec.Struct, frozen=True):
     eta: datetime | None = None
 
 
+class Accepted(msgspec.Struct, frozen=True):
+    """A person's word that something is known ([[accept]] of the policy). ``shown``: its end as it was written."""
+
+    until: datetime
+    shown: str
+    reason: str
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing a check has to say about one due run.
 
     ``holds`` lists the ids of the VMs that must wait; empty means the whole run. Only levels block and unknown hold.
+    ``accepted``: it holds what it held, and is told to nobody.
     """
 
     code: str
@@ -120,3 +129,4 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     facts: tuple[Fact, ...] = ()
     remedy: str
     clears: Clears
+    accepted: Accepted | None = None

@@ -10,15 +10,17 @@ KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
 TIB = 1024 * GIB
+_BEYOND = 2**80  # bytes; nothing holds as much, and much larger numbers fit no float
 
 _TIME_UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 _LONGEST = timedelta(days=3650)  # dates beyond what a plan can mean would overflow later, somewhere less telling
+_LONGEST_TEXT = 10_000  # characters
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)", re.ASCII)
 
 
 def parse_duration(text: str) -> timedelta:
     """``"90 s"``, ``"15 min"``, ``"2h 30min"``, ``"1 d"`` -> timedelta. ValueError names what would be right."""
-    rest = text.strip()
+    rest = text.strip() if len(text) <= _LONGEST_TEXT else "too long to be read"
     total = 0.0
     while rest:
         found = _DURATION.match(rest)
@@ -37,6 +39,8 @@ def format_bytes(count: int) -> str:
     """1536 -> ``"1.5 KiB"``; exact below one KiB. Negative counts keep their sign."""
     if abs(count) < KIB:
         return f"{count} B"
+    if abs(count) >= _BEYOND:
+        return f"{'-' if count < 0 else ''}more than {_BEYOND // TIB} TiB"
     value = float(count)
     for unit in ("KiB", "MiB", "GiB"):
         value /= KIB

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,15 +33,24 @@ def _missing(folder: Path) -> str:
         return f"node {version.strip()} is older than 20"
     # npm writes this file last, so an install that was cut short has none
     done = folder / "node_modules" / ".package-lock.json"
-    if not done.exists() or done.stat().st_mtime < (folder / "package-lock.json").stat().st_mtime:
-        installed = subprocess.run(
-            ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if installed.returncode:
-            return f"npm ci failed: {installed.stderr[-300:]}"
-        done.touch()
+    with alone(folder / "package-lock.json"):
+        if not done.exists() or done.stat().st_mtime < (folder / "package-lock.json").stat().st_mtime:
+            installed = subprocess.run(
+                ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if installed.returncode:
+                return f"npm ci failed: {installed.stderr[-300:]}"
+            done.touch()
     return ""
+
+
+@contextmanager
+def alone(file: Path) -> Iterator[None]:
+    """The tests run in several processes, and npm cannot bear another one in its folder."""
+    with file.open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -59,7 +59,7 @@ class Place:
 
     def __init__(self, folder):
         self.folder = folder / "state"
-        self.folder.mkdir()
+        self.folder.mkdir(mode=0o700)
         self.policy = folder / "guard.toml"
         self.policy.write_text(POLICY)
 

@@ -26,7 +26,7 @@ AFTER_THE_GAP = datetime(
     2027, 3, 28, 1, 30, tzinfo=UTC
 )  # 03:30 CEST, the first minute at which XO's next date is ahead
 PAGED = Counter(
-    {"media: RUN_REFUSED": 1, "photos: RUN_REFUSED": 1, "unsaved: RUN_REFUSED": 1, "erp: XO_DID_NOT_FIRE": 1}
+    {"media: RUN_REFUSED": 1, "photos: RUN_REFUSED": 1, "unsaved: RUN_REFUSED": 1, "retired: REPOSITORY_DISABLED": 1}
 )
 
 

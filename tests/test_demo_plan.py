@@ -186,6 +186,7 @@ def test_plan_demo_as_json_with_exit_code_says_two():
         "facts",
         "remedy",
         "clears",
+        "accepted",
     } == set(document["due"][0]["findings"][0])
 
 

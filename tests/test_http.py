@@ -55,7 +55,7 @@ def get(*answers, path="/rest/v0/vms", params=None, url=URL, **options):
     options = {"tls": TLS, "timeout_s": 5, "retry_wait_s": 0, "transport": httpx.MockTransport(server), **options}
 
     async def ask():
-        async with Http(url, "the-token", **options) as client:
+        async with Http(url, lambda: "the-token", **options) as client:
             return await client.get(path, params)
 
     return asyncio.run(ask()), server
@@ -67,7 +67,7 @@ def failing(kind, *answers, **options):
     options = {"tls": TLS, "timeout_s": 5, "retry_wait_s": 0, "transport": httpx.MockTransport(server), **options}
 
     async def ask():
-        async with Http(URL, "the-token", **options) as client:
+        async with Http(URL, lambda: "the-token", **options) as client:
             await client.get("/rest/v0/vms")
 
     with pytest.raises(kind) as caught:
@@ -345,7 +345,7 @@ def over_a_socket(certificate, **options):
     async def ask():
         server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=certificate)
         port = server.sockets[0].getsockname()[1]
-        async with server, Http(f"https://127.0.0.1:{port}", "t", timeout_s=5, retry_wait_s=0, **options) as client:
+        async with server, Http(f"https://127.0.0.1:{port}", lambda: "t", timeout_s=5, retry_wait_s=0, **options) as client:
             return await client.get("/rest/v0/vms")
 
     return asyncio.run(ask())
@@ -376,7 +376,7 @@ def test_a_port_where_nothing_listens_is_told_after_the_tries():
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
 
     async def ask():
-        async with Http(url, "t", tls=TLS, timeout_s=5, retry_wait_s=0) as client:
+        async with Http(url, lambda: "t", tls=TLS, timeout_s=5, retry_wait_s=0) as client:
             await client.get("/rest/v0/vms")
 
     with pytest.raises(XoUnreachableError, match=f"No XO answers at {url}"):

@@ -76,7 +76,7 @@ def _empty(view: View) -> Finding:
         summary = f"Job {view.run.job.name} matches none of {plural(len(view.estate.vms), 'VM')}." + (
             why and f" {why}."
         )
-    unknown = bool(lost) and selection.smart and not selection.error
+    unknown = selection.undecided or (bool(lost) and selection.smart and not selection.error)
     warned = not selection.smart
     return Finding(
         code=NO_VM_MATCHES.id,

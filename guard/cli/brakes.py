@@ -14,10 +14,11 @@ import msgspec
 from guard.cli import clock, source
 from guard.cli.state import ledger_path
 from guard.daemon.compose import zone_of
-from guard.decision.brakes import Brake, in_force, parse_scope, read_brakes
+from guard.decision.brakes import Brake, in_force, read_brakes
 from guard.errors import LedgerError, UsageError
 from guard.gate.watch import BRAKES
 from guard.ledger.sqlite import open_beside
+from guard.policy.scopes import parse_scope
 from guard.units import parse_duration
 from guard.views.brakes import brakes_line
 

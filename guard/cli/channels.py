@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from guard.http import Poster, tls_context
+from guard.notify.apprise import AppriseTarget, read_targets
 from guard.notify.healthchecks import Healthchecks
 from guard.notify.mail import PORTS, Mail, Mailbox
 from guard.notify.route import Route, for_people
@@ -14,16 +15,20 @@ from guard.notify.webhook import Webhook
 from guard.policy.notify_schema import NotifySection
 
 
-def configured(notify: NotifySection, env: Mapping[str, str]) -> dict[str, Callable[[], Route]]:
-    """Channel name -> what opens it, which raises PolicyError for a secret or a CA that cannot be used."""
-    found: dict[str, Callable[[], Route]] = {}
+def configured(notify: NotifySection, env: Mapping[str, str]) -> dict[str, Callable[[], Sequence[Route]]]:
+    """Section -> what opens its channel (of [notify.apprise]: its channels), which raises PolicyError for a secret or a CA
+    that cannot be used.
+    """
+    found: dict[str, Callable[[], Sequence[Route]]] = {}
     if notify.webhook.url is not None:
-        found["webhook"] = lambda: _webhook(notify, env)
+        found["webhook"] = lambda: [_webhook(notify, env)]
     if notify.mail.host is not None:
-        found["mail"] = lambda: _mail(notify, env)
+        found["mail"] = lambda: [_mail(notify, env)]
     checks = notify.healthchecks
     if checks.url is not None or checks.loop_url is not None or checks.schedules:
-        found["healthchecks"] = lambda: _healthchecks(notify, env)
+        found["healthchecks"] = lambda: [_healthchecks(notify, env)]
+    if notify.apprise.urls_file is not None:
+        found["apprise"] = lambda: _apprise(notify, env)
     return found
 
 
@@ -65,6 +70,13 @@ def _healthchecks(notify: NotifySection, env: Mapping[str, str]) -> Route:
         ping_key=ping_key,
     )
     return Route(channel, channel.wants)
+
+
+def _apprise(notify: NotifySection, env: Mapping[str, str]) -> list[Route]:
+    options = notify.apprise
+    wants = for_people(page=options.page, digest=options.digest)
+    limit = notify.time_limit.total_seconds()
+    return [Route(AppriseTarget(one, timeout_s=limit), wants) for one in read_targets(options.urls_file or "", env)]
 
 
 def _poster(section: str, ca_file: str | None, notify: NotifySection) -> Poster:

@@ -6,7 +6,8 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import TextIO
 
-from guard.cli import source
+from guard.cli import clock, source
+from guard.decision.accept import ended
 from guard.errors import UsageError
 from guard.policy.lines import find_lines
 from guard.policy.load import load
@@ -21,6 +22,10 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     policy = load(text, file=arguments.config)
     if arguments.what == "check":
         stderr.write(f"guard: {arguments.config} is a valid policy\n")
+        for number, entry in enumerate(policy.accepts, start=1):
+            if entry in ended(policy.accepts, clock.now()):
+                told = f"accept[{number}] ({entry.code} for {entry.scope}) ended on {entry.until} and does nothing any more"
+                stderr.write(f"guard: warning: {told}\n")
         return 0
     lines = find_lines(text)
     if arguments.schedule:

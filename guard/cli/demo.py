@@ -14,6 +14,7 @@ from typing import TextIO
 from guard.assess import make_plan
 from guard.cli.colour import style_for
 from guard.cli.demo_night import PARIS, DemoXo, Morning, Say, live_through
+from guard.cli.demo_serve import serve_until_stopped
 from guard.cli.source import demo_pools, demo_settings
 from guard.daemon.pools import Refused, with_told
 from guard.lifecycle.report import make_report
@@ -67,6 +68,9 @@ _HOURS = 24
 
 
 def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
+    if arguments.serve is not None:
+        serve_until_stopped(arguments.serve, stderr)
+        return 0
     live = demo.awaken(demo.build(lambda: demo.DEMO_NOW))
     show(live, stdout, stderr, env, plan_only=arguments.plan_only)
     return 0

@@ -6,17 +6,19 @@ import difflib
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TextIO
 
 import msgspec
 
-from guard.decision.codes import EVERY_CODE
+from guard.cli.files import read_bounded
 from guard.errors import CaptureError, UsageError
+from guard.estate.crowded import MOST_VALUES, is_crowded
 from guard.estate.xo_records import BackupLog
 from guard.outcomes.outcome import outcome
+from guard.policy.codes import EVERY_CODE
 from guard.views.causes import causes_document, causes_text
 from guard.views.explain import codes_text, explain_text
+from guard.views.text import json_line
 
 LARGEST_BYTES = 64 * 1024**2  # all the logs XO keeps of a large site fit
 _DEEPEST = 64  # levels of JSON; XO's logs have about twelve
@@ -49,7 +51,7 @@ def _explain_log(arguments: Namespace, stdout: TextIO) -> None:
         raise UsageError(f"explain {arguments.code} --log {arguments.log}: expected a code or a log, not both")
     outcomes = [outcome(one) for one in read_logs(arguments.log)]
     if arguments.json:
-        stdout.write(msgspec.json.encode(causes_document(outcomes)).decode() + "\n")
+        stdout.write(json_line(causes_document(outcomes)))
     else:
         stdout.write(causes_text(outcomes, EVERY_CODE))
 
@@ -57,8 +59,11 @@ def _explain_log(arguments: Namespace, stdout: TextIO) -> None:
 def read_logs(path: str) -> list[BackupLog]:
     """The logs in a file, or on stdin for ``-``. Raises CaptureError naming the file and what would be right."""
     name = "stdin" if path == "-" else path
+    content = _content(path, name)
+    if is_crowded(content):
+        raise CaptureError(f"{name}: holds more than {MOST_VALUES} values; save fewer logs into one file")
     try:
-        document = msgspec.json.decode(_content(path, name))
+        document = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CaptureError(f"{name}: is not JSON ({error}); {_RIGHT}") from error
     except RecursionError as error:
@@ -83,13 +88,11 @@ def read_logs(path: str) -> list[BackupLog]:
 
 def _content(path: str, name: str) -> bytes:
     try:
-        if path == "-":
-            content = sys.stdin.buffer.read(LARGEST_BYTES + 1)
-        else:
-            with Path(path).open("rb") as file:
-                content = file.read(LARGEST_BYTES + 1)
+        content = sys.stdin.buffer.read(LARGEST_BYTES + 1) if path == "-" else read_bounded(path, LARGEST_BYTES)
     except OSError as error:
         raise CaptureError(f"{name}: cannot be read ({error.strerror or error})") from error
+    except ValueError as error:
+        raise CaptureError(f"{name}: {error}; save fewer logs into one file") from error
     if len(content) > LARGEST_BYTES:
         raise CaptureError(f"{name}: is larger than {LARGEST_BYTES // 1024**2} MiB; save fewer logs into one file")
     if not content.strip():

@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 import os
+import select
 import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+SILENCE_S = 60.0  # whoever writes may first have to ask for a password
+_PIECE_BYTES = 1024 * 1024
+
 
 def read_bounded(path: str, limit: int) -> bytes:
-    """The content of a file or pipe of at most ``limit`` bytes. Raises OSError, ValueError for a larger one."""
-    with Path(path).open("rb") as stream:
-        content = stream.read(limit + 1)
-    if len(content) > limit:
-        raise ValueError(f"is larger than {limit // 1024**2} MiB")
-    return content
+    """The content of a file or pipe of at most ``limit`` bytes. Raises OSError, ValueError for a larger one.
+
+    A pipe into which nobody writes for ``SILENCE_S`` seconds is an error: opening one as it is would wait for ever.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        told = os.fstat(handle)
+        if stat.S_ISREG(told.st_mode) and told.st_size > limit:
+            raise ValueError(_larger(limit))
+        coming = select.poll()
+        coming.register(handle, select.POLLIN)
+        content = bytearray()
+        while len(content) <= limit:
+            if not coming.poll(SILENCE_S * 1000):
+                raise OSError(f"nothing came out of this pipe for {SILENCE_S:g} s")
+            piece = os.read(handle, min(_PIECE_BYTES, limit + 1 - len(content)))
+            if not piece:
+                return bytes(content)
+            content += piece
+    finally:
+        os.close(handle)
+    raise ValueError(_larger(limit))
+
+
+def _larger(limit: int) -> str:
+    return f"is larger than {limit // 1024**2} MiB"
 
 
 def check_target(path: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TextIO
 
 import msgspec
@@ -25,8 +25,8 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     wanted = configured(policy.notify, env)
     if not wanted:
         raise UsageError(
-            f"{arguments.config} names no channel; set url in [notify.webhook], host in [notify.mail], or url or loop_url "
-            "in [notify.healthchecks]"
+            f"{arguments.config} names no channel; set url in [notify.webhook], host in [notify.mail], url or loop_url in "
+            "[notify.healthchecks], or urls_file in [notify.apprise]"
         )
     results = asyncio.run(_try_all(wanted, policy))
     stdout.writelines(
@@ -35,7 +35,7 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     return 1 if any(results.values()) else 0
 
 
-async def _try_all(wanted: Mapping[str, Callable[[], Route]], policy: Policy) -> dict[str, str]:
+async def _try_all(wanted: Mapping[str, Callable[[], Sequence[Route]]], policy: Policy) -> dict[str, str]:
     """Channel name -> what went wrong, '' for nothing."""
     checks = policy.notify.healthchecks
     message = Message(
@@ -46,13 +46,22 @@ async def _try_all(wanted: Mapping[str, Callable[[], Route]], policy: Policy) ->
         schedule=None if checks.loop_url else next(iter(checks.schedules), None),
         at=clock.now(),
     )
-    results = await asyncio.gather(*(_try(opening, message) for opening in wanted.values()))
-    return dict(zip(wanted, results, strict=True))
+    results = await asyncio.gather(*(_try_section(name, opening, message) for name, opening in wanted.items()))
+    return {name: wrong for found in results for name, wrong in found.items()}
 
 
-async def _try(opening: Callable[[], Route], message: Message) -> str:
+async def _try_section(name: str, opening: Callable[[], Sequence[Route]], message: Message) -> dict[str, str]:
+    """What went wrong with each channel of one section; under the section's own name where it cannot be opened."""
     try:
-        route = opening()
+        routes = opening()
+    except GuardError as error:
+        return {name: str(error)}
+    found = await asyncio.gather(*(_try(route, message) for route in routes))
+    return dict(zip((route.channel.name for route in routes), found, strict=True))
+
+
+async def _try(route: Route, message: Message) -> str:
+    try:
         if not route.wants(message):
             message = _for(route.channel, message)
         await route.channel.send(message)

@@ -10,6 +10,8 @@ from guard.errors import UsageError
 
 DEFAULT_CONFIG = "/etc/guard/guard.toml"
 DEFAULT_STATE = "/var/lib/guard"
+DEMO_PORT = 8480
+_POLICY = f"the policy (default: {DEFAULT_CONFIG})"
 _SCOPES = "all, or vm, pool, sr, repository, schedule or job with an id or a name: pool:Lyon"
 _BYPASS_SCOPES = "all, or schedule or job with an id or a name: job:nightly"
 
@@ -34,12 +36,36 @@ def build_parser() -> argparse.ArgumentParser:
     plan.add_argument("--json", action="store_true", help="print the document guard.plan/1")
     plan.add_argument("--exit-code", action="store_true", help="exit 2 when a run would not start whole, or is unknown")
 
+    coverage = commands.add_parser(
+        "coverage",
+        help="VMs without a backup or with an old one, schedules that collide, repositories that run full",
+        description="What the schedules leave open: VMs in no enabled schedule, VMs whose last good backup is too old, and why "
+        "each try since failed, schedules that collide in the coming week, with another time for one of them, and backup "
+        "repositories by the days until they are full. Only reads.",
+    )
+    _estate_options(coverage)
+    coverage.add_argument(
+        "--state",
+        default=None,
+        metavar="FOLDER",
+        help=f"guard's ledger, for what it held back (default: {DEFAULT_STATE})",
+    )
+    coverage.add_argument(
+        "--max-age", metavar="DURATION", help='how old a last good backup may be, such as "48 h", for every VM'
+    )
+    coverage.add_argument("--json", action="store_true", help="print the document guard.coverage/1")
+    coverage.add_argument(
+        "--exit-code",
+        action="store_true",
+        help="exit 2 when a VM is uncovered or stale, that is unknown, or a repository is full soon",
+    )
+
     capture = commands.add_parser("capture", help="save what XO tells into a file, without secrets")
-    capture.add_argument("file", metavar="FILE")
-    capture.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE")
+    capture.add_argument("file", metavar="FILE", help="the file to write; for its owner's eyes only")
+    capture.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE", help=_POLICY)
 
     explain = commands.add_parser("explain", help="what a code means, or why a run failed, and what to do")
-    explain.add_argument("code", nargs="?", metavar="CODE")
+    explain.add_argument("code", nargs="?", metavar="CODE", help="such as CHAIN_UNHEALTHY; without it: all of them")
     explain.add_argument(
         "--log", metavar="FILE", help="why the runs of a backup log (or a list of them) failed; - for stdin"
     )
@@ -50,7 +76,9 @@ def build_parser() -> argparse.ArgumentParser:
     _estate_options(match)
 
     when = commands.add_parser("when", help="XO's next start dates of an expression or a schedule")
-    when.add_argument("expression", metavar="EXPRESSION|SCHEDULE")
+    when.add_argument(
+        "expression", metavar="EXPRESSION|SCHEDULE", help="an expression of XO's cron, or a schedule's id or name"
+    )
     when.add_argument(
         "--zone", default=None, metavar="ZONE", help="zone of the expression (default: XO's default, UTC)"
     )
@@ -59,8 +87,10 @@ def build_parser() -> argparse.ArgumentParser:
     _estate_options(when)
 
     config = commands.add_parser("config", help="check or show the policy")
-    config.add_argument("what", choices=("check", "show"))
-    config.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE")
+    config.add_argument(
+        "what", choices=("check", "show"), help="check: every error at once; show: every value and where it is from"
+    )
+    config.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE", help=_POLICY)
     config.add_argument("--schedule", metavar="ID|NAME", help="show: what is in force for this schedule")
     config.add_argument(
         "--job", metavar="NAME", help="show: the name of that schedule's job, where entries match by it"
@@ -70,14 +100,21 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     notify = commands.add_parser("notify", help="send one test message to each configured channel")
-    notify.add_argument("what", choices=("test",))
-    notify.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE")
+    notify.add_argument("what", choices=("test",), help="send it, and tell what became of it")
+    notify.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE", help=_POLICY)
 
     daemon = commands.add_parser(
         "daemon",
         help="watch every schedule: predict, see what XO does, tell; with gate = enforce, hold what would fail",
     )
     _state_options(daemon)
+    daemon.add_argument(
+        "--log",
+        choices=("auto", "journal", "json", "plain"),
+        default="auto",
+        help="how it logs: into systemd's journal with fields, one JSON object per line on stderr, or plain lines there "
+        "(default: the journal where stderr leads there, else plain)",
+    )
 
     hold = commands.add_parser("hold", help="have guard start nothing that a scope names, until a time")
     hold.add_argument("scope", metavar="SCOPE", help=_SCOPES)
@@ -132,6 +169,27 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _state_options(release)
 
+    token = commands.add_parser(
+        "token",
+        help="until when XO takes guard's token; another life for it",
+        description="Show whose token guard signs in to XO with and until when it is valid (never the token itself), or renew it. "
+        "A token that guard made keeps its text and gets a later end. Any other is replaced by one that guard makes, in "
+        "[xo] token_file; the old one is kept beside it and works on. Exit code: 0 when all is well or done, 2 when a person "
+        "has to do something (show: 14 days or less are left, or XO does not tell), 1 for errors.",
+    )
+    token.add_argument("what", choices=("show", "renew"), help="tell; move its end, or make another")
+    token.add_argument(
+        "--valid-for", metavar="DURATION", help='renew: for how long, such as "90 d" (default: [xo] renew_for, 180 d)'
+    )
+    token.add_argument("--dry-run", action="store_true", help="renew: only tell what would be done")
+    token.add_argument(
+        "--delete-old",
+        action="store_true",
+        help="renew: only delete the token that an earlier renewal replaced, in XO and here; after the daemon's restart",
+    )
+    token.add_argument("--json", action="store_true", help="show: print the document guard.token/1")
+    _state_options(token)
+
     status = commands.add_parser("status", help="what the daemon sees now")
     _state_options(status)
     status.add_argument("--json", action="store_true", help="print the document guard.status/1")
@@ -157,7 +215,9 @@ def build_parser() -> argparse.ArgumentParser:
         "xo_config), by which XO waits longer for hosts that are slow to answer. Without xo_config: tell what to put where. "
         "Exit code: 0 when done or when there is nothing to do, 2 when guard leaves it to a person, 1 for errors.",
     )
-    workaround.add_argument("what", choices=("show", "apply", "revert"))
+    workaround.add_argument(
+        "what", choices=("show", "apply", "revert"), help="tell what stands; write the file; take it back"
+    )
     workaround.add_argument(
         "--value", metavar="DURATION", help='apply: how long XO shall wait (default: the policy\'s timeout, "30 min")'
     )
@@ -166,12 +226,21 @@ def build_parser() -> argparse.ArgumentParser:
     )
     workaround.add_argument("--reason", metavar="TEXT", help="apply: why, and for which schedule; always needed")
     workaround.add_argument("--dry-run", action="store_true", help="only tell what would change")
-    workaround.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE")
+    workaround.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE", help=_POLICY)
 
     demo = commands.add_parser(
         "demo", help="a simulated XO that holds every trouble guard knows: its plan, then its night"
     )
-    demo.add_argument("--plan-only", action="store_true", help="stop after the plan")
+    how = demo.add_mutually_exclusive_group()
+    how.add_argument("--plan-only", action="store_true", help="stop after the plan")
+    how.add_argument(
+        "--serve",
+        type=int,
+        nargs="?",
+        const=DEMO_PORT,
+        metavar="PORT",
+        help=f"serve another simulated XO on 127.0.0.1, in real time, to try guard on (port {DEMO_PORT})",
+    )
     return parser
 
 
@@ -181,14 +250,14 @@ def _brake_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _state_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE")
+    parser.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE", help=_POLICY)
     parser.add_argument(
         "--state", default=None, metavar="FOLDER", help=f"where the ledger is (default: {DEFAULT_STATE})"
     )
 
 
 def _estate_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", default=None, metavar="FILE", help=f"the policy (default: {DEFAULT_CONFIG})")
+    parser.add_argument("--config", default=None, metavar="FILE", help=_POLICY)
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--estate", metavar="FILE", help="read a capture instead of XO")
     source.add_argument("--demo", action="store_true", help="read the simulated XO of the demo")

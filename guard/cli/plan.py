@@ -11,8 +11,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TextIO
 
-import msgspec
-
 from guard.assess import Plan, make_plan
 from guard.cli import source
 from guard.cli.colour import style_for
@@ -27,6 +25,7 @@ from guard.remedies.scene import scene_of
 from guard.units import format_time, parse_duration
 from guard.views.documents import plan_document
 from guard.views.plan import plan_text
+from guard.views.text import json_line
 
 _FURTHEST = timedelta(days=400)
 
@@ -52,7 +51,7 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     asked = {(one.run.schedule.id, one.run.due.at) for one in plan.runs}
     remedies = [one for one in found if any((run.schedule, run.due) in asked for run in one.runs) or not one.runs]
     if arguments.json:
-        stdout.write(msgspec.json.encode(plan_document(plan, remedies)).decode() + "\n")
+        stdout.write(json_line(plan_document(plan, remedies)))
     else:
         took, origin = time.monotonic() - began, ""
         if arguments.estate is not None:

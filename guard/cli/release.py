@@ -107,10 +107,10 @@ def _stray(left: Sequence[Placed], acting: Doings) -> list[Placed]:
 
 def _routes(policy: Policy, env: Mapping[str, str], shell: Shell) -> list[Route]:
     """The channels that can be opened: a secret that cannot be read must not keep a schedule switched off."""
-    found = []
+    found: list[Route] = []
     for name, opening in configured(policy.notify, env).items():
         try:
-            found.append(opening())
+            found += opening()
         except GuardError as error:
             shell.log(f"nothing is told by {name}: {error}")
     return found

@@ -9,8 +9,6 @@ from contextlib import suppress
 from datetime import datetime
 from typing import TextIO
 
-import msgspec
-
 from guard.cli import clock, source
 from guard.cli.state import look_at_ledger
 from guard.daemon.compose import zone_of
@@ -21,6 +19,7 @@ from guard.lifecycle.ledger import Ledger
 from guard.lifecycle.report import make_report
 from guard.units import parse_duration
 from guard.views.report import report_document, report_text
+from guard.views.text import json_line
 
 
 def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
@@ -33,7 +32,7 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
         remedies = asyncio.run(ledger.remedies(since))
     report = make_report(runs, since, now)
     if arguments.json:
-        stdout.write(msgspec.json.encode(report_document(report, remedies)).decode() + "\n")
+        stdout.write(json_line(report_document(report, remedies)))
     else:
         standing = asyncio.run(workaround_lines(policy, zone_of(policy), clock.now))
         stdout.write(report_text(report, zone_of(policy), remedies, standing))

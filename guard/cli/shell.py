@@ -9,10 +9,13 @@ from collections.abc import Callable, Mapping
 
 from guard.cli import clock
 from guard.daemon.compose import Shell
+from guard.views.log import Line
 
 
-def shell_of(env: Mapping[str, str], log: Callable[[str], None]) -> Shell:
-    """``log`` takes one line without its end."""
+def shell_of(
+    env: Mapping[str, str], log: Callable[[str], None], lines: Callable[[Line], None] = lambda _: None
+) -> Shell:
+    """``log`` takes a text without its end; ``lines`` what happens, with its fields."""
     return Shell(
         clock=clock.now,
         monotonic_us=lambda: time.monotonic_ns() // 1000,
@@ -20,4 +23,5 @@ def shell_of(env: Mapping[str, str], log: Callable[[str], None]) -> Shell:
         instance=secrets.token_bytes(8),
         holder=socket.gethostname(),
         log=log,
+        lines=lines,
     )

@@ -11,20 +11,25 @@ from typing import TextIO
 import msgspec
 
 from guard.cli import clock, source
-from guard.cli.state import look_at_ledger
+from guard.cli.state import look_at_ledger, state_folder
+from guard.daemon.channels import known_channels
 from guard.daemon.compose import zone_of
 from guard.daemon.standing import read_doings
 from guard.daemon.workaround import workaround_lines
 from guard.errors import GuardError
 from guard.gate.watch import LOOP
+from guard.ledger.files import folder_troubles
 from guard.ledger.sqlite import SqliteLedger
+from guard.lifecycle.accepted import loop_without_accepted, without_accepted
 from guard.lifecycle.due_run import DueRun, fold
 from guard.lifecycle.loop import STANDS, Loop
+from guard.lifecycle.token import TOKEN, read_token_state
 from guard.policy.schema import Policy
+from guard.views import token as token_views
 from guard.views.doings import Doings
 from guard.views.remedies import lately_lines, remedy_document
 from guard.views.status import UNKNOWN, Lately, lately, nagios, standing, status_document, status_text
-from guard.views.text import clean
+from guard.views.text import clean, json_line
 
 FOUND_WITHIN = timedelta(days=8)  # what was due so long ago may have been found only today, after an outage
 
@@ -36,24 +41,31 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
         policy = source.read_policy(arguments.config)
         with look_at_ledger(arguments.state, env, policy) as ledger:
             loop, alarmed, day, acting = asyncio.run(_read(ledger, policy, now))
+            channels = asyncio.run(known_channels(ledger))
+            token = read_token_state(asyncio.run(ledger.recall(TOKEN)))
             remedies = asyncio.run(ledger.remedies(now - STANDS))
     except GuardError as error:
         if not arguments.nagios:
             raise
         stdout.write(f"GUARD UNKNOWN - {clean(str(error)).replace('|', '/')}\n")
         return UNKNOWN
+    folder = folder_troubles(state_folder(arguments.state, env))
     if arguments.nagios:
-        code, line = nagios(loop, alarmed, now, day)
+        code, line = token_views.nagios(*nagios(loop, alarmed, now, day, channels), token, now)
         stdout.write(line + "\n")
         return code
     if arguments.json:
-        document = status_document(loop, alarmed, now, day, acting)
+        document = status_document(loop, alarmed, now, day, acting, channels)
         document["remedies"] = [remedy_document(one) for one in remedies]
-        stdout.write(msgspec.json.encode(document).decode() + "\n")
+        document["token"] = token_views.status_document(token, now)
+        document["state_folder"] = list(folder)
+        stdout.write(json_line(document))
     else:
         zone = zone_of(policy)
-        stdout.write(status_text(loop, alarmed, now, zone, day, acting))
+        stdout.write(status_text(loop, alarmed, now, zone, day, acting, channels))
         lines = lately_lines(remedies, zone) + asyncio.run(workaround_lines(policy, zone, clock.now))
+        lines += token_views.status_lines(token, now, zone, renews=policy.xo.renew_token)
+        lines += token_views.folder_lines(folder)
         stdout.write("".join(line + "\n" for line in lines))
     return 0
 
@@ -67,5 +79,7 @@ async def _read(
     recent = await ledger.between(now - FOUND_WITHIN, now + STANDS)
     known = {key: await ledger.load(key) for key in await ledger.open_runs()} | dict(recent)
     runs = [run for key, events in known.items() if (run := fold(key, events)) is not None]
+    calm = [without_accepted(run, policy.accepts, now) for run in runs]
+    loop = loop_without_accepted(loop, policy.accepts, now) if loop is not None else None
     acting = await read_doings(ledger, runs, policy, now)
-    return loop, standing(runs, now), lately(runs, now), acting
+    return loop, standing(calm, now), lately(calm, now), acting

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TextIO
 
-import msgspec
-
 from guard.cli import clock, source
 from guard.cli.state import look_at_ledger
 from guard.daemon.compose import KEPT, zone_of
@@ -19,6 +17,7 @@ from guard.lifecycle.events import AnyEvent
 from guard.lifecycle.ledger import Ledger
 from guard.views.remedies import of_run, remedy_document, remedy_lines
 from guard.views.story import story_document, story_text
+from guard.views.text import json_line
 
 _NEAR = timedelta(minutes=1)
 AHEAD = timedelta(hours=12)  # so long before a due time may a remedy for it be, at most
@@ -44,7 +43,7 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
         if arguments.json:
             document = story_document(run, events, clock.now())
             document["remedies"] = [remedy_document(one) for one in of_run(remedies, run.key.schedule, run.key.due)]
-            stdout.write(msgspec.json.encode(document).decode() + "\n")
+            stdout.write(json_line(document))
         else:
             stdout.write(story_text(run, events, zone_of(policy)))
             lines = remedy_lines(of_run(remedies, run.key.schedule, run.key.due), zone_of(policy))

@@ -11,11 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta, tzinfo
 from pathlib import Path
 
+from guard.daemon.channels import Sender, known_channels
+from guard.daemon.gather import Sources
+from guard.daemon.log import LoggedNews
 from guard.daemon.loop import Flags, run
+from guard.daemon.metrics import Metrics
 from guard.daemon.news import News
+from guard.daemon.nightly import Nightly
 from guard.daemon.pools import XoAndPools
 from guard.daemon.standing import claimed, is_unsettled, open_due_runs
 from guard.daemon.systemd import Systemd
+from guard.daemon.token_watch import TokenWatch
 from guard.daemon.workaround import timeout_file
 from guard.errors import LedgerError, LedgerUnwritableError
 from guard.gate.look import LOOK_EVERY
@@ -24,12 +30,15 @@ from guard.ledger.last_resort import LastResort
 from guard.ledger.sqlite import SqliteLedger, open_ledger
 from guard.lifecycle.loop import Loop
 from guard.mechanics.zones import zone_or_utc
+from guard.meter import Meter
 from guard.notify.message import Event, Message, Tier
 from guard.notify.ports import Queued
 from guard.notify.queue import Queue
 from guard.notify.route import Limits, Route
 from guard.policy.schema import Policy
+from guard.views.log import Line
 from guard.xo.client import XoSettings
+from guard.xo.renew import TokenXo
 from guard.xo.settings import xo_settings
 from guard.xo.token import Token, read_token
 
@@ -43,7 +52,7 @@ _PRUNE_EVERY = timedelta(hours=24)
 class Shell:
     """What the outside gives: the clock, the environment, a random name for a new ledger, where to log.
 
-    ``holder``: this machine's name, for the lease.
+    ``holder``: this machine's name, for the lease. ``lines``: where what happens is logged with its fields.
     """
 
     clock: Callable[[], datetime]
@@ -52,6 +61,7 @@ class Shell:
     instance: bytes
     holder: str
     log: Callable[[str], None]
+    lines: Callable[[Line], None] = lambda _: None
 
 
 class PolicyInForce:
@@ -83,9 +93,18 @@ class Kept:
     """The watch with what goes round it: the lease before each look, a sign of life and old runs pruned after."""
 
     def __init__(
-        self, watch: Watch, ledger: SqliteLedger, resort: LastResort, queue: Queue, news: News, shell: Shell
+        self,
+        watch: Watch,
+        ledger: SqliteLedger,
+        resort: LastResort,
+        queue: Queue,
+        news: News,
+        shell: Shell,
+        token_watch: TokenWatch | None = None,
+        nightly: Nightly | None = None,
     ) -> None:
         self._watch, self._ledger, self._resort = watch, ledger, resort
+        self._token_watch, self._nightly = token_watch, nightly
         self._queue, self._news, self._shell = queue, news, shell
         self._pruned_at: datetime | None = None
         self._unwritten_since: datetime | None = None
@@ -125,6 +144,10 @@ class Kept:
                 tier=Tier.RECORD, event=Event.SUCCESS, title="guard looks", text="guard's loop runs", at=loop.at
             )
             await self._queue.tell(alive)
+        if self._nightly is not None:
+            await self._nightly.look(loop)
+        if self._token_watch is not None and not self._watch.lets_go:
+            self._token_watch.look(loop)
         return loop
 
     async def _lease(self, now: datetime) -> None:
@@ -155,36 +178,76 @@ async def run_daemon(
         open_ledger(state / LEDGER, xo=policy.xo.url, clock=shell.clock, instance=shell.instance) as ledger,
     ):
         await ledger.lease(shell.holder, shell.clock() + LEASE)
-        queue = Queue(ledger.outbox(Queued), routes, limits_of(policy), clock=shell.clock)
-        news = News(queue.tell, lambda: zone_of(in_force.policy))
+        known = await known_channels(ledger)
+        queue = Queue(ledger.outbox(Queued), routes, limits_of(policy), clock=shell.clock, known=known)
+        sender = Sender(queue, ledger, clock=shell.clock, log=shell.log)
+        news = News(queue.tell, lambda: zone_of(in_force.policy), lambda: in_force.policy, ledger)
+        nightly = Nightly(
+            ledger,
+            ledger.outbox(Queued),
+            news,
+            clock=shell.clock,
+            policy_of=lambda: in_force.policy,
+            zone=lambda: zone_of(in_force.policy),
+        )
 
         def token() -> Token:
             given = in_force.policy.xo.token_file
             return read_token(Path(given) if given else None, shell.env)
 
         token()  # an unreadable token is told at once, not at the first look
-        xo = XoAndPools(in_force.xo, token, clock=shell.clock, policy_of=lambda: in_force.policy, env=shell.env)
+        meter = Meter(lambda: shell.monotonic_us() / 1_000_000)
+        xo = XoAndPools(
+            in_force.xo, token, clock=shell.clock, policy_of=lambda: in_force.policy, env=shell.env, meter=meter
+        )
         resort = LastResort(ledger, shell.log)
         watch = Watch(
             resort,
             xo,
-            news,
+            LoggedNews(news, shell.lines),
             clock=shell.clock,
             policy_of=lambda: in_force.policy,
             instance=ledger.instance,
             timeout_file=lambda: timeout_file(in_force.policy.remedies, shell.clock, f"guard {ledger.instance}"),
         )
-        flags.install(asyncio.get_running_loop())
-        await run(
-            Kept(watch, ledger, resort, queue, news, shell),
-            flags,
-            Systemd(shell.env, monotonic_us=shell.monotonic_us),
-            send_news=lambda: queue.pump(shell.clock()),
-            reload=lambda: in_force.reload(lambda fresh: queue.use(routes_of(fresh), limits_of(fresh))),
-            log=shell.log,
-            look_every_s=LOOK_EVERY.total_seconds(),
+        token_watch = TokenWatch(
+            TokenXo(in_force.xo, token, clock=shell.clock, meter=meter),
+            token,
+            ledger,
+            news.relay,
             clock=shell.clock,
+            policy_of=lambda: in_force.policy,
+            zone=lambda: zone_of(in_force.policy),
+            log=shell.log,
         )
+        flags.install(asyncio.get_running_loop())
+        sources = Sources(
+            ledger=ledger,
+            file=state / LEDGER,
+            latest=lambda: watch.latest,
+            trouble=lambda: resort.trouble,
+            channels=queue.status,
+            policy=lambda: in_force.policy,
+        )
+        with Metrics(sources, meter, clock=shell.clock, log=shell.log) as metrics:
+            metrics.use(policy)
+
+            def use(fresh: Policy) -> None:
+                opened = routes_of(fresh)
+                metrics.use(fresh)
+                queue.use(opened, limits_of(fresh))
+
+            await run(
+                metrics.around(Kept(watch, ledger, resort, queue, news, shell, token_watch, nightly)),
+                flags,
+                Systemd(shell.env, monotonic_us=shell.monotonic_us),
+                send_news=sender.pump,
+                reload=lambda: in_force.reload(use),
+                log=shell.log,
+                look_every_s=LOOK_EVERY.total_seconds(),
+                clock=shell.clock,
+            )
+        await token_watch.end()
         await watch.end()
         await ledger.release()
 

@@ -1,197 +1,197 @@
-"""What happened, as messages: a person is paged for what must be acted on, the rest waits for the digest or is kept."""
+"""What happened, as messages: which tier each has, and what of it is one message. What they say is in guard/views/."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta, tzinfo
 
-from guard.decision.verdict import Action
+import msgspec
+
+from guard.daemon.paged import Memory, Paged
+from guard.decision.accept import About, accepting
 from guard.estate.workaround import State
+from guard.gate.predict import rules_as_told
 from guard.lifecycle.due_run import DueRun
-from guard.lifecycle.events import Alarmed, AnyEvent, AttemptEnded, Decided, End, Ended, FollowingUp, Started
+from guard.lifecycle.events import Alarmed, AnyEvent, AttemptEnded, Decided, End, Ended, RunKey, Started
 from guard.lifecycle.loop import SwitchedOff
-from guard.lifecycle.remedy import Effect, Remedy, RemedyKind, Result
+from guard.lifecycle.remedy import Remedy
 from guard.notify.message import Event, Message, Tier
-from guard.outcomes.alarms import (
-    CLOCKS_DIFFERENT,
-    GATE_STANDS_ASIDE,
-    LEDGER_DISK_FULL,
-    LEDGER_UNWRITABLE,
-    SCHEDULE_DISABLED,
-    XO_UNREADABLE,
-)
-from guard.units import format_duration, format_time
-from guard.views.remedies import DOES, remedy_sentence, standing_sentence
-from guard.views.status import off_text
-from guard.views.story import WOULD, outcome_sentence
+from guard.policy.accept_schema import AcceptRule
+from guard.policy.schema import Policy, default_policy
+from guard.policy.tiers_schema import tier_of
+from guard.units import format_time
+from guard.views import messages_own
+from guard.views.message_parts import Context, Told
+from guard.views.messages import QUIET_ENDS, told_of
 
 CLOCKS_DIFFER, CLOCKS_AGREE = timedelta(seconds=30), timedelta(seconds=15)
 MOST_PAGES = 3  # of one cause and one look; more are put together
 MOST_TITLES = 20
 UNREAD = timedelta(minutes=5)  # an XO that restarts is back by then
+_EVENTS = {"remedy_failed": Event.FAIL, "remedy": Event.LOG, "probe": Event.LOG, "standing": Event.LOG}
 
 
 class News:
-    """The gate's Teller. ``tell`` hands a message to the queue and returns at once."""
+    """The gate's Teller. ``tell`` hands a message to the queue and returns at once.
 
-    def __init__(self, tell: Callable[[Message], Awaitable[None]], zone: Callable[[], tzinfo]) -> None:
-        self._tell_now, self._zone = tell, zone
+    ``policy_of``: the policy in force, with the tiers and what is accepted. ``memory``: where it is kept what was paged.
+    """
+
+    def __init__(
+        self,
+        tell: Callable[[Message], Awaitable[None]],
+        zone: Callable[[], tzinfo],
+        policy_of: Callable[[], Policy] = default_policy,
+        memory: Memory | None = None,
+    ) -> None:
+        self._tell_now, self._zone, self._policy_of = tell, zone, policy_of
+        self._paged = Paged(memory)
         self._pages: list[Message] = []  # of the look that goes on
+        self._unfired: dict[RunKey, Message] = {}  # of the look that goes on; its end may say more
+        self._judged: dict[RunKey, tuple[str, ...]] = {}  # what was told of the last decision
         self._unread_since: datetime | None = None
         self._unwritten_since: datetime | None = None
         self._reserve_held = True
         self._clocks_differ = False
 
     async def happened(self, run: DueRun, event: AnyEvent) -> None:
-        """One message for a start, an end, an alarm, or a prediction that is not a whole start."""
-        told = self._told(run, event)
+        """One message for a start, an end, an alarm, or a decision that is not a whole start and not what was told before."""
+        told = told_of(run, event, self._context(run))
+        if isinstance(event, Ended):
+            await self._settled(run, event)
         if told is None:
             return
-        tier, kind, title, text, code = told
-        await self._tell(
-            Message(
-                tier=tier,
-                event=kind,
-                title=title,
-                text=text,
-                at=event.at,
-                schedule=run.key.schedule,
-                due=run.key.due,
-                code=code or None,
-            )
+        if isinstance(event, Decided):
+            if self._judged.get(run.key) == told.mark:
+                return
+            self._judged[run.key] = told.mark
+        message = await self._message(run, event, told)
+        if told.state in QUIET_ENDS.values() and message.tier is Tier.RECORD:
+            return
+        if told.state == "rescued":
+            self._unfired[run.key] = message
+        else:
+            await self._tell(message)
+
+    async def _settled(self, run: DueRun, event: Ended) -> None:
+        self._judged.pop(run.key, None)
+        if event.end is End.MISSED:
+            self._unfired.pop(run.key, None)  # nobody starts it, and the end says so
+        if event.end is not End.COVERED:
+            await self._paged.over(_place(run), run.key.due)
+
+    async def _message(self, run: DueRun, event: AnyEvent, told: Told) -> Message:
+        tier, text = self._tier(told), told.text
+        if tier is Tier.PAGE and not told.urgent:
+            tier = Tier.DIGEST
+        if tier is Tier.PAGE:
+            state = f"{told.state} {told.code}" if told.state == "alarm" else told.state
+            before = await self._paged.since(_place(run), state, told.mark, run.key.due, event.at)
+            if before is not None:
+                tier = Tier.DIGEST
+                again = "it is paged again when it changes, or a week later"
+                text += f"\nThe same since {self._time(before)}, when it was paged; {again}."
+        return Message(
+            tier=tier,
+            event=_event(event, told),
+            title=told.title,
+            text=text,
+            at=event.at,
+            schedule=run.key.schedule,
+            due=run.key.due,
+            code=told.code or None,
         )
 
-    def _told(self, run: DueRun, event: AnyEvent) -> tuple[Tier, Event, str, str, str] | None:
-        name = f"{run.seen.job_name} / {run.seen.schedule_name}"
-        due = format_time(run.key.due, self._zone())
-        match event:
-            case Started():
-                return Tier.RECORD, Event.START, f"{name} began", f"XO runs it since {self._time(event.began)}.", ""
-            case AttemptEnded(outcome=outcome) if outcome.status == "success":
-                return Tier.RECORD, Event.SUCCESS, f"{name} succeeded", outcome_sentence(outcome), ""
-            case AttemptEnded(outcome=outcome):
-                causes = "\n".join(
-                    f"{one.scope.name or one.scope.id}: {one.code}: {one.text}" for one in outcome.causes
-                )
-                code = outcome.causes[0].code if outcome.causes else ""
-                return (
-                    Tier.DIGEST,
-                    Event.FAIL,
-                    f"{name}: {outcome.status}",
-                    f"Due {due}: {outcome_sentence(outcome)}\n{causes}",
-                    code,
-                )
-            case Alarmed(code=code, text=text):
-                return Tier.PAGE, Event.ALARM, f"{name}: {code}", text, code
-            case Ended(end=End.MISSED | End.REFUSED | End.EXPIRED | End.RAN_IN_PART as end) if not run.is_sequence:
-                return Tier.DIGEST, Event.FAIL, f"{name}: {end.value}", event.reason, event.code
-            case FollowingUp(reason=reason):
-                return Tier.DIGEST, Event.LOG, f"{name}: follow-up", f"Due {due}: {reason}", ""
-            case Decided(verdict=verdict) if verdict.action is not Action.START and run.follow_up is None:
-                doing = "guard will" if event.acts else "enforced guard would"
-                text = f"Due {due}, {doing} {WOULD[verdict.action]}: {verdict.sentence}"
-                return Tier.DIGEST, Event.LOG, f"{name}: {verdict.action.value}", text, ""
-        return None
+    def _tier(self, told: Told) -> Tier:
+        if told.silent:
+            return Tier.RECORD
+        return Tier(tier_of(self._policy_of().tiers, told.state, told.codes, umbrella=told.umbrella))
+
+    def _context(self, run: DueRun) -> Context:
+        policy = self._policy_of()
+        rules = rules_as_told(policy, run)
+        return Context(
+            zone=self._zone(),
+            recheck_every=rules.recheck_every,
+            follow_up=rules.remedies.follow_up,
+            accepts=policy.accepts,
+        )
+
+    # --- what is about no due run
 
     async def switched_off(self, off: SwitchedOff) -> None:
-        """Paged: until somebody switches it on again, nothing of it is backed up."""
-        await self._tell(
-            Message(
-                tier=Tier.PAGE,
-                event=Event.ALARM,
-                title=f"Schedule {off.name} is {'deleted' if off.deleted else 'disabled'}",
-                text=off_text(off),
-                at=off.at,
-                schedule=off.schedule,
-                code=SCHEDULE_DISABLED.id,
-            )
-        )
+        """Until somebody switches it on again, nothing of it is backed up."""
+        scope = About(schedule=(off.schedule, off.name))
+        message = self._own(messages_own.switched_off(off), off.at, scope)
+        await self._tell(msgspec.structs.replace(message, schedule=off.schedule))
 
     async def unread(self, error: str, *, since: datetime, at: datetime) -> None:
-        """Paged once per outage, when it is longer than a restart."""
+        """Told once per outage, when it is longer than a restart."""
         if at - since < UNREAD or self._unread_since == since:
             return
         self._unread_since = since
-        text = f"Since {self._time(since)} guard cannot read XO: {error}"
-        await self._tell(_page("XO cannot be read", text, since, XO_UNREADABLE.id))
+        await self._tell(self._own(messages_own.unread(error, since, self._zone()), since))
 
     async def unwritten(self, error: str, *, since: datetime, at: datetime) -> None:
-        """The ledger takes nothing: paged once per trouble, by the channels alone."""
+        """The ledger takes nothing: told once per trouble, by the channels alone."""
         if at - since < UNREAD or self._unwritten_since == since:
             return
         self._unwritten_since = since
-        text = f"Since {self._time(since)} guard can record nothing, and watches no run: {error}"
-        await self._tell_now(_page("guard's ledger cannot be written", text, since, LEDGER_UNWRITABLE.id))
+        await self._tell_now(self._own(messages_own.unwritten(error, since, self._zone()), since))
 
     async def last_resort(self, error: str, *, since: datetime) -> None:
-        """The ledger takes nothing while something is claimed: paged at once, by the channels alone."""
+        """The ledger takes nothing while something is claimed: told at once, by the channels alone."""
         if self._unwritten_since == since:
             return
         self._unwritten_since = since
-        text = (
-            f"Since {self._time(since)} the ledger takes nothing: {error}\nguard brings to its end what it holds in XO, and "
-            "writes each step into its log (journalctl -u guard) in place of the ledger. It begins nothing else."
-        )
-        await self._tell_now(_page("guard's ledger cannot be written", text, since, LEDGER_UNWRITABLE.id))
+        await self._tell_now(self._own(messages_own.last_resort(error, since, self._zone()), since))
 
     async def disk_full(self, *, held: bool, at: datetime) -> None:
-        """Paged once, when the ledger's reserve had to be given up; ``held``: it is there."""
+        """Told once, when the ledger's reserve had to be given up; ``held``: it is there."""
         was, self._reserve_held = self._reserve_held, held
-        if held or not was:
-            return
-        await self._tell_now(
-            _page(LEDGER_DISK_FULL.title, f"{LEDGER_DISK_FULL.why}\n{LEDGER_DISK_FULL.do}", at, LEDGER_DISK_FULL.id)
-        )
+        if was and not held:
+            await self._tell_now(self._own(messages_own.disk_full(), at))
 
     async def clocks(self, ahead: timedelta, *, at: datetime) -> None:
-        """Paged once until they agree again: by a wrong clock a prediction comes too late or a run looks missed."""
+        """Told once until they agree again: by a wrong clock a prediction comes too late or a run looks missed."""
         differ = abs(ahead) >= (CLOCKS_AGREE if self._clocks_differ else CLOCKS_DIFFER)
         if differ and not self._clocks_differ:
-            way = "ahead of" if ahead > timedelta() else "behind"
-            told = format_duration(abs(ahead).total_seconds())
-            await self._tell(
-                _page(
-                    "The clocks of guard and XO differ",
-                    f"guard's clock is {told} {way} XO's. {CLOCKS_DIFFERENT.do}",
-                    at,
-                    CLOCKS_DIFFERENT.id,
-                )
-            )
+            await self._tell(self._own(messages_own.clocks(ahead), at))
         self._clocks_differ = differ
 
     async def stands_aside(self, reason: str, *, at: datetime) -> None:
-        """Paged: the policy says enforce, and nobody enforces."""
-        await self._tell(
-            _page(
-                GATE_STANDS_ASIDE.title,
-                f"guard leaves every start to XO: {reason}. {GATE_STANDS_ASIDE.do}",
-                at,
-                GATE_STANDS_ASIDE.id,
-            )
-        )
+        """The policy says enforce, and nobody enforces; after a restart the same reason wakes nobody again."""
+        told = messages_own.stands_aside(reason)
+        message = self._own(told, at)
+        if message.tier is Tier.PAGE and await self._paged.since("", told.code, told.mark, at, at) is not None:
+            message = msgspec.structs.replace(message, tier=Tier.DIGEST)
+        await self._tell(message)
 
     async def remedied(self, remedy: Remedy) -> None:
-        """For the digest; a probe that went well is only kept."""
-        is_quiet = remedy.kind is RemedyKind.PROBE and remedy.effect is Effect.HELPED
-        failed = remedy.result is not Result.DONE or remedy.effect is Effect.NOTHING
-        await self._tell(
-            Message(
-                tier=Tier.RECORD if is_quiet else Tier.DIGEST,
-                event=Event.FAIL if failed else Event.LOG,
-                title=f"Remedy: {DOES[remedy.kind][0]} {remedy.scope.name}",
-                text=f"{remedy_sentence(remedy, self._zone())}\nWhy: {remedy.reason}",
-                at=remedy.effect_at or remedy.ended_at or remedy.at,
-            )
-        )
+        """A remedy is over, or its effect was seen."""
+        at = remedy.effect_at or remedy.ended_at or remedy.at
+        await self._tell(self._own(messages_own.remedied(remedy, self._zone()), at))
 
     async def stands(self, state: State, *, at: datetime) -> None:
-        """For the digest, once a week: what had to be put back is not forgotten."""
-        text = standing_sentence(state, self._zone())
-        title = "The httpInactivityTimeout workaround still stands"
-        await self._tell(Message(tier=Tier.DIGEST, event=Event.LOG, title=title, text=text, at=at))
+        """Once a week: what had to be put back is not forgotten."""
+        await self._tell(self._own(messages_own.stands(state, self._zone()), at))
+
+    async def accept_ended(self, entry: AcceptRule, still: Sequence[str], *, at: datetime) -> None:
+        """An [[accept]] entry has ended. ``still``: what of it still stood, as sentences."""
+        await self._tell_now(self._own(messages_own.accept_ended(entry, still), at))
+
+    async def relay(self, message: Message) -> None:
+        """A message made elsewhere, with the tier that the policy gives its code, or guard's troubles."""
+        given = self._policy_of().tiers
+        tier = given.get(message.code or "", given.get("trouble", message.tier))
+        is_known = accepting(self._policy_of().accepts, message.at, message.code or "", About()) is not None
+        await self._tell_now(msgspec.structs.replace(message, tier=Tier.RECORD if is_known else Tier(tier)))
 
     async def looked(self) -> None:
         """Pages of one look with one cause are one page: an XO that was down for a night wakes a person once."""
+        unfired, self._unfired = self._unfired, {}
+        for message in unfired.values():
+            await self._tell(message)
         pages, self._pages = self._pages, []
         by_code: dict[str | None, list[Message]] = {}
         for page in pages:
@@ -199,6 +199,19 @@ class News:
         for same in by_code.values():
             for page in same if len(same) <= MOST_PAGES else [_together(same)]:
                 await self._tell_now(page)
+        await self._paged.keep()
+
+    def _own(self, told: Told, at: datetime, scope: About | None = None) -> Message:
+        """A message that is about no due run."""
+        known = accepting(self._policy_of().accepts, at, told.code, scope or About())
+        return Message(
+            tier=Tier.RECORD if known is not None and not told.state.startswith("accept") else self._tier(told),
+            event=_EVENTS.get(told.state, Event.ALARM),
+            title=told.title,
+            text=told.text,
+            at=at,
+            code=told.code or None,
+        )
 
     async def _tell(self, message: Message) -> None:
         if message.tier is Tier.PAGE:
@@ -210,9 +223,23 @@ class News:
         return format_time(moment, self._zone())
 
 
-def _page(title: str, text: str, at: datetime, code: str) -> Message:
-    """An alarm that is about no schedule."""
-    return Message(tier=Tier.PAGE, event=Event.ALARM, title=title, text=text, at=at, code=code)
+def _place(run: DueRun) -> str:
+    """A schedule, and the sequence it comes through."""
+    return f"{run.key.schedule} {run.key.via}".strip()
+
+
+def _event(event: AnyEvent, told: Told) -> Event:
+    """For machines, whatever the tier is for people."""
+    match event:
+        case Started():
+            return Event.START
+        case AttemptEnded():
+            return Event.SUCCESS if told.state == "success" else Event.FAIL
+        case Alarmed():
+            return Event.ALARM
+        case Ended() if told.state not in QUIET_ENDS.values():
+            return Event.FAIL
+    return Event.LOG
 
 
 def _together(pages: Sequence[Message]) -> Message:

@@ -16,6 +16,7 @@ from guard.estate.estate import Estate, Part, PartName
 from guard.estate.xapi_records import PoolFacts
 from guard.mechanics.outlook import target_sr_ids
 from guard.mechanics.selection import Selector
+from guard.meter import Meter
 from guard.policy.pools_schema import PoolSection
 from guard.policy.schema import Policy
 from guard.xapi.pools import read_pools
@@ -43,7 +44,7 @@ class Refused:
     def told(self, one: PoolSettings, now: datetime) -> PoolFacts | None:
         """What stands in place of a new reading; None where there is no reason against one."""
         before = self._known.get(one.name)
-        if before is None or not _same(one, before[0]) or not timedelta() <= now - before[1].read_at < FORGOTTEN:
+        if before is None or one != before[0] or not timedelta() <= now - before[1].read_at < FORGOTTEN:
             return None
         error = f"{before[1].error} ({_NOT_AGAIN})"
         return msgspec.structs.replace(before[1], error=error)
@@ -66,14 +67,17 @@ class XoAndPools(WritingXo):
         clock: Callable[[], datetime],
         policy_of: Callable[[], Policy],
         env: Mapping[str, str],
+        meter: Meter | None = None,
     ) -> None:
-        super().__init__(settings, token_of, clock=clock)
+        super().__init__(settings, token_of, clock=clock, meter=meter)
         self._policy_of, self._env, self._refused = policy_of, env, Refused()
 
     async def estate(self) -> Estate:
         """Everything. Raises XoError; a pool that does not answer is no error."""
         estate, policy = await super().estate(), self._policy_of()
-        estate = await with_pools(estate, policy, self._env, clock=self._clock, refused=self._refused)
+        estate = await with_pools(
+            estate, policy, self._env, clock=self._clock, refused=self._refused, meter=self._meter
+        )
         return await with_workaround(estate, policy.remedies, self._clock)
 
 
@@ -84,6 +88,7 @@ async def with_pools(
     *,
     clock: Callable[[], datetime],
     refused: Refused | None = None,
+    meter: Meter | None = None,
 ) -> Estate:
     """The estate, with the part POOL_FACTS where the policy has [[pool]] entries.
 
@@ -101,7 +106,9 @@ async def with_pools(
             unread[section.name] = PoolFacts(
                 label=section.name, address=address, read_at=clock(), answered=False, error=str(error)
             )
-    found = await with_told(estate, settings, clock=clock, local_zone=policy.xo.zone, refused=refused or Refused())
+    found = await with_told(
+        estate, settings, clock=clock, local_zone=policy.xo.zone, refused=refused or Refused(), meter=meter
+    )
     facts = {one.label: one for one in found.pool_facts} | unread
     part = _part(policy.pools, clock())
     return replace(
@@ -118,6 +125,7 @@ async def with_told(
     clock: Callable[[], datetime],
     local_zone: str | None = None,
     refused: Refused,
+    meter: Meter | None = None,
 ) -> Estate:
     """The estate with what these pools tell, one PoolFacts for each in their order. Raises nothing.
 
@@ -127,7 +135,7 @@ async def with_told(
     vms, srs = in_question(estate, now, local_zone)
     kept = {one.name: told for one in settings if (told := refused.told(one, now)) is not None}
     asked = [one for one in settings if one.name not in kept]
-    facts_of_asked = await read_pools(asked, clock=clock, ask_vms=vms, ask_srs=srs)
+    facts_of_asked = await read_pools(asked, clock=clock, ask_vms=vms, ask_srs=srs, meter=meter)
     for one, facts in zip(asked, facts_of_asked, strict=True):
         refused.remember(one, facts)
         kept[one.name] = facts
@@ -139,11 +147,6 @@ async def with_told(
 
 def _part(pools: Iterable[PoolSection | PoolSettings], now: datetime) -> Part:
     return Part(name=PartName.POOL_FACTS, source=f"XAPI of {', '.join(one.name for one in pools)}", read_at=now)
-
-
-def _same(one: PoolSettings, other: PoolSettings) -> bool:
-    """Whether nothing has changed about whom guard would sign in as, where, and with which password."""
-    return replace(one, password=other.password) == other and one.password.reveal() == other.password.reveal()
 
 
 def in_question(estate: Estate, now: datetime, local_zone: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:

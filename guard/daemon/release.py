@@ -74,7 +74,7 @@ async def release(
         holder = f"{shell.holder} release"
         await _lease(ledger, shell, holder)
         queue = Queue(ledger.outbox(Queued), routes, limits_of(policy), clock=shell.clock)
-        news = News(queue.tell, lambda: zone_of(policy))
+        news = News(queue.tell, lambda: zone_of(policy), lambda: policy, ledger)
         xo = WritingXo(lambda: xo_settings(policy), token, clock=shell.clock)
         watch = Watch(ledger, xo, news, clock=shell.clock, policy_of=lambda: policy, instance=ledger.instance)
         watch.lets_go = True

@@ -12,23 +12,13 @@ from guard.checks.view import policy_fact
 from guard.errors import LedgerError
 from guard.estate.estate import Estate
 from guard.estate.xo_records import Schedule
-from guard.finding import Certainty, ClearedBy, Clears, Code, Finding, Harm, Level, Scope, ScopeKind
+from guard.finding import Certainty, ClearedBy, Clears, Finding, Harm, Level, Scope, ScopeKind
 from guard.mechanics.outlook import ExpectedRun, repository_ids, target_sr_ids
 from guard.mechanics.zones import zone_or_utc
+from guard.policy.codes import ON_HOLD
+from guard.policy.scopes import parse_scope
 from guard.units import format_time, plural
 
-ON_HOLD = Code(
-    id="ON_HOLD",
-    title="A person told guard to hold this",
-    why="Somebody put a hold on the run, or on a VM, an SR, a pool or a backup repository that it works on. guard starts "
-    "nothing against it, not even at the deadline.",
-    do="Wait until the hold ends, or end it; its reason and who set it stand beside it.",
-)
-
-KINDS = ("all", "schedule", "job", "pool", "sr", "repository", "vm")
-_EXAMPLES = (
-    'expected "all", or one of schedule, job, pool, sr, repository, vm with a name or an id, such as "pool:Lyon"'
-)
 _SCOPE_KINDS = {
     "all": ScopeKind.XO,
     "schedule": ScopeKind.SCHEDULE,
@@ -60,19 +50,6 @@ def read_brakes(told: bytes | None) -> tuple[Brake, ...]:
         return msgspec.json.decode(told, type=tuple[Brake, ...]) if told else ()
     except msgspec.MsgspecError as error:
         raise LedgerError(f"its holds and bypasses cannot be read ({error}): a newer guard wrote them") from None
-
-
-def parse_scope(text: str) -> tuple[str, str]:
-    """``"all"`` -> ("all", ""), ``"pool:Lyon"`` -> ("pool", "Lyon"). Raises ValueError saying what would be right."""
-    kind, colon, name = text.strip().partition(":")
-    kind, name = kind.strip(), name.strip()
-    if kind not in KINDS:
-        raise ValueError(f"{text!r} names no kind of thing; {_EXAMPLES}")
-    if kind == "all" and colon:
-        raise ValueError(f'{text!r}: expected "all" alone')
-    if kind != "all" and not name:
-        raise ValueError(f"{text!r} does not say which {kind}; {_EXAMPLES}")
-    return kind, name
 
 
 def in_force(brakes: Iterable[Brake], now: datetime) -> tuple[Brake, ...]:
@@ -139,14 +116,19 @@ def _held(kind: str, name: str, run: ExpectedRun, estate: Estate) -> tuple[str, 
     if kind in ("vm", "pool", "sr"):
         if kind == "sr" and name in _known(target_sr_ids(run.job), _sr_names(estate, target_sr_ids(run.job))):
             return ()
-        named = _NAMED[kind]
-        vms = (*run.selection.ids, *run.selection.unknown)
-        return tuple(vm for vm in vms if name in named(estate, vm)) or None
-    return () if name in _names_of(kind, run, estate) else None
+        return named_vms(kind, name, run, estate) or None
+    return () if name in whole_run_names(kind, run, estate) else None
 
 
-def _names_of(kind: str, run: ExpectedRun, estate: Estate) -> Collection[str]:
-    """The ids and names by which a whole run is held."""
+def named_vms(kind: str, name: str, run: ExpectedRun, estate: Estate) -> tuple[str, ...]:
+    """The VMs of a run that are meant by a VM, by its pool, or by the SR of one of its disks."""
+    named = _NAMED[kind]
+    vms = (*run.selection.ids, *run.selection.unknown)
+    return tuple(vm for vm in vms if name in named(estate, vm))
+
+
+def whole_run_names(kind: str, run: ExpectedRun, estate: Estate) -> Collection[str]:
+    """The ids and names by which a whole run is meant: of all, its job, its schedules, or its backup repositories."""
     if kind == "all":
         return ("",)
     if kind == "job":

@@ -13,20 +13,12 @@ from fnmatch import fnmatchcase
 from guard.checks.view import View, policy_fact
 from guard.estate.estate import PartName
 from guard.estate.xo_records import Job
-from guard.finding import Certainty, ClearedBy, Clears, Code, Finding, Harm, Level, Scope, ScopeKind
+from guard.finding import Certainty, ClearedBy, Clears, Finding, Harm, Level, Scope, ScopeKind
 from guard.mechanics.outlook import ExpectedRun, Outlook, repository_ids, target_sr_ids
 from guard.mechanics.zones import zone_or_utc
+from guard.policy.codes import NO_SLOT
 from guard.policy.schema import LimitRule
 from guard.units import format_time, plural, some_of
-
-NO_SLOT = Code(
-    id="NO_SLOT",
-    title="As many jobs as the policy allows are at work there",
-    why="A [[limit]] of guard's policy says how many jobs may work at once on a backup repository, an SR, a pool or in XO, and "
-    "so many do already.",
-    do="Wait: the run starts when one of them ends, at the latest at its deadline. Raise the limit, or move the schedules "
-    "apart, when runs wait for each other night after night.",
-)
 
 _SOON = timedelta(hours=1)
 """A run whose end cannot be told takes its slot from what starts this soon."""

@@ -14,23 +14,16 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from guard.checks.view import policy_fact
-from guard.finding import Certainty, ClearedBy, Clears, Code, Finding, Harm, Level, Scope, ScopeKind
+from guard.finding import Certainty, ClearedBy, Clears, Finding, Harm, Level, Scope, ScopeKind
 from guard.mechanics.outlook import ExpectedRun
 from guard.mechanics.zones import zone_or_utc
+from guard.policy.codes import OUTSIDE_WINDOW
 from guard.policy.schema import WindowRule
 from guard.units import format_time
 
-OUTSIDE_WINDOW = Code(
-    id="OUTSIDE_WINDOW",
-    title="The policy lets this schedule start at other times only",
-    why="A [[window]] of guard's policy is for this schedule, and it is not open: there is an allow window that has ended or "
-    "not begun, or a deny window is in force.",
-    do="Wait: the run starts when the window opens, unless its deadline passes before. Otherwise change the window in the "
-    "policy, the schedule in XO, or start the job in XO by hand.",
-)
-
 _MINUTE = timedelta(minutes=1)
 _MOST_LINKS = 1500  # of windows that pass into one another: more than the minutes of a day
+_SIGHT = timedelta(days=3660)  # a little more than the longest window
 _MOST_TRIES = 40  # openings of allow windows that deny windows cover
 
 
@@ -117,10 +110,14 @@ def _until(windows: Sequence[WindowRule], at: datetime) -> datetime | None:
 
     None: no end is in sight.
     """
+    longest_first = sorted(windows, key=lambda one: one.duration, reverse=True)
+    horizon = at + _SIGHT
     for _ in range(_MOST_LINKS):
-        later = max((_end(one, at) for one in windows), default=at)
-        if later <= at:
+        later = next((end for one in longest_first if (end := _end(one, at)) > at), None)
+        if later is None:
             return at
+        if later > horizon:
+            return None
         at = later
     return None
 

@@ -14,6 +14,7 @@ import msgspec
 
 from guard.errors import CaptureError
 from guard.estate import xo_records as records
+from guard.estate.crowded import MOST_VALUES, is_crowded
 from guard.estate.estate import ON_REQUEST, Estate, Part, PartName, XoIdentity
 from guard.estate.local_disks import LocalDisk
 from guard.estate.observations import Observations
@@ -22,7 +23,7 @@ from guard.estate.xapi_records import PoolFacts
 
 SCHEMA = "guard.capture/1"
 _FIRST_YEAR, _LAST_YEAR = 2000, 2100
-MAX_BYTES = 1024 * 1024 * 1024
+MAX_BYTES = 512 * 1024 * 1024
 _LOGIN = re.compile(r"\A[^/?#]*@")
 _SMB_LOGIN = re.compile(r"\A.*@(?=[^@\\]*\\\\)|\A.*@", re.DOTALL)  # up to the domain, which two backslashes follow
 
@@ -88,6 +89,8 @@ def from_bytes(data: bytes) -> Estate:
         raise CaptureError(f"this is no whole capture ({error}); make one with: guard capture FILE") from error
     if len(text) > MAX_BYTES:
         raise CaptureError(f"this capture is larger than {MAX_BYTES} bytes unpacked; guard gave up")
+    if is_crowded(text):
+        raise CaptureError(f"this capture holds more than {MOST_VALUES} values; guard gave up")
     try:
         schema = msgspec.json.decode(text, type=_Head).schema
         if schema != SCHEMA:

@@ -158,6 +158,11 @@ class Watch:
     # --- remedies
 
     @property
+    def latest(self) -> Estate | None:
+        """The last whole reading of XO; None before it."""
+        return self._looker.latest
+
+    @property
     def is_busy(self) -> bool:
         """Whether something goes on beside the looks."""
         return self._rounds.is_busy

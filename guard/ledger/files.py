@@ -53,6 +53,44 @@ def create(path: Path, identity: Mapping[str, str], unique: str) -> None:
                 Path(f"{fresh}{suffix}").unlink()
 
 
+def make_private(path: Path) -> None:
+    """The ledger for its user alone, whatever mode it was put back with; SQLite gives the files beside it the same mode.
+
+    Raises nothing: where it is not this user's, opening it tells.
+    """
+    for suffix in ("", *_SIDE_FILES):
+        file = Path(f"{path}{suffix}")
+        with contextlib.suppress(OSError):
+            if file.stat().st_mode & 0o077:
+                file.chmod(0o600)
+
+
+def folder_troubles(folder: Path, user: int | None = None) -> tuple[str, ...]:
+    """What is wrong with who may get at the state folder, a sentence each. ``user``: the id it should belong to.
+
+    guard goes on: its files are for its own user alone whatever the folder's mode is, and no backup waits for that. But
+    who may write there can put another ledger into the place of guard's.
+    """
+    try:
+        found = folder.stat()
+    except OSError:
+        return ()  # opening the ledger tells
+    mode, told = found.st_mode & 0o777, []
+    if mode & 0o022:
+        told.append(
+            f"others may write to {folder} (mode {mode:o}), and could put another ledger into the place of guard's: run chmod"
+            f" 700 {folder}"
+        )
+    elif mode & 0o077:
+        told.append(f"others may look into {folder} (mode {mode:o}): run chmod 700 {folder}")
+    if user is not None and found.st_uid != user:
+        told.append(
+            f"{folder} belongs to user {found.st_uid} and guard runs as user {user}: give it to that user, or run guard as the"
+            " other one"
+        )
+    return tuple(told)
+
+
 def missing(path: Path) -> bool:
     """Whether there is no ledger yet. Raises LedgerError where guard may not even look."""
     try:

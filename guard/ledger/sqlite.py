@@ -43,6 +43,7 @@ def open_ledger(
     if files.missing(path):
         identity = {"xo": xo, "instance": instance.hex(), "created_at": clock().isoformat()}
         files.create(path, identity, instance.hex())
+    files.make_private(path)
 
     def prepare(connection: sqlite3.Connection) -> None:
         files.check(path, connection)

@@ -15,7 +15,6 @@ import msgspec
 from guard.assess import Situation, look_again
 from guard.checks import CODES
 from guard.checks.chain import CHAIN_UNHEALTHY
-from guard.decision.codes import POLICY_CODES
 from guard.decision.verdict import Action, Held, Verdict
 from guard.errors import UsageError
 from guard.estate.estate import Estate, PartName, require
@@ -26,6 +25,7 @@ from guard.lifecycle.events import AnyEvent, Decided, End, GaveUp, Seen
 from guard.mechanics.due import DueTime
 from guard.mechanics.selection import Selector, left_out_because
 from guard.mechanics.zones import resolve
+from guard.policy.codes import POLICY_CODES
 from guard.policy.schema import Policy
 from guard.units import plural, some_of
 

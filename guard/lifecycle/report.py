@@ -66,7 +66,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 def make_report(runs: Iterable[DueRun], since: datetime, until: datetime) -> Report:
     """The report over due runs with since <= due < until; a sequence counts by its members."""
     mine = sorted((run for run in runs if not run.is_sequence), key=lambda run: run.key)
-    scores = {run.key: _score(run) for run in mine}
+    scores = {run.key: score_of(run) for run in mine}
     tallies = tally(score for score in scores.values() if score is not None)
     causes = Counter(
         cause.code for run in mine for one in run.attempts if one.ended for cause in one.ended.outcome.causes
@@ -103,8 +103,11 @@ def _is_enforced(run: DueRun) -> bool:
     return run.claim is not None or bool(run.intents) or (run.decided is not None and run.decided.acts)
 
 
-def _score(run: DueRun) -> RunScore | None:
-    """None where there is nothing to compare: no prediction, no run that ended, or one that guard itself changed."""
+def score_of(run: DueRun) -> RunScore | None:
+    """Its prediction against its outcome.
+
+    None where there is nothing to compare: no prediction, no run that ended, or one that guard itself changed.
+    """
     if run.claim is not None or run.intents:
         return None
     outcomes = [one.ended.outcome for one in run.attempts if one.ended is not None]

@@ -13,6 +13,7 @@ import msgspec
 from guard.estate.estate import Estate
 
 MAX_DEPTH = 30  # SM vhdutil.py: a snapshot of a chain this deep is refused with SR_BACKEND_FAILURE_109
+MOST_NODES = 10 * MAX_DEPTH  # what claims to be longer is no chain, and is not walked to its end for each of its disks
 
 
 class Chain(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +40,7 @@ class ChainIndex:
     def chain(self, vdi_id: str, removed: Collection[str] = ()) -> Chain:
         """The chain from one disk to its root, as if the VDIs in ``removed`` were already deleted.
 
-        An unreadable parent ends the walk, as in XO; a cycle (corrupt data) ends it too.
+        An unreadable parent ends the walk, as in XO; a cycle, or a chain longer than any can be, (corrupt data) ends it too.
         """
         if removed:
             return self._walk(vdi_id, removed)
@@ -52,7 +53,7 @@ class ChainIndex:
         seen: set[str] = set()
         missing = ""
         at: str | None = vdi_id
-        while at is not None and at not in seen:
+        while at is not None and at not in seen and len(seen) < MOST_NODES:
             vdi = self._vdis.get(at)
             if vdi is None:
                 missing = at

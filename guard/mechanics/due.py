@@ -107,6 +107,13 @@ def storm_free(expression: str, zone: str, after: datetime) -> tuple[str, ...]:
     return tuple(found)
 
 
+def is_calm(expression: str, zone: str, after: datetime) -> bool:
+    """Whether XO starts each due time once, and none again and again, at every clock change of the next three years."""
+    cron, offsets = parse(expression), offsets_of(zone)
+    changes = offsets.changes(to_minute(after), to_minute(after + _THREE_YEARS))
+    return cron.hour is None or all(_is_calm(cron, offsets, one) for one in changes)
+
+
 def sequence_members(job: CallJob) -> tuple[str, ...]:
     """The schedule ids a sequence runs, in order; () for any other call job (xo-api.md section 6)."""
     if job.method != "schedule.runSequence":
@@ -200,9 +207,9 @@ def _anchor(cron: Cron, change: Change) -> int:
     return change.minute - (3 * DAY // 2 if _is_daily(cron) else 33 * DAY + 7 * HOUR)
 
 
-def _is_calm(cron: Cron, offsets: Offsets, gap: Change) -> bool:
-    groups = _groups(cron, offsets, gap.minute - _NEAR, gap.minute + _NEAR)
-    return _storm(cron, offsets, gap) is None and all(len(starts) == 1 for starts, _ in groups)
+def _is_calm(cron: Cron, offsets: Offsets, change: Change) -> bool:
+    groups = _groups(cron, offsets, change.minute - _NEAR, change.minute + _NEAR)
+    return _storm(cron, offsets, change) is None and all(len(starts) == 1 for starts, _ in groups)
 
 
 def _hours(change: Change) -> set[int]:

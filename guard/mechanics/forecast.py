@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from guard.estate.xo_records import Job, Vdi
+from guard.mechanics.chain import MOST_NODES
 from guard.mechanics.history import Transfer, quantiles, sizes
 from guard.mechanics.retention import has_base
 
@@ -81,7 +82,7 @@ def most_bytes(disks: Iterable[Vdi | None], vdis: Mapping[str, Vdi]) -> int | No
 
 def _allocated(disk: Vdi, size: int, vdis: Mapping[str, Vdi]) -> int:
     used, at, seen = 0, disk, set[str]()
-    while at.id not in seen:
+    while at.id not in seen and used < size and len(seen) < MOST_NODES:
         seen.add(at.id)
         if not isinstance(at.usage, int):
             return size

@@ -17,6 +17,7 @@ from guard.estate.xo_records import BackupLog, LogTask, moment
 KEPT_SAMPLES = 10  # of sizes, the newest; older transfers say little about tonight's
 KEPT_DURATIONS = 30
 RECENT_RUNS = 3  # one smaller run must not make a loss the new normal
+_TOO_LARGE = 2**63  # bytes
 _CHAIN_SKIP = "unhealthy VDI chain"  # XO's whole message (failure-modes.md 3.1 f)
 
 
@@ -136,7 +137,7 @@ def read_history(logs: Iterable[BackupLog]) -> History:
             taken.setdefault(schedule, []).append(vms)
         for target, size in sent.items():
             run_bytes.setdefault((schedule, target), []).append(size)
-        if log.start and log.end and (log.status == "success" or sent):
+        if log.start and log.end and moment(log.end) and (log.status == "success" or sent):
             seconds.setdefault(schedule, []).append((log.end - log.start) / 1000)
     return History(
         seconds={key: tuple(values[-KEPT_DURATIONS:]) for key, values in seconds.items()},
@@ -197,6 +198,11 @@ def _chain_checks(log: BackupLog) -> Iterable[tuple[str, bool]]:
             yield vm, skipped
 
 
+def _is_possible(transfer: LogTask, size: int) -> bool:
+    """Whether its times are in a calendar and its bytes on a disk: XO's logs hold whatever was written into them."""
+    return 0 <= size < _TOO_LARGE and all(map(moment, (transfer.start, transfer.end or transfer.start)))
+
+
 def _transfers(log: BackupLog) -> Iterable[tuple[str, str, Transfer]]:
     """(VM id, target id, transfer) of each successful transfer of a run."""
     schedule = log.schedule_id or ""
@@ -208,7 +214,8 @@ def _transfers(log: BackupLog) -> Iterable[tuple[str, str, Transfer]]:
                 continue
             for child in export.tasks:
                 size = child.result.get("size") if isinstance(child.result, dict) else None
-                if child.message == "transfer" and child.status == "success" and type(size) is int and child.start:
+                is_one = child.message == "transfer" and child.status == "success" and type(size) is int
+                if is_one and child.start and _is_possible(child, size):
                     yield (
                         vm,
                         str(export.data.get("id", "")),

@@ -7,45 +7,71 @@ every JavaScript object inherits (``constructor``, ``toString``) count as absent
 from __future__ import annotations
 
 _MISSING = object()
+MOST_LEVELS = 64
+MOST_STEPS = 1_000_000
+"""Lists are held against lists, each element against each: what XO itself would take minutes for, guard leaves."""
+
+
+class UndecidedError(TypeError):
+    """A pattern, or the value it is held against, that is deeper or larger than guard follows."""
 
 
 def matches(pattern: object, value: object) -> bool:
     """Whether ``value`` matches ``pattern``; both are JSON values.
 
-    Raises TypeError when an ``__and`` or ``__or`` that is looked at holds no list: XO's whole job fails with it.
+    Raises TypeError when an ``__and`` or ``__or`` that is looked at holds no list: XO's whole job fails with it. Raises
+    UndecidedError where XO may well find an answer.
     """
-    if isinstance(pattern, dict):
-        if len(pattern) == 1:
-            (operator, operand), *_ = pattern.items()
-            if operator in ("__and", "__or", "__not"):
-                return _operate(operator, operand, value)
-        return _has_properties(pattern, value)
-    if isinstance(pattern, list):
-        # one element may satisfy several sub-patterns
-        return isinstance(value, list) and all(any(matches(part, item) for item in value) for part in pattern)
-    return _is_same(pattern, value)
+    return _Matcher().matches(pattern, value, 0)
 
 
-def _operate(operator: str, operand: object, value: object) -> bool:
-    if operator == "__not":
-        return not matches(operand, value)
-    if not isinstance(operand, list):
-        raise TypeError(f"{operator} needs a list in a job's pattern")
-    if operator == "__and":
-        return all(matches(part, value) for part in operand)
-    return any(matches(part, value) for part in operand)
+class _Matcher:
+    """One question, and how many more steps it may take."""
 
+    __slots__ = ("_left",)
 
-def _has_properties(pattern: dict[str, object], value: object) -> bool:
-    if isinstance(value, dict):
-        for name, part in pattern.items():
-            item = value.get(name, _MISSING)
-            if item is _MISSING or not matches(part, item):
-                return False
-        return True
-    if isinstance(value, list):
-        return all((item := _element(value, name)) is not _MISSING and matches(p, item) for name, p in pattern.items())
-    return False
+    def __init__(self) -> None:
+        self._left = MOST_STEPS
+
+    def matches(self, pattern: object, value: object, level: int) -> bool:
+        self._left -= 1
+        if level > MOST_LEVELS or self._left < 0:
+            raise UndecidedError("it is nested too deeply, or too long")
+        if isinstance(pattern, dict):
+            if len(pattern) == 1:
+                (operator, operand), *_ = pattern.items()
+                if operator in ("__and", "__or", "__not"):
+                    return self._operate(operator, operand, value, level + 1)
+            return self._has_properties(pattern, value, level + 1)
+        if isinstance(pattern, list):
+            # one element may satisfy several sub-patterns
+            return isinstance(value, list) and all(
+                any(self.matches(part, item, level + 1) for item in value) for part in pattern
+            )
+        return _is_same(pattern, value)
+
+    def _operate(self, operator: str, operand: object, value: object, level: int) -> bool:
+        if operator == "__not":
+            return not self.matches(operand, value, level)
+        if not isinstance(operand, list):
+            raise TypeError(f"{operator} needs a list in a job's pattern")
+        if operator == "__and":
+            return all(self.matches(part, value, level) for part in operand)
+        return any(self.matches(part, value, level) for part in operand)
+
+    def _has_properties(self, pattern: dict[str, object], value: object, level: int) -> bool:
+        if isinstance(value, dict):
+            for name, part in pattern.items():
+                item = value.get(name, _MISSING)
+                if item is _MISSING or not self.matches(part, item, level):
+                    return False
+            return True
+        if isinstance(value, list):
+            return all(
+                (item := _element(value, name)) is not _MISSING and self.matches(p, item, level)
+                for name, p in pattern.items()
+            )
+        return False
 
 
 def _element(values: list[object], name: str) -> object:

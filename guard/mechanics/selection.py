@@ -12,7 +12,7 @@ import msgspec
 
 from guard.estate.estate import Estate
 from guard.estate.xo_records import Job, Vm
-from guard.mechanics.pattern import matches
+from guard.mechanics.pattern import MOST_LEVELS, UndecidedError, matches
 
 MATCHED_FIELDS = {
     "name_label": "name_label",
@@ -31,13 +31,15 @@ _OPERATORS = ("__and", "__or", "__not")
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """What a job takes now. ``ids``: VMs in the estate; ``unknown``: ids of an id list that XO does not show.
 
-    ``smart`` is False for an id list, which XO uses as it is. ``error`` tells why XO itself would throw.
+    ``smart`` is False for an id list, which XO uses as it is. ``error`` tells why XO itself would throw, or, where
+    ``undecided``, why guard cannot tell what XO takes.
     """
 
     smart: bool
     ids: tuple[str, ...]
     unknown: tuple[str, ...] = ()
     error: str = ""
+    undecided: bool = False
 
 
 def listed_ids(pattern: object, key: str = "id") -> tuple[str, ...] | None:
@@ -58,15 +60,15 @@ def smart_pattern(job: Job) -> dict[str, Any]:
     return {"type": "VM", **own}
 
 
-def pattern_keys(pattern: object) -> frozenset[str]:
+def pattern_keys(pattern: object, level: int = 0) -> frozenset[str]:
     """The top-level properties a pattern looks at, through operators."""
-    if not isinstance(pattern, dict):
+    if not isinstance(pattern, dict) or level > MOST_LEVELS:
         return frozenset()
     if len(pattern) == 1:
         ((key, value),) = pattern.items()
         if key in _OPERATORS:
             members = value if isinstance(value, list) else [value]
-            return frozenset().union(*(pattern_keys(member) for member in members))
+            return frozenset().union(*(pattern_keys(member, level + 1) for member in members))
     return frozenset(pattern)
 
 
@@ -85,16 +87,18 @@ def named_tags(pattern: object) -> frozenset[str]:
     """Tags a smart pattern names anywhere under ``tags``, except below ``__not``."""
     found: set[str] = set()
 
-    def walk(node: object) -> None:
+    def walk(node: object, level: int = 0) -> None:
+        if level > MOST_LEVELS:
+            return
         if isinstance(node, str):
             found.add(node)
         elif isinstance(node, list):
             for member in node:
-                walk(member)
+                walk(member, level + 1)
         elif isinstance(node, dict):
             for key, value in node.items():
                 if key != "__not":
-                    walk(value)
+                    walk(value, level + 1)
 
     walk(pattern.get("tags") if isinstance(pattern, dict) else None)
     return frozenset(found)
@@ -150,6 +154,8 @@ class Selector:
             for shown, members in self._grouped(pattern_keys(pattern)):
                 if matches(pattern, shown):
                     ids += [vm.id for vm in members if not own_replica(vm, job.id) and not opted_out(vm)]
+        except UndecidedError as error:
+            return Selection(smart=True, ids=(), error=f"guard cannot follow its pattern: {error}", undecided=True)
         except TypeError as error:
             return Selection(smart=True, ids=(), error=f"XO's pattern matcher throws on this pattern: {error}")
         return Selection(smart=True, ids=tuple(ids))
@@ -174,7 +180,11 @@ def left_out_because(job: Job, vm: Vm, extra: Mapping[str, Any]) -> str:
     pattern = smart_pattern(job)
     for key, wanted in pattern.items():
         shown = as_xo(vm, extra, frozenset({key}))
-        if not matches({key: wanted}, shown):
+        try:
+            fits = matches({key: wanted}, shown)
+        except TypeError as error:
+            return f"its {key} cannot be held against the pattern: {error}"
+        if not fits:
             if key not in shown:
                 return f"it has no property {key}"
             return f"its {key} {msgspec.json.encode(shown[key]).decode()} does not match {msgspec.json.encode(wanted).decode()}"

@@ -23,14 +23,21 @@ def next_digest(now: datetime, at: time, zone: tzinfo) -> datetime:
 
 def collected(messages: Sequence[Message], at: datetime, zone: tzinfo, unreadable: int = 0) -> Message:
     """One message of many: what failed first, then the rest, each in the order of their times; what was told in the same
-    words several times stands once.
+    words several times stands once. Heads (event ``digest``: how the night went) come before all; without anything else they
+    are the whole message.
 
     ``at``: the digest's own time; ``unreadable``: how many more could not be read back.
     """
+    heads = list(dict.fromkeys((one.title, one.text) for one in messages if one.event is Event.DIGEST))
+    messages = [one for one in messages if one.event is not Event.DIGEST]
+    if heads and not messages and not unreadable:
+        text = "\n".join(text for _, text in heads)
+        return Message(tier=Tier.DIGEST, event=Event.DIGEST, title=heads[-1][0], text=text, at=at)
     told: dict[tuple[str, str], list[Message]] = {}
     for message in sorted(messages, key=lambda one: (one.event is not Event.FAIL, one.at)):
         told.setdefault((message.title, message.text), []).append(message)
-    parts = [_entry(same, zone) for same in list(told.values())[:MOST_ENTRIES]]
+    parts = [f"{title}\n{text}\n" for title, text in heads]
+    parts += [_entry(same, zone) for same in list(told.values())[:MOST_ENTRIES]]
     if len(told) > MOST_ENTRIES:
         parts.append(f"And {len(told) - MOST_ENTRIES} more, which `guard report` lists.\n")
     if unreadable:

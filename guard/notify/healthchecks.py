@@ -58,14 +58,16 @@ class Healthchecks:
         text = f"{one_line(message.title)}\n\n{lines(message.text)}"
         body = text.encode()[:BODY_BYTES].decode(errors="ignore").encode()
         headers = {"Content-Type": "text/plain; charset=utf-8", "User-Agent": "guard"}
-        await self._poster.post(check.rstrip("/") + _PATHS[message.event], body, headers)
+        await self._poster.post(self._address(check).rstrip("/") + _PATHS[message.event], body, headers)
         if message.event is not Event.LOG:
             self._latest[check] = message.at
 
     def _check(self, message: Message) -> str:
-        """The address of the message's check; '' for none."""
+        """The address of the message's check, but for the ping key; '' for none."""
         own = message.schedule is None
         template = self._loop_url if own else self._schedules.get(message.schedule or "", self._url)
-        secret = self._ping_key.reveal() if self._ping_key else ""
-        found = template.replace("{schedule_id}", quote(message.schedule or "", safe=""))
-        return found.replace("{ping_key}", quote(secret, safe=""))
+        return template.replace("{schedule_id}", quote(message.schedule or "", safe=""))
+
+    def _address(self, check: str) -> str:
+        key = self._ping_key
+        return check.replace("{ping_key}", quote(key.reveal(), safe="") if key is not None else "")

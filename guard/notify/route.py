@@ -1,4 +1,4 @@
-"""What the queue is told and tells: which channel wants what, how long is waited, how each channel fares."""
+"""What the queue is told: which channel wants what, and how long is waited."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 
 import msgspec
 
+from guard.lifecycle.channels import ChannelStatus
 from guard.notify.message import Event, Message, Tier
 from guard.notify.ports import Channel
+
+__all__ = ["DIGEST", "ChannelStatus", "Limits", "Route", "for_people"]
 
 DIGEST = "digest"  # the outbox's name for messages that wait for the nightly digest; no channel may have it
 
@@ -45,21 +48,3 @@ def for_people(*, page: bool = True, digest: bool = True) -> Callable[[Message],
         return digest if message.event is Event.DIGEST else page and message.tier is Tier.PAGE
 
     return wants
-
-
-class ChannelStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One channel, for ``guard status`` and metrics. ``failed`` counts tries, ``sent`` and ``dropped`` messages.
-
-    ``failing_since``: the first failure since the last success. ``told``: the other channels know of it.
-    """
-
-    name: str
-    sent: int = 0
-    failed: int = 0
-    dropped: int = 0
-    waiting: int = 0
-    last_sent_at: datetime | None = None
-    last_error: str = ""
-    last_error_at: datetime | None = None
-    failing_since: datetime | None = None
-    told: bool = False

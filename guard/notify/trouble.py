@@ -10,6 +10,7 @@ from guard.outcomes.alarms import NOTIFY_DROPPED, NOTIFY_FAILING
 from guard.units import format_duration, format_time, plural
 
 MOST_TITLES = 20
+APPRISE = "apprise-"  # what the names of Apprise's targets begin with
 
 
 def dropped(name: str, lost: Sequence[Message | None], error: str, now: datetime) -> Message | None:
@@ -47,5 +48,10 @@ def failing(name: str, since: datetime, error: str, give_up_after: timedelta, no
     )
 
 
+def section_of(name: str) -> str:
+    """The policy's section of a channel; Apprise's targets (``apprise-slack``) share one."""
+    return f"[notify.{'apprise' if name.startswith(APPRISE) else name}]"
+
+
 def _what_to_do(name: str) -> str:
-    return f"Check [notify.{name}] in the policy and run: guard notify test"
+    return f"Check {section_of(name)} in the policy and run: guard notify test"

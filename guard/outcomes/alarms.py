@@ -83,6 +83,15 @@ GATE_STANDS_ASIDE = Code(
     "the token's user is no administrator. XO starts its schedules by itself.",
     do="Read the reason in the message. For a version you trust, add it to [xo] accept_versions.",
 )
+TOKEN_EXPIRES = Code(
+    id="TOKEN_EXPIRES",
+    title="guard's XO token runs out soon",
+    why="XO ends every token at a fixed time. From then on guard can neither read XO nor act on it: it predicts nothing, and "
+    "what it holds in XO is given back by XO's own fallbacks. XO starts its schedules without guard's help.",
+    do="Run `guard token renew` on guard's machine, as root where the token file is root's; where it says so, restart the "
+    "daemon. `guard token show` tells until when the token is valid. With [xo] renew_token = true the daemon renews a token "
+    "that guard made by itself.",
+)
 NOTIFY_FAILING = Code(
     id="NOTIFY_FAILING",
     title="Nothing gets through by one of guard's channels",
@@ -109,6 +118,7 @@ ALARMS: tuple[Code, ...] = (
     CLOCKS_DIFFERENT,
     LEDGER_DISK_FULL,
     LEDGER_UNWRITABLE,
+    TOKEN_EXPIRES,
     NOTIFY_FAILING,
     NOTIFY_DROPPED,
 )

@@ -298,15 +298,19 @@ def _warned(task: LogTask, where: Failure) -> Iterator[Failure]:
 
 def _merged(own: Iterable[Failure], inner: Sequence[Failure]) -> list[Failure]:
     """A task's own errors, each at the place of the sub-task that has it too, then what only sub-tasks tell."""
-    rest, found = list(inner), []
+    at_text: dict[str, list[int]] = {}
+    for index in reversed(range(len(inner))):
+        at_text.setdefault(inner[index].error.text, []).append(index)
+    placed: set[int] = set()
+    found: list[Failure] = []
     for one in own:
-        same = next((other for other in rest if other.error.text == one.error.text), None)
-        if same is not None:
-            rest.remove(same)
-            found.append(msgspec.structs.replace(same, error=one.error))
-        elif not (one.error.message.startswith(_ALL_TARGETS) and rest):
+        same = at_text.get(one.error.text)
+        if same:
+            placed.add(same[-1])
+            found.append(msgspec.structs.replace(inner[same.pop()], error=one.error))
+        elif not (one.error.message.startswith(_ALL_TARGETS) and len(placed) < len(inner)):
             found.append(one)
-    return found + rest
+    return found + [one for index, one in enumerate(inner) if index not in placed]
 
 
 def _restored_to(log: BackupLog) -> Scope:

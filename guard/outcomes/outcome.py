@@ -6,7 +6,7 @@ lost one of several targets ends in success (observed-on-real-xo.md, failure-mod
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -75,7 +75,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 def outcome(log: BackupLog) -> Outcome:
     """Read one log. A task that was pending when XO stopped counts as interrupted, as its run does."""
     why = causes(log)
-    vms = tuple(_vm(scope, task, log.status, why) for scope, task in _vm_tasks(log))
+    told = _Told(why)
+    vms = tuple(_vm(scope, task, log.status, told) for scope, task in _vm_tasks(log))
     seen = {one.vm.id for one in vms}
     return Outcome(
         run=log.id,
@@ -90,13 +91,32 @@ def outcome(log: BackupLog) -> Outcome:
     )
 
 
+class _Told:
+    """The causes of a run by VM and by copy, sorted out once: a run may have lost thousands of VMs."""
+
+    def __init__(self, why: Iterable[Cause]) -> None:
+        vms: dict[Scope, list[Cause]] = {}
+        copies: dict[tuple[Scope, Scope], list[Cause]] = {}
+        for one in why:
+            vms.setdefault(one.scope, []).append(one)
+            if one.target is not None:
+                copies.setdefault((one.scope, one.target), []).append(one)
+        self._vms = {scope: tuple(found) for scope, found in vms.items()}
+        self._copies = {key: tuple(found) for key, found in copies.items()}
+
+    def of_vm(self, vm: Scope) -> tuple[Cause, ...]:
+        return self._vms.get(vm, ())
+
+    def of_copy(self, vm: Scope, target: Scope) -> tuple[Cause, ...]:
+        return self._copies.get((vm, target), ())
+
+
 def _vm_tasks(log: BackupLog) -> list[tuple[Scope, LogTask]]:
     scoped = [(task_scope(task), task) for task in log.tasks or ()]
     return [(scope, task) for scope, task in scoped if scope is not None and scope.kind is ScopeKind.VM]
 
 
-def _vm(scope: Scope, task: LogTask, run_status: str, why: Sequence[Cause]) -> VmOutcome:
-    own = tuple(one for one in why if one.scope == scope)
+def _vm(scope: Scope, task: LogTask, run_status: str, told: _Told) -> VmOutcome:
     status = _status(task, run_status)
     by_target: dict[Scope, LogTask] = {}
     for child in task.tasks:
@@ -105,7 +125,7 @@ def _vm(scope: Scope, task: LogTask, run_status: str, why: Sequence[Cause]) -> V
             before = by_target.get(target)
             if before is None or before.status != "success":  # a retry comes later; one that worked stays
                 by_target[target] = child
-    targets = tuple(_target(target, export, status, run_status, own) for target, export in by_target.items())
+    targets = tuple(_target(target, export, status, run_status, told.of_copy(scope, target)) for target, export in by_target.items())
     return VmOutcome(
         vm=scope,
         status=status,
@@ -113,11 +133,13 @@ def _vm(scope: Scope, task: LogTask, run_status: str, why: Sequence[Cause]) -> V
         attempts=1 + sum(map(is_retry, task.warnings or ())),
         sent_bytes=sum(one.sent_bytes for one in targets),
         targets=targets,
-        causes=own,
+        causes=told.of_vm(scope),
     )
 
 
-def _target(target: Scope, export: LogTask, vm_status: str, run_status: str, why: Sequence[Cause]) -> TargetOutcome:
+def _target(
+    target: Scope, export: LogTask, vm_status: str, run_status: str, why: tuple[Cause, ...]
+) -> TargetOutcome:
     sizes = [_size(one) for one in export.tasks if one.message == "transfer" and one.status == "success"]
     status = _status(export, run_status)
     if status == "success" and not sizes and vm_status in ENDED_BADLY:
@@ -131,7 +153,7 @@ def _target(target: Scope, export: LogTask, vm_status: str, run_status: str, why
         written=bool(sizes),
         sent_bytes=sum(sizes),
         full=full if isinstance(full, bool) else None,
-        causes=tuple(one for one in why if one.target == target),
+        causes=why,
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-_HEADER = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(#.*)?$")
-_KEY = re.compile(r"""\s*([A-Za-z0-9_."' -]+?)\s*=""")
+# no two parts of these can take the same characters: a line may be as long as the file
+_HEADER = re.compile(r"(\[\[?)([^\]]+)\]\]?\s*(#.*)?$")
+_KEY = re.compile(r"""([A-Za-z0-9_."' \t-]+)=""")
 
 
 def find_lines(text: str) -> dict[str, int]:
@@ -13,7 +14,8 @@ def find_lines(text: str) -> dict[str, int]:
     found: dict[str, int] = {}
     counts: dict[str, int] = {}
     table = ""
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, whole in enumerate(text.split("\n"), start=1):
+        line = whole.strip()
         header = _HEADER.match(line)
         key = _KEY.match(line)
         if header is not None:
@@ -24,7 +26,7 @@ def find_lines(text: str) -> dict[str, int]:
             table = f"{first}[{counts[first]}]" if first in counts else first
             table += f".{rest}" if rest else ""
             found.setdefault(table, number)
-        elif key is not None and not line.lstrip().startswith("#"):
+        elif key is not None:
             path = f"{table}.{_plain(key[1])}" if table else _plain(key[1])
             found.setdefault(path, number)
     return found

@@ -87,6 +87,20 @@ class HealthchecksSection(NotifyPart, frozen=True, kw_only=True):
     ] = None
 
 
+class AppriseSection(NotifyPart, frozen=True, kw_only=True):
+    """Messages by Apprise, to every service it knows; needs xo-guard[apprise]. Off until urls_file is set."""
+
+    urls_file: Annotated[
+        str | None,
+        Meta(
+            description="File of Apprise URLs, one per line, # for comments, mode 600. A systemd credential named "
+            "apprise-urls comes first."
+        ),
+    ] = None
+    page: Annotated[bool, Meta(description="Send what a person must act on, at once.")] = True
+    digest: Annotated[bool, Meta(description="Send the nightly digest.")] = True
+
+
 class NotifySection(NotifyPart, frozen=True, kw_only=True):
     """Who is told, and when. Each channel has a section of its own below."""
 
@@ -94,6 +108,9 @@ class NotifySection(NotifyPart, frozen=True, kw_only=True):
     zone: Annotated[
         str | None, Meta(description="Zone of digest_at and of times in messages. Default: [xo] zone, else UTC.")
     ] = None
+    quiet_digest: Annotated[
+        bool, Meta(description="Send the digest every night, as a sign of life, also when all went well.")
+    ] = True
     retry_first: Annotated[
         timedelta,
         Meta(description="A message that was not taken is tried again after this time, then twice it, and so on."),
@@ -108,6 +125,7 @@ class NotifySection(NotifyPart, frozen=True, kw_only=True):
     webhook: WebhookSection = WebhookSection()
     mail: MailSection = MailSection()
     healthchecks: HealthchecksSection = HealthchecksSection()
+    apprise: AppriseSection = AppriseSection()
 
 
-NOTIFY_SECTIONS = (NotifySection, WebhookSection, MailSection, HealthchecksSection)
+NOTIFY_SECTIONS = (NotifySection, WebhookSection, MailSection, HealthchecksSection, AppriseSection)

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import available_timezones
 
-from guard.policy.notify_schema import HealthchecksSection, MailSection, NotifySection, WebhookSection
+from guard.policy.notify_schema import AppriseSection, HealthchecksSection, MailSection, NotifySection, WebhookSection
 from guard.units import format_duration
 
 _Report = Callable[[str, object, str], None]
@@ -32,6 +32,7 @@ def check_notify(notify: NotifySection, report: _Report) -> None:
     _check_webhook(notify.webhook, report)
     _check_mail(notify.mail, report)
     _check_healthchecks(notify.healthchecks, report)
+    _check_apprise(notify.apprise, report)
 
 
 def _check_times(notify: NotifySection, report: _Report) -> None:
@@ -106,6 +107,12 @@ def _check_healthchecks(checks: HealthchecksSection, report: _Report) -> None:
             report(path, _shown(url), "would send the ping key unencrypted; expected https")
         if "{ping_key}" in url and checks.ping_key_file is None:
             report(path, _shown(url), "holds {ping_key}; expected ping_key_file to be set too")
+
+
+def _check_apprise(apprise: AppriseSection, report: _Report) -> None:
+    file = apprise.urls_file
+    if file is not None and not PurePosixPath(file).is_absolute():  # it may be what the file should hold
+        report("notify.apprise.urls_file", HIDDEN, "expected the absolute path of a file that holds the URLs")
 
 
 def _check_files(section: str, values: object, keys: tuple[str, ...], report: _Report) -> None:

@@ -12,12 +12,13 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from guard.checks.check import Options
+from guard.policy.accept_schema import AcceptRule
 from guard.policy.remedies_schema import RemediesSection
 from guard.policy.schema import LimitRule, Policy, ScheduleRule, WindowRule
 
 
 class Effective(msgspec.Struct, frozen=True, kw_only=True):
-    """The policy in force for one schedule. ``windows``: those for it, each with its zone; ``limits``: all of them.
+    """The policy in force for one schedule. ``windows``: those for it, each with its zone; ``limits`` and ``accepts``: all of them.
 
     ``max_defer`` None: 6 h or half the interval; ``max_backup_age`` None: 3 times the usual one (decision/deadline.py).
     """
@@ -34,6 +35,7 @@ class Effective(msgspec.Struct, frozen=True, kw_only=True):
     windows: tuple[WindowRule, ...] = ()
     limits: tuple[LimitRule, ...] = ()
     remedies: RemediesSection = RemediesSection()
+    accepts: tuple[AcceptRule, ...] = ()
 
 
 def effective(
@@ -57,6 +59,7 @@ def effective(
         windows=windows,
         limits=policy.limits,
         remedies=policy.remedies,
+        accepts=policy.accepts,
     )
 
 

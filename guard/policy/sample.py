@@ -9,10 +9,14 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from guard.policy.notify_schema import HealthchecksSection, MailSection, NotifySection, WebhookSection
+from guard.policy.accept_schema import AcceptRule
+from guard.policy.coverage_schema import CoverageSection
+from guard.policy.metrics_schema import MetricsSection
+from guard.policy.notify_schema import AppriseSection, HealthchecksSection, MailSection, NotifySection, WebhookSection
 from guard.policy.pools_schema import PoolSection
 from guard.policy.remedies_schema import RemediesSection
 from guard.policy.schema import CHECK_OPTIONS, Defaults, LimitRule, Policy, ScheduleRule, WindowRule, XoSection
+from guard.policy.tiers_schema import TiersSection
 from guard.units import format_duration
 
 _HEAD = """\
@@ -59,11 +63,24 @@ _POOL_EXAMPLE = """\
 # password_file = "/etc/guard/pool-paris"
 # ca_file = "/etc/guard/pool-paris.pem"
 """
+_ACCEPT_EXAMPLE = """\
+# What is known and accepted for a while: shown in plan and why, and told to nobody. What it holds
+# stays held. The entry ends by itself, and that is told.
+# [[accept]]
+# code = "NEXT_RUN_FULL"
+# scope = "vm:web-01"
+# until = 2027-03-31
+# reason = "the new repository is ordered"
+"""
+_TIERS_EXAMPLE = """\
+# The same for a code, such as SR_NO_SPACE = "page": it comes before the state.
+"""
 
 _CHANNELS: Mapping[str, type[msgspec.Struct]] = {
     "webhook": WebhookSection,
     "mail": MailSection,
     "healthchecks": HealthchecksSection,
+    "apprise": AppriseSection,
 }
 
 
@@ -72,12 +89,16 @@ def sample() -> str:
     parts = [_HEAD, _section("xo", XoSection, XoSection()), _section("defaults", Defaults, Defaults())]
     parts += [_section("notify", NotifySection, NotifySection())]
     parts += [_section(f"notify.{name}", kind, kind()) for name, kind in _CHANNELS.items()]
+    parts += [_section("notify.tiers", TiersSection, TiersSection()) + _TIERS_EXAMPLE]
     parts += [_section("remedies", RemediesSection, RemediesSection())]
+    parts += [_section("metrics", MetricsSection, MetricsSection())]
+    parts += [_section("coverage", CoverageSection, CoverageSection())]
     parts += [_section(f"checks.{name}", kind, kind()) for name, kind in CHECK_OPTIONS.items()]
     entries = (
         (ScheduleRule, _EXAMPLE),
         (WindowRule, _WINDOW_EXAMPLE),
         (LimitRule, _LIMIT_EXAMPLE),
+        (AcceptRule, _ACCEPT_EXAMPLE),
         (PoolSection, _POOL_EXAMPLE),
     )
     parts += [
@@ -118,9 +139,14 @@ def show(policy: Policy) -> list[tuple[str, str, str]]:
     """(key path, value, where it is from) of every option outside [[schedule]]; nothing in a policy is secret."""
     sections: list[tuple[str, Any]] = [("xo", policy.xo), ("defaults", policy.defaults)]
     sections += [("notify", policy.notify), *((f"notify.{name}", getattr(policy.notify, name)) for name in _CHANNELS)]
-    sections.append(("remedies", policy.remedies))
+    states = {key: value for key, value in policy.tiers.items() if key in TiersSection.__struct_fields__}
+    sections.append(("notify.tiers", TiersSection(**states)))
+    sections += [("remedies", policy.remedies), ("metrics", policy.metrics), ("coverage", policy.coverage)]
     sections += [(f"checks.{name}", options) for name, options in policy.checks.items()]
-    return [
+    by_code = [
+        (f"notify.tiers.{key}", written(value), "policy") for key, value in policy.tiers.items() if key not in states
+    ]
+    return by_code + [
         (
             f"{section}.{key}",
             written(getattr(values, key)),
@@ -135,7 +161,7 @@ def show(policy: Policy) -> list[tuple[str, str, str]]:
 def _section(name: str, kind: type[msgspec.Struct], defaults: msgspec.Struct) -> str:
     lines = [f"# {line}" for line in textwrap.wrap((kind.__doc__ or "").splitlines()[0], 100)] + [f"[{name}]"]
     for key, text in descriptions(kind).items():
-        lines += [f"# {line}" for line in textwrap.wrap(text, 100)]
+        lines += [f"# {line}" for line in textwrap.wrap(text, 100, break_on_hyphens=False, break_long_words=False)]
         lines.append(
             f"#{key} = {written(getattr(defaults, key))}"
             if f"{name}.{key}" != "xo.url"

@@ -11,9 +11,13 @@ from msgspec import Meta
 
 from guard.checks import ALL
 from guard.checks.check import Options
+from guard.policy.accept_schema import AcceptRule
+from guard.policy.coverage_schema import CoverageSection
+from guard.policy.metrics_schema import MetricsSection
 from guard.policy.notify_schema import NotifySection
 from guard.policy.pools_schema import PoolSection
 from guard.policy.remedies_schema import RemediesSection
+from guard.policy.tiers_schema import Tier
 
 CHECK_OPTIONS: Mapping[str, type[Options]] = {check.name: check.options for check in ALL}
 
@@ -30,6 +34,17 @@ class XoSection(Section, frozen=True, kw_only=True):
         str | None,
         Meta(description="File that holds just the token, mode 600. A systemd credential named xo-token comes first."),
     ] = None
+    renew_token: Annotated[
+        bool,
+        Meta(
+            description="Let the daemon push the token's end on in time (token.create), also while it only observes. Only a "
+            "token made by guard token renew can be; for others it tells in time."
+        ),
+    ] = False
+    renew_for: Annotated[
+        timedelta,
+        Meta(description="How long a renewed token is valid. XO allows half a year at most, unless it is set otherwise."),
+    ] = timedelta(days=180)
     ca_file: Annotated[
         str | None,
         Meta(description="PEM file of the CA, or of XO's self-signed certificate. Default: the system's CAs."),
@@ -157,17 +172,24 @@ class LimitRule(Section, frozen=True, kw_only=True):
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole policy. ``checks``: check name -> its options; ``given``: key paths that the file sets."""
+    """A whole policy. ``checks``: check name -> its options; ``given``: key paths that the file sets.
+
+    ``tiers``: state or code -> tier, where the file says so; ``accepts``: ended ones too.
+    """
 
     xo: XoSection = XoSection()
     defaults: Defaults = Defaults()
     notify: NotifySection = NotifySection()
     remedies: RemediesSection = RemediesSection()
+    metrics: MetricsSection = MetricsSection()
+    coverage: CoverageSection = CoverageSection()
     checks: Mapping[str, Options]
     schedules: tuple[ScheduleRule, ...] = ()
     windows: tuple[WindowRule, ...] = ()
     limits: tuple[LimitRule, ...] = ()
     pools: tuple[PoolSection, ...] = ()
+    tiers: Mapping[str, Tier] = {}
+    accepts: tuple[AcceptRule, ...] = ()
     given: frozenset[str] = frozenset()
 
     @property

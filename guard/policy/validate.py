@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Any, TypeVar, get_type_hints
 from urllib.parse import urlsplit
@@ -13,14 +15,20 @@ from zoneinfo import available_timezones
 
 import msgspec
 
-from guard.mechanics.zones import resolve
-from guard.policy.notify_schema import HealthchecksSection, MailSection, NotifySection, WebhookSection
+from guard.mechanics.zones import resolve, zone_or_utc
+from guard.policy.accept_validate import read_accept
+from guard.policy.coverage_schema import CoverageSection
+from guard.policy.coverage_validate import check_coverage
+from guard.policy.metrics_schema import MetricsSection
+from guard.policy.metrics_validate import check_metrics
+from guard.policy.notify_schema import AppriseSection, HealthchecksSection, MailSection, NotifySection, WebhookSection
 from guard.policy.notify_validate import check_notify
 from guard.policy.pools_schema import PoolSection
 from guard.policy.pools_validate import check_pools
 from guard.policy.remedies_schema import RemediesSection
 from guard.policy.remedies_validate import check_remedies
 from guard.policy.schema import CHECK_OPTIONS, Defaults, LimitRule, Policy, ScheduleRule, WindowRule, XoSection
+from guard.policy.tiers_validate import read_tiers
 from guard.units import format_duration, parse_duration
 
 Report = Callable[[str, object, str], None]
@@ -28,18 +36,25 @@ _ADDRESS = "expected the address of XO, such as https://xo.example.org"
 _S = TypeVar("_S", bound=msgspec.Struct)
 _MATCH_KEYS = ("id", "name", "job", "tag")
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.:-]{0,252}[A-Za-z0-9_])?")
-_SECTIONS = ("xo", "defaults", "notify", "remedies", "checks", "schedule", "window", "limit", "pool")
+_SECTIONS = (
+    *("xo", "defaults", "notify", "remedies", "metrics", "coverage", "checks", "schedule", "window", "limit", "pool"),
+    "accept",
+)
 _VERSION = re.compile(r"\d{1,9}\.\d{1,9}\.\d{1,9}", re.ASCII)
+_MOST_ENTRIES, _MOST_WINDOWS = 1000, 100  # every run is held against each of them
 _SHORTEST_RECHECK = timedelta(minutes=1)
+_SHORTEST_TOKEN = timedelta(days=2)  # or the next renewal comes due before the daily look at it
 # croniter takes more than cron does: seconds, years, "@daily", random and hashed fields
 _CRON_VALUE = r"(?:\d{1,2}|[A-Za-z]{3})"
 _CRON_PART = rf"(?:\*|{_CRON_VALUE}(?:-{_CRON_VALUE})?)(?:/\d{{1,2}})?"
 _CRON = re.compile(rf"(?:{_CRON_PART}(?:,{_CRON_PART})*)(?:\s+{_CRON_PART}(?:,{_CRON_PART})*){{4}}", re.ASCII)
+_LONGEST_CRON = 300  # characters: every minute and every hour by its number
 _SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)  # from which a time is sought that the expression names
 _CHANNELS: Mapping[str, type[msgspec.Struct]] = {
     "webhook": WebhookSection,
     "mail": MailSection,
     "healthchecks": HealthchecksSection,
+    "apprise": AppriseSection,
 }
 
 
@@ -57,6 +72,10 @@ def build(content: Mapping[str, Any], report: Report) -> Policy:
     notify = _notify(told, report)
     remedies = _struct(RemediesSection, _table(content, "remedies", report), "remedies", report)
     check_remedies(remedies, report)
+    metrics = _struct(MetricsSection, _table(content, "metrics", report), "metrics", report)
+    check_metrics(metrics, report)
+    coverage = _struct(CoverageSection, _table(content, "coverage", report), "coverage", report)
+    check_coverage(coverage, report)
     checks = _checks(_table(content, "checks", report), "checks", report)
     options = {
         name: _struct(kind, checks.get(name, {}), f"checks.{name}", report) for name, kind in CHECK_OPTIONS.items()
@@ -67,38 +86,52 @@ def build(content: Mapping[str, Any], report: Report) -> Policy:
     limits = tuple(_limit(entry, path, report) for path, entry in _entries(content, "limit", report))
     pools = tuple((path, _pool(entry, path, report)) for path, entry in _entries(content, "pool", report))
     check_pools(pools, report)
-    given = frozenset(
-        f"{section}.{key}" for section in ("xo", "defaults", "remedies") for key in _table(content, section, None)
-    )
+    zone = zone_or_utc(notify.zone or xo.zone or "utc")
+    accepts = tuple(read_accept(entry, path, zone, report) for path, entry in _entries(content, "accept", report))
+    tiers = _table(told, "tiers", report, "notify")
+    plain = ("xo", "defaults", "remedies", "metrics", "coverage")
+    given = frozenset(f"{section}.{key}" for section in plain for key in _table(content, section, None))
     given |= {f"checks.{name}.{key}" for name, table in checks.items() for key in table}
-    given |= {f"notify.{key}" for key in told if key not in _CHANNELS}
+    given |= {f"notify.{key}" for key in told if key not in _CHANNELS and key != "tiers"}
+    given |= {f"notify.tiers.{key}" for key in tiers}
     given |= {f"notify.{name}.{key}" for name in _CHANNELS for key in _table(told, name, None)}
     return Policy(
         xo=xo,
         defaults=defaults,
         notify=notify,
         remedies=remedies,
+        metrics=metrics,
+        coverage=coverage,
         checks=options,
         schedules=rules,
         windows=windows,
         limits=limits,
         pools=tuple(pool for _, pool in pools),
+        tiers=read_tiers(tiers, report),
+        accepts=accepts,
         given=given,
     )
 
 
 def convert(kind: type[msgspec.Struct], key: str, value: object) -> object:
     """One value as the type of one field. Raises ValueError saying what would be right."""
-    wanted = get_type_hints(kind, include_extras=True)[key]
-    if get_type_hints(kind)[key] in (timedelta, timedelta | None):
+    wanted, bare = _hints(kind)[key]
+    if bare in (timedelta, timedelta | None):
         return _duration(value)
     try:
         return msgspec.convert(value, wanted)
     except msgspec.ValidationError as error:
-        choices = _choices(get_type_hints(kind)[key])
+        choices = _choices(bare)
         if choices:
             raise ValueError(f"expected one of {', '.join(choices)}{_suggest(value, choices)}") from error
         raise ValueError(str(error).partition(" - at")[0].replace("Expected", "expected")) from error
+
+
+@cache
+def _hints(kind: type[msgspec.Struct]) -> Mapping[str, tuple[Any, Any]]:
+    """Field -> its type with and without what is asked of its values. A file may have thousands of entries."""
+    bare = get_type_hints(kind)
+    return {name: (hint, bare[name]) for name, hint in get_type_hints(kind, include_extras=True).items()}
 
 
 def _duration(value: object) -> timedelta:
@@ -113,7 +146,7 @@ def _notify(table: Mapping[str, Any], report: Report) -> NotifySection:
         name: _struct(kind, _table(table, name, report, "notify"), f"notify.{name}", report)
         for name, kind in _CHANNELS.items()
     }
-    own = {key: value for key, value in table.items() if key not in _CHANNELS}
+    own = {key: value for key, value in table.items() if key not in _CHANNELS and key != "tiers"}
     notify = NotifySection(**_values(NotifySection, own, "notify", report), **channels)
     check_notify(notify, report)
     return notify
@@ -144,6 +177,8 @@ def _check_xo(xo: XoSection, report: Report) -> None:
     for key in ("call_timeout", "total_timeout"):
         if getattr(xo, key) <= timedelta():
             report(f"xo.{key}", "0 s", "expected more than 0 s")
+    if xo.renew_for < _SHORTEST_TOKEN:
+        report("xo.renew_for", format_duration(xo.renew_for.total_seconds()), 'expected at least "2 d"')
     if xo.server_name is not None and not _HOST_NAME.fullmatch(xo.server_name):
         report("xo.server_name", xo.server_name, "expected a host name, such as xo.example.org")
     if xo.zone is not None and resolve(xo.zone) is None:
@@ -171,13 +206,21 @@ def _wrong_address(url: str) -> str:
         _ = parts.port  # raises for a port that cannot be
     except ValueError:  # its text may repeat credentials
         return f"has a host or a port that cannot be; {_ADDRESS}"
-    if parts.scheme not in ("http", "https") or not host:
+    if parts.scheme not in ("http", "https") or not host or not url.isprintable() or not _is_host(host.decode()):
         return _ADDRESS
     if parts.username or parts.password:
         return "holds credentials; expected a bare address, with the token in [xo] token_file"
     if parts.path.strip("/") or parts.query or parts.fragment:
         return "holds a path; expected a bare address such as https://xo.example.org"
     return ""
+
+
+def _is_host(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return _HOST_NAME.fullmatch(name) is not None
+    return True
 
 
 def _rule(entry: object, path: str, report: Report) -> ScheduleRule:
@@ -232,7 +275,7 @@ def _window(entry: object, path: str, report: Report) -> WindowRule:
 
 def _wrong_cron(expression: str) -> str:
     """What is wrong with a standard cron expression; '' when nothing is."""
-    if not _CRON.fullmatch(expression):
+    if len(expression) > _LONGEST_CRON or not _CRON.fullmatch(expression):
         return 'expected five fields of standard cron, such as "0 22 * * 1-5": minute, hour, day, month (1-12), weekday'
     # takes as long to import as half of guard: only where one is written
     from croniter import CroniterError, croniter  # type: ignore[import-untyped]  # it ships no types
@@ -269,6 +312,10 @@ def _entries(content: Mapping[str, Any], key: str, report: Report) -> list[tuple
     entries = content.get(key, [])
     if not isinstance(entries, list):
         report(key, entries, f"expected an array of tables, written [[{key}]]")
+        return []
+    most = _MOST_WINDOWS if key == "window" else _MOST_ENTRIES
+    if len(entries) > most:
+        report(key, len(entries), f"too many entries; expected at most {most}")
         return []
     return [(f"{key}[{number}]", entry) for number, entry in enumerate(entries, start=1)]
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from guard.decision.brakes import ON_HOLD, Brake, bypassed
+from guard.decision.brakes import Brake, bypassed
 from guard.estate.estate import Estate
 from guard.estate.xo_records import Schedule
 from guard.finding import Level
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.remedy import ForRun
 from guard.lifecycle.resolution import resolve
+from guard.policy.codes import ON_HOLD
 from guard.remedies.choose import HELPED
 from guard.remedies.scene import Need
 

@@ -40,6 +40,8 @@ class Backups(Collector):
         self.users: dict[str, XoObject] = {}
         self.tokens: dict[str, str] = {}
         """Token -> user id."""
+        self.token_records: dict[str, XoObject] = {}
+        """Token -> what XO keeps of it; one without a record never runs out (guard.simulator.tokens)."""
         self.passwords: dict[tuple[str, str], str] = {}
         """(email, password) -> user id, for HTTP basic."""
 

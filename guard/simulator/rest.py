@@ -21,6 +21,7 @@ from guard.simulator.faults import until_gone
 from guard.simulator.rest_query import BASE, filtered, read_list_query, read_sync, sent_values, shape_rows
 from guard.simulator.shapes import XoObject
 from guard.simulator.timeline import Steps
+from guard.simulator.tokens import user_of
 from guard.simulator.waiting import awaited
 from guard.simulator.world import World
 
@@ -159,7 +160,7 @@ class RestApi:
             raise RestError(400, "Having multiple authentication methods is not supported, please choose one")
         if not token and not authorization:
             return None
-        user_id = self.world.tokens.get(token) if token else self._basic_user(authorization or "")
+        user_id = user_of(self.world, token) if token else self._basic_user(authorization or "")
         if user_id is None:
             raise answers.unauthenticated()
         return self.world.users[user_id]

@@ -27,6 +27,7 @@ from guard.simulator.rpc_protocol import (
 from guard.simulator.rpc_remedies import RpcRemedies
 from guard.simulator.rpc_writes import RpcWrites, error_of
 from guard.simulator.shapes import XoObject
+from guard.simulator.tokens import RpcTokens, is_over, user_of
 from guard.simulator.waiting import awaited
 from guard.simulator.world import World
 
@@ -38,6 +39,7 @@ class RpcApi:
         self.world = world
         self.faults = faults
         self.methods = self._methods() | RpcWrites(world).methods() | RpcRemedies(world).methods()
+        self.methods |= RpcTokens(world).methods()
         self._sessions: set[Session] = set()
 
     def drop(self) -> None:
@@ -62,6 +64,9 @@ class RpcApi:
         later: set[asyncio.Task[None]] = set()
         try:
             while (text := await _next_text(socket, session)) is not None:
+                if is_over(self.world, session.token):
+                    await socket.close()  # XO looks at it when the next message comes
+                    return
                 waiting = await self._answer(socket, session, text)
                 if waiting is not None:
                     later.add(waiting)
@@ -174,10 +179,10 @@ class RpcApi:
         return [job for job in self.world.jobs.values() if job["type"] == kind]
 
     def _sign_in(self, session: Session, params: XoObject) -> JsonValue:
-        user_id = None if self.faults.boot_window else self.world.tokens.get(params["token"])
+        user_id = None if self.faults.boot_window else user_of(self.world, params["token"])
         if user_id is None or self.world.refuses_once():
             raise RpcError(3, "invalid credentials")
-        session.user = self.world.users[user_id]
+        session.user, session.token = self.world.users[user_id], params["token"]
         return session.user
 
     def _proxy_health(self, _session: Session, params: XoObject) -> XoObject:

@@ -26,9 +26,10 @@ class RpcError(Exception):
 
 @dataclass(eq=False)
 class Session:
-    """One socket and who signed in on it. ``gone``: set when xo-server has gone away under it."""
+    """One socket, who signed in on it and by which token. ``gone``: set when xo-server has gone away under it."""
 
     user: XoObject | None = None
+    token: str = ""
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
 

@@ -19,6 +19,8 @@ from guard.simulator.rest import RestApi
 from guard.simulator.rpc import RpcApi
 from guard.simulator.world import World
 
+_ROUNDS_OF_AN_ACCEPT = 8  # of the loop: from the accepted socket to a connection that is dropped and closed
+
 
 @runtime_checkable
 class Served(Protocol):
@@ -126,7 +128,11 @@ async def serve(
     # named TCP, or asyncio leaves Nagle's algorithm on and every second answer waits 40 ms; Node.js switches it off
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError:
+        listener.close()
+        raise
     config = uvicorn.Config(
         app,
         lifespan="off",
@@ -156,8 +162,9 @@ async def serve(
         finally:
             server.stop()
             await running_server
-            server.drop_connections()  # one that was being accepted while the others were dropped
-            await asyncio.sleep(0)
+            for _ in range(_ROUNDS_OF_AN_ACCEPT):  # those that were being accepted while the others were dropped
+                server.drop_connections()
+                await asyncio.sleep(0)
 
 
 def running(

@@ -59,7 +59,7 @@ def _due(planned: PlannedRun, now: datetime) -> dict[str, Any]:
 
 def finding_document(finding: Finding, now: datetime) -> dict[str, Any]:
     """One finding; facts by name."""
-    eta = finding.clears.eta
+    eta, accepted = finding.clears.eta, finding.accepted
     return {
         "code": finding.code,
         "check": finding.check,
@@ -72,6 +72,7 @@ def finding_document(finding: Finding, now: datetime) -> dict[str, Any]:
         "facts": {fact.name: _fact(fact, now) for fact in finding.facts},
         "remedy": finding.remedy,
         "clears": {"by": finding.clears.by.value, "eta": eta.isoformat() if eta is not None else None},
+        "accepted": None if accepted is None else {"until": accepted.until.isoformat(), "reason": accepted.reason},
     }
 
 

@@ -11,6 +11,7 @@ from guard.decision.verdict import Action
 from guard.finding import Finding, Level
 from guard.lifecycle.remedy import Wanted
 from guard.units import format_bytes, format_duration, format_time, plural
+from guard.views.findings import accepted_lines
 from guard.views.remedies import standing_lines, wanted_lines
 from guard.views.text import wrap
 
@@ -126,6 +127,7 @@ def finding_lines(finding: Finding, style: Style) -> list[str]:
     head = f"- {finding.level.value} {finding.code}: "
     first, *rest = wrap(head + finding.summary, "      ", first="    ")
     lines = [first.replace(finding.level.value, style(finding.level.value, finding.level.value), 1), *rest]
+    lines += accepted_lines(finding, "      ")
     return lines + wrap(f"> {finding.remedy}", "        ", first="      ")
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from guard.policy.accept_schema import AcceptRule
 from guard.policy.pools_schema import PoolSection
 from guard.policy.resolve import decided_by, effective, windows_for
-from guard.policy.sample import show, written
+from guard.policy.sample import descriptions, show, written
 from guard.policy.schema import LimitRule, Policy, WindowRule
 from guard.views.text import clean
 
@@ -37,6 +38,8 @@ def policy_text(policy: Policy, *, file: str, lines: Mapping[str, int]) -> str:
         rows += _entry(f"limit[{number}]", limit, file, lines)
     for number, pool in enumerate(policy.pools, start=1):
         rows += _entry(f"pool[{number}]", pool, file, lines)
+    for number, accept in enumerate(policy.accepts, start=1):
+        rows += _entry(f"accept[{number}]", accept, file, lines)
     return "".join(f"{clean(row)}\n" for row in rows)
 
 
@@ -66,7 +69,9 @@ def schedule_policy_text(
     return "".join(f"{clean(row)}\n" for row in rows)
 
 
-def _entry(entry: str, rule: WindowRule | LimitRule | PoolSection, file: str, lines: Mapping[str, int]) -> list[str]:
+def _entry(
+    entry: str, rule: WindowRule | LimitRule | PoolSection | AcceptRule, file: str, lines: Mapping[str, int]
+) -> list[str]:
     """The values of one entry; those it leaves out as defaults."""
     return [
         _row(
@@ -74,7 +79,7 @@ def _entry(entry: str, rule: WindowRule | LimitRule | PoolSection, file: str, li
             written(getattr(rule, key)),
             _place(f"{entry}.{key}", file, lines) if f"{entry}.{key}" in lines else "default",
         )
-        for key in rule.__struct_fields__
+        for key in descriptions(type(rule))
     ]
 
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
+from guard.lifecycle.channels import ChannelStatus
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import Alarmed
 from guard.lifecycle.loop import STANDS, Loop, SwitchedOff
 from guard.lifecycle.report import UNSTARTED
 from guard.outcomes.alarms import SCHEDULE_DISABLED
 from guard.units import format_bytes, format_duration, format_time, plural
+from guard.views.channels import channel_documents, channel_lines, failing_long, failing_text
 from guard.views.doings import NOTHING, Doings, doings_document, doings_lines
 from guard.views.text import clean, wrap
 
@@ -108,6 +110,7 @@ def status_text(
     zone: tzinfo,
     day: Lately = NOTHING_LATELY,
     acting: Doings = NOTHING,
+    channels: Sequence[ChannelStatus] = (),
 ) -> str:
     """Running with progress, next due, what guard holds, alarms, the last day, age of the last look."""
     if loop is None:
@@ -147,6 +150,7 @@ def status_text(
         lines += wrap(f"Not watched: {note}", "  ", first="")
     if day.bad:
         lines.append(f"Last 24 h: {day.bad} of {plural(day.over, 'run')} did not go well; guard report tells which.")
+    lines += channel_lines(channels, zone)
     lines.append(f"Last look {age} ago.")
     return "\n".join(lines) + "\n"
 
@@ -157,6 +161,7 @@ def status_document(
     now: datetime,
     day: Lately = NOTHING_LATELY,
     acting: Doings = NOTHING,
+    channels: Sequence[ChannelStatus] = (),
 ) -> dict[str, Any]:
     """The document ``guard.status/1``. ``running`` is null while XO cannot be read."""
     blind = loop is None or bool(loop.xo_error)
@@ -193,11 +198,16 @@ def status_document(
         ],
         "unwatched": list(loop.unwatched) if loop is not None else [],
         "last_day": {"over": day.over, "bad": day.bad},
+        "channels": channel_documents(channels),
     }
 
 
 def nagios(
-    loop: Loop | None, alarmed: tuple[DueRun, ...], now: datetime, day: Lately = NOTHING_LATELY
+    loop: Loop | None,
+    alarmed: tuple[DueRun, ...],
+    now: datetime,
+    day: Lately = NOTHING_LATELY,
+    channels: Sequence[ChannelStatus] = (),
 ) -> tuple[int, str]:
     """(exit code, one line with perfdata): 0 OK, 1 warning, 2 critical, 3 unknown (Monitoring Plugins guidelines)."""
     if loop is None:
@@ -219,6 +229,9 @@ def nagios(
         return CRITICAL, _line(f"GUARD CRITICAL - {told}") + perfdata
     if loop.xo_error:
         return WARNING, _line(f"GUARD WARNING - XO cannot be read: {loop.xo_error}") + perfdata
+    failing = failing_long(channels, now)
+    if failing:
+        return WARNING, _line(f"GUARD WARNING - {failing_text(failing[0], now)}") + perfdata
     if loop.unwatched:
         return WARNING, _line(f"GUARD WARNING - not watched: {loop.unwatched[0]}") + perfdata
     if day.bad:

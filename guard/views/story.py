@@ -25,6 +25,7 @@ from guard.outcomes.outcome import Outcome
 from guard.units import format_bytes, format_duration, format_time, plural
 from guard.views.deeds import STARTED_BY, deed_document, deed_sentence
 from guard.views.documents import finding_document
+from guard.views.findings import accepted_lines
 from guard.views.text import wrap
 
 WOULD = {
@@ -91,6 +92,7 @@ def _decided(event: Decided, at: str, zone: tzinfo) -> list[str]:
         lines += wrap(f"- {finding.level.value} {finding.code}: {finding.summary}", "        ", first="      ")
         figures = [f"{fact.name} {_figure(fact)} ({fact.source})" for fact in finding.facts]
         lines += wrap("; ".join(figures), "          ") if figures else []
+        lines += accepted_lines(finding, "        ")
         lines += wrap(f"> {finding.remedy}", "          ", first="        ")
     return lines
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 import unicodedata
 from collections.abc import Iterator
+
+import msgspec
 
 WIDTH = 80
 
@@ -18,6 +22,19 @@ def clean(text: str) -> str:
     return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(one) in _HARMFUL else one for one in text)
 
 
+def json_line(document: object) -> str:
+    """A document as one line of JSON. What could move a terminal's cursor or turn its text around is escaped."""
+    return _BEYOND_ASCII.sub(_escaped, msgspec.json.encode(document).decode()) + "\n"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    one = found[0]
+    if unicodedata.category(one) not in _HARMFUL:
+        return one
+    return json.dumps(one)[1:-1]
+
+
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7e]")
 _HARMFUL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
@@ -46,8 +63,15 @@ def wrap(text: str, indent: str, first: str | None = None, width: int = WIDTH) -
 
 
 def _pieces(word: str, width: int) -> Iterator[str]:
-    while cells(word) > width:
-        count = next(end for end in range(len(word), 0, -1) if cells(word[:end]) <= width)
-        yield word[:count]
-        word = word[count:]
-    yield word
+    """Each character is looked at once: a word from outside may be megabytes long."""
+    if cells(word) <= width:
+        yield word
+        return
+    start = taken = 0
+    for at, one in enumerate(word):
+        size = cells(one)
+        if taken + size > width:
+            yield word[start:at]
+            start, taken = at, 0
+        taken += size
+    yield word[start:]

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from guard.errors import PolicyError, PoolAuthError, PoolError
 from guard.estate.xapi_records import PoolFacts
 from guard.http import tls_context
+from guard.meter import Meter
 from guard.threads import DaemonThreads
 from guard.xapi.facts import read_facts
 from guard.xapi.session import REFUSED, PoolSession, PoolSettings
@@ -29,11 +30,14 @@ async def read_pools(
     ask_vms: Collection[str] = (),
     ask_srs: Collection[str] = (),
     monotonic: Callable[[], float] = time.monotonic,
+    meter: Meter | None = None,
 ) -> tuple[PoolFacts, ...]:
     """One PoolFacts for each entry, in their order, whether its pool answers or not; at the latest when the longest
     ``total_timeout`` has passed. ``ask_vms``, ``ask_srs``: as in ``read_facts``, for all pools together. Raises nothing.
     """
-    readings = [_read(one, read_at=clock(), ask_vms=ask_vms, ask_srs=ask_srs, monotonic=monotonic) for one in settings]
+    readings = [
+        _read(one, read_at=clock(), ask_vms=ask_vms, ask_srs=ask_srs, monotonic=monotonic, meter=meter) for one in settings
+    ]
     return tuple(await asyncio.gather(*readings))
 
 
@@ -44,12 +48,13 @@ async def _read(
     ask_vms: Collection[str],
     ask_srs: Collection[str],
     monotonic: Callable[[], float],
+    meter: Meter | None,
 ) -> PoolFacts:
     label, address = settings.name, settings.host
     refused = False
 
     def work() -> PoolFacts:
-        with PoolSession(settings, tls=_tls(settings), monotonic=monotonic) as session:
+        with PoolSession(settings, tls=_tls(settings), monotonic=monotonic, meter=meter) as session:
             return read_facts(session, label=label, address=address, read_at=read_at, ask_vms=ask_vms, ask_srs=ask_srs)
 
     try:

@@ -27,6 +27,7 @@ from xml.parsers.expat import ExpatError
 import XenAPI  # type: ignore[import-untyped]  # it ships no types
 
 from guard.errors import PoolAnswerError, PoolAuthError, PoolError, PoolTimeoutError, PoolUnreachableError
+from guard.meter import Meter, Way, timed
 from guard.secret import Secret
 
 ORIGINATOR = "guard"
@@ -170,8 +171,9 @@ class PoolSession:
         *,
         tls: ssl.SSLContext | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        meter: Meter | None = None,
     ) -> None:
-        self._settings, self._tls, self._monotonic = settings, tls, monotonic
+        self._settings, self._tls, self._monotonic, self._meter = settings, tls, monotonic, meter
         self._until = monotonic() + settings.total_timeout_s - min(SIGN_OUT_S, settings.total_timeout_s / 4)
         self._call_until = self._until
         self._session: Any = None
@@ -183,6 +185,11 @@ class PoolSession:
         return f"<PoolSession on {self._settings.name} at {self.address}>"
 
     def __enter__(self) -> Self:
+        with timed(self._meter, Way.XAPI, "session.login_with_password"):
+            self._enter()
+        return self
+
+    def _enter(self) -> None:
         master = self._attempt()
         if master:
             self._check_master(master)
@@ -192,7 +199,6 @@ class PoolSession:
                     f"{self._place} was named as the master by {self._settings.host}, but says that it is none: the pool is "
                     "between two masters. Try again in a minute"
                 )
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -213,11 +219,12 @@ class PoolSession:
 
     def call(self, method: str, *params: str) -> Any:  # noqa: ANN401  any value of XAPI
         """XAPI's answer: integers as str, times as xmlrpc.client.DateTime, references as str. Raises PoolError."""
-        self._begin()
-        try:
-            return self._session.xenapi_request(method, params)
-        except (OSError, XenAPI.Failure, *_UNUSABLE) as error:
-            raise self._typed(method, error) from error
+        with timed(self._meter, Way.XAPI, method):
+            self._begin()
+            try:
+                return self._session.xenapi_request(method, params)
+            except (OSError, XenAPI.Failure, *_UNUSABLE) as error:
+                raise self._typed(method, error) from error
 
     # --- signing in
 

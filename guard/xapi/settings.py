@@ -46,8 +46,14 @@ def _password(pool: PoolSection, env: Mapping[str, str]) -> Secret:
     """The systemd credential ``pool-<name>``, else the file's one line; a password may hold blanks."""
     option = "password_file"
     file = Path(pool.password_file) if pool.password_file else None
-    path, text = read_secret_file(file, env, credential=f"pool-{pool.name}", option=option)
-    password = text.removesuffix("\n").removesuffix("\r")
-    if not password or not password.isprintable():
+    path, content = read_secret_file(file, env, credential=f"pool-{pool.name}", option=option)
+    password = _line(content)
+    if password is None:
         raise PolicyError(f"{path}: {option} must name a file of one line that holds the password and nothing else")
-    return Secret(password)
+    return password
+
+
+def _line(content: Secret) -> Secret | None:
+    """The one line, without its end; None where there is none, or more."""
+    line = content.reveal().removesuffix("\n").removesuffix("\r")
+    return Secret(line) if line and line.isprintable() else None

@@ -16,6 +16,7 @@ from guard.errors import XoAnswerError, XoAuthError, XoBootingError, XoTimeoutEr
 from guard.estate.estate import Estate, Part, PartName, XoIdentity
 from guard.estate.xo_records import Archive, BackupLog, CallJob, Job, RepositoryInfo, Vm
 from guard.http import Http, refused, tls_context
+from guard.meter import Meter
 from guard.xo import archives, proxies, reads, rolling
 from guard.xo.local_disks import DiskOf, disk_of, read_local_disks
 from guard.xo.rpc import Rpc
@@ -78,18 +79,23 @@ class _Collected:
 
 
 async def read_estate(
-    settings: XoSettings, token: Token, *, clock: Callable[[], datetime], tls: ssl.SSLContext | None = None
+    settings: XoSettings,
+    token: Token,
+    *,
+    clock: Callable[[], datetime],
+    tls: ssl.SSLContext | None = None,
+    meter: Meter | None = None,
 ) -> Estate:
     """The whole estate. ``tls``: made anew where there is none yet.
 
     Raises XoError where nothing at all can be told: unreachable, refused, too old, too slow.
     """
     tls = tls or tls_context(settings.ca_file, verify=settings.verify)
-    limits = {"timeout_s": settings.call_timeout_s, "server_name": settings.server_name}
+    limits = {"timeout_s": settings.call_timeout_s, "server_name": settings.server_name, "meter": meter}
     try:
         async with asyncio.timeout(settings.total_timeout_s):
             async with (
-                Http(settings.url, token.reveal(), tls=tls, **limits) as http,  # type: ignore[arg-type]  # a plain dict of both
+                Http(settings.url, token.reveal, tls=tls, **limits) as http,  # type: ignore[arg-type]  # a plain dict of both
                 Rpc(settings.url, tls=tls, **limits) as rpc,  # type: ignore[arg-type]
             ):
                 return await _Reading(settings, http, rpc, clock).estate(token)
@@ -108,7 +114,7 @@ class _Reading:
 
     async def estate(self, token: Token) -> Estate:
         taken_at = self._clock()
-        version = str(msgspec.json.decode(await self._rpc.call("system.getServerVersion")))
+        version = str(_answered("system.getServerVersion", await self._rpc.call("system.getServerVersion")))
         check_version(version)
         user = await self._sign_in(token)
         admin = isinstance(user, dict) and user.get("permission") == "admin"
@@ -135,9 +141,10 @@ class _Reading:
 
     async def _sign_in(self, token: Token) -> Any:  # noqa: ANN401  XO's user object
         try:
-            return msgspec.json.decode(await self._rpc.call("session.signIn", {"token": token.reveal()}))
+            answer = await self._rpc.call("session.signIn", {"token": token.reveal()})
         except XoAuthError as error:
             raise refused(self._settings.url) from error
+        return _answered("session.signIn", answer)
 
     async def _all(self, got: _Collected) -> None:
         info = asyncio.ensure_future(
@@ -186,7 +193,7 @@ class _Reading:
         body = await self._http.get("/rest/v0/vms", {"fields": reads.fields_of(Vm, extra)})
         vms: tuple[Vm, ...] = reads.decode_list(body, Vm)
         if extra:
-            rows = msgspec.json.decode(body, type=list[dict[str, Any]])
+            rows = reads.decode(body, list[dict[str, Any]])
             got.records["vm_properties"] = {
                 vm.id: {key: row[key] for key in extra if key in row} for vm, row in zip(vms, rows, strict=True)
             }
@@ -221,7 +228,10 @@ class _Reading:
     async def _info(self, first: asyncio.Future[dict[str, RepositoryInfo]] | None = None) -> dict[str, RepositoryInfo]:
         """Free space of the repositories; with ``first``, the later answer wins entry by entry."""
         earlier = await first if first is not None else {}
-        return earlier | msgspec.json.decode(await self._rpc.call("remote.getAllInfo"), type=dict[str, RepositoryInfo])
+        told: dict[str, RepositoryInfo] = reads.decode(
+            await self._rpc.call("remote.getAllInfo"), dict[str, RepositoryInfo]
+        )
+        return earlier | told
 
     async def _xo_tasks(self, got: _Collected) -> None:
         if rolling.may_be_rolling(got.records.get(PartName.HOSTS), got.records.get(PartName.SERVERS)):
@@ -256,3 +266,11 @@ class _Reading:
         for one in filters:  # one after another: these are the largest answers, and two at once would double the peak
             whole |= {log.id: log for log in await self._get("backup-logs", fields, BackupLog, filter=one)}
         return tuple(whole.get(log.id, log) for log in logs)
+
+
+def _answered(method: str, answer: msgspec.Raw) -> Any:  # noqa: ANN401  any JSON value
+    """The JSON of an answer without which nothing can be read. Raises XoAnswerError."""
+    try:
+        return reads.decode(answer, object)
+    except msgspec.MsgspecError as error:
+        raise XoAnswerError(f"XO's answer to {method} has not the expected shape: {error}") from error

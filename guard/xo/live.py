@@ -19,6 +19,7 @@ from guard.estate.observations import Observations
 from guard.estate.xo_records import BackupLog, CallJob, Job, Record, Schedule, Server, XoTask
 from guard.http import Http, tls_context
 from guard.mechanics.coalescing import observe
+from guard.meter import Meter
 from guard.xo import reads
 from guard.xo.client import XoSettings, read_estate
 from guard.xo.rpc import Rpc
@@ -29,16 +30,23 @@ class LiveXo:
     """One XO. ``token_of`` reads the token anew for each look, so that a renewed one is used at once."""
 
     def __init__(
-        self, settings: Callable[[], XoSettings], token_of: Callable[[], Token], *, clock: Callable[[], datetime]
+        self,
+        settings: Callable[[], XoSettings],
+        token_of: Callable[[], Token],
+        *,
+        clock: Callable[[], datetime],
+        meter: Meter | None = None,
     ) -> None:
-        self._settings, self._token_of, self._clock = settings, token_of, clock
+        self._settings, self._token_of, self._clock, self._meter = settings, token_of, clock, meter
         self._tls: tuple[tuple[Path | None, bool], ssl.SSLContext] | None = None
         self._observed: Observations | None = None
 
     async def estate(self) -> Estate:
         """Everything, and what guard has seen of coalesces from one such look to the next. Raises XoError."""
         settings = self._settings()
-        estate = await read_estate(settings, self._token_of(), clock=self._clock, tls=self._context(settings))
+        estate = await read_estate(
+            settings, self._token_of(), clock=self._clock, tls=self._context(settings), meter=self._meter
+        )
         return await asyncio.to_thread(self.with_observations, estate)
 
     def with_observations(self, estate: Estate) -> Estate:
@@ -129,6 +137,7 @@ class LiveXo:
             tls=self._context(settings),
             timeout_s=settings.call_timeout_s,
             server_name=settings.server_name,
+            meter=self._meter,
         ) as rpc:
             await rpc.call("session.signIn", {"token": token.reveal()})
             yield rpc
@@ -136,10 +145,11 @@ class LiveXo:
     def _http(self, settings: XoSettings, token: Token) -> Http:
         return Http(
             settings.url,
-            token.reveal(),
+            token.reveal,
             tls=self._context(settings),
             timeout_s=settings.call_timeout_s,
             server_name=settings.server_name,
+            meter=self._meter,
         )
 
     def _context(self, settings: XoSettings) -> ssl.SSLContext:

@@ -68,7 +68,7 @@ async def _named(http: Http) -> dict[str, Proxy]:
 
 async def _health(rpc: Rpc, identity: str) -> tuple[bool | msgspec.UnsetType, str]:
     try:
-        told = msgspec.json.decode(await rpc.call("proxy.checkHealth", {"id": identity}), type=_Health)
+        told: _Health = reads.decode(await rpc.call("proxy.checkHealth", {"id": identity}), _Health)
     except XoAnswerError as error:
         return (False if error.code == _NO_SUCH_OBJECT else msgspec.UNSET), str(error)
     except XoTimeoutError as error:

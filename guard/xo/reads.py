@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from guard.estate import xo_records as records
+from guard.estate.crowded import MOST_VALUES, is_crowded
 from guard.estate.estate import PartName
 from guard.estate.xo_records import BackupLog, Job, Record, Vm
 from guard.mechanics.selection import MATCHED_FIELDS, listed_ids, pattern_keys
@@ -56,12 +57,19 @@ def fields_of(record: type[Record], extra: Iterable[str] = ()) -> str:
     return ",".join(dict.fromkeys((*own, *extra)))
 
 
-def decode_list(body: bytes, record: type[Any]) -> tuple[Any, ...]:
-    """A JSON list as records. Raises msgspec.MsgspecError."""
+def decode(body: bytes | msgspec.Raw, kind: type[Any]) -> Any:  # noqa: ANN401  a ``kind``
+    """JSON as that type. Raises msgspec.MsgspecError."""
+    if is_crowded(body):
+        raise msgspec.ValidationError(f"it holds more than {MOST_VALUES} values; guard gave up")
     try:
-        found: tuple[Any, ...] = msgspec.json.decode(body, type=tuple[record, ...])  # type: ignore[valid-type]  # a type passed at run time
+        return msgspec.json.decode(body, type=kind)
     except (UnicodeDecodeError, RecursionError) as error:  # msgspec lets these two through as they are
         raise msgspec.DecodeError(str(error)) from error
+
+
+def decode_list(body: bytes, record: type[Any]) -> tuple[Any, ...]:
+    """A JSON list as records. Raises msgspec.MsgspecError."""
+    found: tuple[Any, ...] = decode(body, tuple[record, ...])  # type: ignore[valid-type]  # a type passed at run time
     return found
 
 
@@ -70,10 +78,14 @@ def decode_objects(body: msgspec.Raw) -> dict[PartName, tuple[Record, ...]]:
     sorted_out: dict[PartName, list[Record]] = {part: [] for part, _ in _OBJECT_PARTS.values()}
     probe = msgspec.json.Decoder(_Typed)
     decoders = {name: (part, msgspec.json.Decoder(record)) for name, (part, record) in _OBJECT_PARTS.items()}
-    for raw in msgspec.json.decode(body, type=dict[str, msgspec.Raw]).values():
-        known = decoders.get(probe.decode(raw).type)
-        if known is not None:
-            sorted_out[known[0]].append(known[1].decode(raw))
+    found: dict[str, msgspec.Raw] = decode(body, dict[str, msgspec.Raw])
+    try:
+        for raw in found.values():
+            known = decoders.get(probe.decode(raw).type)
+            if known is not None:
+                sorted_out[known[0]].append(known[1].decode(raw))
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from error
     return {part: tuple(found) for part, found in sorted_out.items()}
 
 

@@ -14,9 +14,13 @@ import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
 from guard.errors import XoAnswerError, XoAuthError, XoError, XoTimeoutError, XoUnreachableError
-from guard.http import shortened, untrusted
+from guard.http import led_to, shortened, untrusted
+from guard.meter import Meter, Way, timed
+from guard.xo.methods import READS
 
-MAX_FRAME_BYTES = 512 * 1024 * 1024
+MAX_FRAME_BYTES = 128 * 1024 * 1024
+MAX_ERROR_BYTES = 64 * 1024
+_FRAMES_KEPT = 4  # frames that may wait to be looked at; more stay with XO
 _REFUSED = frozenset({2, 3, 5, 8})
 
 
@@ -25,13 +29,29 @@ class _Answer(msgspec.Struct):
 
     id: int | None = None
     result: msgspec.Raw = msgspec.Raw(b"null")
-    error: Any = None
+    error: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Straight(connect):
+    """A redirect is not followed: the token would go wherever it leads."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        return exc
 
 
 class Rpc:
     """Several calls may be in flight at once. ``timeout_s`` bounds each of them as a whole."""
 
-    def __init__(self, url: str, *, tls: ssl.SSLContext, timeout_s: float, server_name: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        tls: ssl.SSLContext,
+        timeout_s: float,
+        server_name: str | None = None,
+        meter: Meter | None = None,
+    ) -> None:
+        self._meter = meter
         scheme, mark, host = url.rstrip("/").partition("://")
         secure = scheme.lower() == "https"
         # exactly /api/: without the slash, or with a query, XO hangs in the handshake (xo-api.md 1.3)
@@ -44,13 +64,20 @@ class Rpc:
         self._decoder = msgspec.json.Decoder(_Answer)
 
     async def __aenter__(self) -> Self:
+        with timed(self._meter, Way.RPC, "connect"):
+            await self._open()
+        self._reader = asyncio.create_task(self._read())
+        return self
+
+    async def _open(self) -> None:
         try:
             async with asyncio.timeout(self._timeout_s):
-                self._socket: ClientConnection = await connect(
+                self._socket: ClientConnection = await _Straight(
                     self._url,
                     ssl=self._tls,
                     server_hostname=self._name,
                     max_size=MAX_FRAME_BYTES,
+                    max_queue=_FRAMES_KEPT,
                     open_timeout=None,
                     ping_interval=None,
                     proxy=None,
@@ -61,10 +88,12 @@ class Rpc:
             raise untrusted(self._url, str(error)) from error
         except (OSError, ValueError, websockets.WebSocketException) as error:
             raise XoUnreachableError(
-                f"No XO opens {self._url} ({error}). Check [xo] url, and that xo-server runs"
+                f"No XO opens {self._url} ({self._reason(error)}). Check [xo] url, and that xo-server runs"
             ) from error
-        self._reader = asyncio.create_task(self._read())
-        return self
+
+    def _reason(self, error: Exception) -> str:
+        told = error.response.headers.get_all("Location") if isinstance(error, websockets.InvalidStatus) else ()
+        return shortened(str(error)) + (f", which leads to {led_to(self._url, told[0])}" if told else "")
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -75,6 +104,10 @@ class Rpc:
 
     async def call(self, method: str, params: dict[str, Any] | None = None) -> msgspec.Raw:
         """The raw JSON of ``result``. Raises XoError and its kinds."""
+        with timed(self._meter, Way.RPC, method):
+            return await self._call(method, params)
+
+    async def _call(self, method: str, params: dict[str, Any] | None) -> msgspec.Raw:
         number = next(self._ids)
         future: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
@@ -82,6 +115,8 @@ class Rpc:
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._socket.send(msgspec.json.encode(request).decode())
+                if self._meter is not None and method not in READS:
+                    self._meter.wrote(method)
                 await asyncio.wait((future, self._reader), return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError as error:
             raise XoTimeoutError(
@@ -94,8 +129,8 @@ class Rpc:
             del self._waiting[number]
         if future.done():
             answer = future.result()
-            if answer.error is not None:
-                raise _typed(method, answer.error)
+            if bytes(answer.error) != b"null":
+                raise _typed(method, msgspec.json.decode(answer.error))
             return answer.result
         raise XoUnreachableError(
             f"XO closed {self._url} in the middle of {method}; it may be restarting. Try again in a minute"
@@ -109,6 +144,9 @@ class Rpc:
     def _take(self, frame: str | bytes) -> None:
         try:
             answer = self._decoder.decode(frame)
+            if len(bytes(answer.error)) > MAX_ERROR_BYTES:
+                answer.error = msgspec.Raw(b'"an error too long to be read"')
+            msgspec.json.decode(answer.error)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return  # no answer to any call; the call's own time limit tells
         future = self._waiting.get(answer.id) if answer.id is not None else None

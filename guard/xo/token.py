@@ -19,5 +19,5 @@ class Token(Secret):
 
 def read_token(token_file: Path | None, env: Mapping[str, str]) -> Token:
     """The systemd credential ``xo-token`` where the unit was given one, else of ``token_file``. Raises PolicyError."""
-    path, text = read_secret_file(token_file, env, credential=CREDENTIAL, option=_OPTION)
-    return Token(one_word(path, text, _OPTION))
+    path, content = read_secret_file(token_file, env, credential=CREDENTIAL, option=_OPTION)
+    return Token(one_word(path, content, _OPTION).reveal())

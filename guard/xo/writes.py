@@ -20,6 +20,7 @@ from guard.errors import XoAnswerError, XoError, XoNotSentError, XoTimeoutError
 from guard.estate.xo_records import BackupLog, CallJob, Record, Schedule
 from guard.http import Http
 from guard.mechanics.fallback import Fallback, Placed, placed_in
+from guard.meter import Meter
 from guard.xo import reads
 from guard.xo.client import XoSettings
 from guard.xo.live import decoded, read_list
@@ -50,8 +51,9 @@ class WritingXo(RemedialWrites):
         *,
         clock: Callable[[], datetime],
         poll_s: float = 0.25,
+        meter: Meter | None = None,
     ) -> None:
-        super().__init__(settings, token_of, clock=clock)
+        super().__init__(settings, token_of, clock=clock, meter=meter)
         self._poll_s = poll_s
 
     # --- schedules

@@ -13,6 +13,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from tests.npm import alone
 
 PACKAGE = "@xen-orchestra/rest-api@0.39.0"
 CACHE = Path(__file__).parents[2] / "node_modules" / ".openapi"
@@ -22,8 +23,9 @@ CACHE = Path(__file__).parents[2] / "node_modules" / ".openapi"
 def document() -> dict[str, Any]:
     """The document as JSON. Without npm: the test is skipped, or fails where ``CI`` is set."""
     file = CACHE / "package" / "open-api" / "spec" / "swagger.json"
-    if not file.exists():
-        fetch()
+    with alone(Path(__file__)):
+        if not file.exists():
+            fetch()
     return as_json_schema(json.loads(file.read_text()))
 
 

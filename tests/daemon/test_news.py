@@ -11,13 +11,27 @@ from guard.daemon.news import News
 from guard.decision.verdict import Action
 from guard.estate.workaround import OwnFile, State
 from guard.finding import Scope, ScopeKind
-from guard.lifecycle.events import End
+from guard.lifecycle.events import End, GaveUp, RunKey
 from guard.lifecycle.loop import SwitchedOff
 from guard.lifecycle.remedy import Effect, Remedy, RemedyKind, Result
-from guard.notify.message import Message
+from guard.notify.message import Event, Message, Tier
+from guard.policy.accept_schema import AcceptRule
+from guard.policy.schema import default_policy
 from msgspec.structs import replace
 from tests.builders import DUE
-from tests.lifecycle.stories import after, alarmed, attempt_ended, decided, ended, seen, started, story
+from tests.lifecycle.stories import (
+    KEY,
+    after,
+    alarmed,
+    attempt_ended,
+    decided,
+    ended,
+    finding,
+    held,
+    seen,
+    started,
+    story,
+)
 
 NAME = "nightly / schedule"
 
@@ -25,15 +39,16 @@ NAME = "nightly / schedule"
 class Wire:
     """News and what it tells."""
 
-    def __init__(self):
+    def __init__(self, *, memory=None, **policy):
         self.messages = []
-        self.news = News(self._tell, lambda: ZoneInfo("Europe/Paris"))
+        known = replace(default_policy(), **policy)
+        self.news = News(self._tell, lambda: ZoneInfo("Europe/Paris"), lambda: known, memory)
 
     async def _tell(self, message):
         self.messages.append(message)
 
-    def happened(self, *events):
-        return self.hears(self.news.happened(story(*events), events[-1]))
+    def happened(self, *events, key=KEY):
+        return self.hears(self.news.happened(story(*events, key=key), events[-1]))
 
     def unread(self, since, at):
         self.hears(self.news.unread("No XO answers", since=since, at=at))
@@ -50,58 +65,62 @@ class Wire:
         return self.messages
 
 
-FAILED = (
-    "Due Wed 25 Nov 01:00 CET: it ended as failure after 30 min: 0 of 1 VM backed up, 0 B sent; CHAIN_UNHEALTHY.\n"
-    "vm: CHAIN_UNHEALTHY: unhealthy VDI chain"
-)
 BEGUN = (seen(), decided(), started())
+LOST = attempt_ended(status="failure", says="something nobody knows")
+REFUSED = (
+    seen(),
+    decided(finding(), action=Action.REFUSE),
+    GaveUp(at=after(30), vms=(held(),), whole=True, end=End.REFUSED, code="CHAIN_UNHEALTHY", reason="Held."),
+    alarmed("RUN_REFUSED"),
+)
+NOT_FIRED = (seen(), decided(), alarmed("XO_DID_NOT_FIRE", "XO started no run."))
 
 
 @pytest.mark.parametrize(
-    ("events", "tier", "event", "title", "text", "code"),
+    ("events", "tier", "event", "title", "code"),
     [
-        (BEGUN, "record", "start", f"{NAME} began", "XO runs it since Wed 25 Nov 01:00 CET.", None),
+        (BEGUN, "record", "start", f"{NAME} began", None),
+        ((*BEGUN, attempt_ended()), "record", "success", f"{NAME} succeeded", None),
+        ((*BEGUN, attempt_ended(status="failure")), "digest", "fail", f"{NAME}: failure", "CHAIN_UNHEALTHY"),
+        ((*BEGUN, LOST), "page", "fail", f"{NAME}: failure", "UNCLASSIFIED"),
+        ((*BEGUN, alarmed()), "page", "alarm", f"{NAME}: JOB_STUCK", "JOB_STUCK"),
+        (REFUSED, "page", "alarm", f"{NAME}: RUN_REFUSED", "RUN_REFUSED"),
         (
-            (*BEGUN, attempt_ended()),
+            (*REFUSED, ended(End.REFUSED, code="CHAIN_UNHEALTHY")),
             "record",
-            "success",
-            f"{NAME} succeeded",
-            "it ended as success after 30 min: 1 of 1 VM backed up, 5 B sent.",
-            None,
-        ),
-        (
-            (*BEGUN, attempt_ended(status="failure")),
-            "digest",
             "fail",
-            f"{NAME}: failure",
-            FAILED,
+            f"{NAME}: refused",
             "CHAIN_UNHEALTHY",
         ),
-        ((*BEGUN, alarmed()), "page", "alarm", f"{NAME}: JOB_STUCK", "Nothing moved for 30 min.", "JOB_STUCK"),
+        (NOT_FIRED, "digest", "alarm", f"{NAME}: XO_DID_NOT_FIRE", "XO_DID_NOT_FIRE"),
         (
-            (seen(), ended(End.MISSED, code="SCHEDULE_DISABLED", reason="It was disabled.")),
+            (*NOT_FIRED, ended(End.MISSED, code="XO_DID_NOT_FIRE")),
+            "page",
+            "fail",
+            f"{NAME}: missed",
+            "XO_DID_NOT_FIRE",
+        ),
+        (
+            (seen(), ended(End.MISSED, code="SCHEDULE_DISABLED")),
             "digest",
             "fail",
             f"{NAME}: missed",
-            "It was disabled.",
             "SCHEDULE_DISABLED",
         ),
         (
-            (seen(), decided(action=Action.START_SOME, sentence="1 VM of 2 is held.")),
+            (seen(), decided(finding(), action=Action.START_SOME, held=[held()])),
             "digest",
             "log",
             f"{NAME}: start_some",
-            "Due Wed 25 Nov 01:00 CET, enforced guard would start some of it: 1 VM of 2 is held.",
-            None,
+            "CHAIN_UNHEALTHY",
         ),
     ],
-    ids=["begun", "success", "failure", "alarm", "missed", "would hold"],
 )
-def test_an_event_is_one_message(events, tier, event, title, text, code):
+def test_an_event_is_one_message(events, tier, event, title, code):
     (message,) = Wire().happened(*events)
-    assert message == Message(
-        tier=tier, event=event, title=title, text=text, at=events[-1].at, schedule="schedule", due=DUE, code=code
-    )
+    assert (message.tier, message.event, message.title, message.code) == (tier, event, title, code)
+    assert (message.at, message.schedule, message.due) == (events[-1].at, "schedule", DUE)
+    assert "\nNext: " in message.text
 
 
 @pytest.mark.parametrize("events", [(seen(),), (seen(), decided()), (*BEGUN, attempt_ended(), ended())])
@@ -113,7 +132,7 @@ def test_a_failure_without_a_cause_has_no_code():
     failed = attempt_ended(status="failure")
     bare = replace(failed, outcome=replace(failed.outcome, causes=()))
     (message,) = Wire().happened(*BEGUN, bare)
-    assert (message.code, message.text.endswith("sent.\n")) == (None, True)
+    assert (message.code, message.tier) == (None, "page")
 
 
 def test_a_schedule_that_was_switched_off_is_a_page():
@@ -133,7 +152,7 @@ def test_an_xo_that_cannot_be_read_is_paged_once_per_outage_and_only_when_it_is_
         wire.unread(DUE, after(seconds))
     (message,) = wire.messages
     assert (message.tier, message.code, message.at, message.schedule) == ("page", "XO_UNREADABLE", DUE, None)
-    assert message.text == "Since Wed 25 Nov 01:00 CET guard cannot read XO: No XO answers"
+    assert message.text.startswith("Since Wed 25 Nov 01:00 CET guard cannot read XO: No XO answers\n")
     later = DUE + timedelta(days=1)
     wire.unread(later, later + timedelta(hours=1))
     assert len(wire.messages) == 2
@@ -142,8 +161,8 @@ def test_an_xo_that_cannot_be_read_is_paged_once_per_outage_and_only_when_it_is_
 def test_a_lost_reserve_of_the_ledger_is_paged_once_until_it_was_there_again():
     wire = Wire()
     told = []
-    for held in (True, False, False, True, False):
-        asyncio.run(wire.news.disk_full(held=held, at=DUE))
+    for is_held in (True, False, False, True, False):
+        asyncio.run(wire.news.disk_full(held=is_held, at=DUE))
         told.append(len(wire.messages))
     assert told == [0, 1, 1, 1, 2]
     assert {(one.tier, one.event, one.code, one.schedule) for one in wire.messages} == {
@@ -162,7 +181,7 @@ def test_clocks_that_differ_are_paged_once_until_they_agree_again():
         "guard's clock is 30 s ahead of XO's",
         "guard's clock is 31 s behind XO's",
     ]
-    assert {(one.tier, one.code) for one in wire.messages} == {("page", "CLOCKS_DIFFERENT")}
+    assert {(one.tier, one.code) for one in wire.messages} == {("digest", "CLOCKS_DIFFERENT")}
 
 
 @pytest.mark.parametrize("count", [3, 4, 21])
@@ -172,9 +191,9 @@ def test_many_pages_of_one_look_with_one_cause_are_one_page(count):
         wire.news.switched_off(SwitchedOff(schedule=f"s{number}", name=f"nightly {number}", at=DUE))
         for number in range(count)
     ]
-    pages = wire.hears(*off, wire.news.clocks(timedelta(hours=1), at=DUE))
+    pages = wire.hears(*off, wire.news.stands_aside("never tested", at=DUE))
     assert len(pages) == (4 if count == 3 else 2)
-    assert pages[-1].code == "CLOCKS_DIFFERENT"
+    assert pages[-1].code == "GATE_STANDS_ASIDE"
     if count > 3:
         together = pages[0]
         assert (together.title, together.code, together.schedule) == (
@@ -184,9 +203,9 @@ def test_many_pages_of_one_look_with_one_cause_are_one_page(count):
         )
         lines = together.text.splitlines()
         assert lines[0] == "  Schedule nightly 0 is disabled"
-        assert lines[-1].startswith("The first one: Schedule nightly 0 was on and is off now")
+        assert "The first one: Schedule nightly 0 was on and is off now" in together.text
         assert ("  and 1 more; all of them: guard status" in lines) is (count == 21)
-        assert len(lines) == min(count, 21) + 1
+        assert sum(line.startswith("  ") for line in lines) == min(count, 21)
 
 
 def test_what_is_no_page_is_told_at_once():
@@ -220,7 +239,7 @@ def test_a_remedy_is_for_the_digest_with_its_reason():
     message = remedied(ended_at=DUE + MINUTE)
     assert (message.tier, message.event, message.code, message.at) == ("digest", "log", None, DUE + MINUTE)
     assert message.title == "Remedy: scan SAN"
-    assert message.text == "guard scanned SAN. XO said so.\nWhy: 3 wait"
+    assert message.text.startswith("guard scanned SAN. XO said so.\nWhy: 3 wait\nNext: ")
 
 
 @pytest.mark.parametrize(
@@ -262,3 +281,161 @@ def test_a_workaround_that_still_stands_is_for_the_digest():
         "The httpInactivityTimeout workaround still stands",
     )
     assert "look at the load and the memory of its dom0" in message.text
+
+
+# --- one look, several nights
+
+
+def night(number, *events):
+    """The same story so many nights later."""
+    later = timedelta(days=number)
+    moved = [replace(one, at=one.at + later) for one in events]
+    return moved, RunKey("schedule", DUE + later)
+
+
+def pages(wire):
+    return [one.at for one in wire.messages if one.tier is Tier.PAGE]
+
+
+def test_a_refusal_that_stays_the_same_is_paged_the_first_night_and_after_a_week_and_else_is_for_the_digest():
+    wire = Wire()
+    for number in range(9):
+        events, key = night(number, *REFUSED)
+        wire.happened(*events, key=key)
+    assert [(at - REFUSED[-1].at).days for at in pages(wire)] == [0, 7]
+    assert {one.tier for one in wire.messages} == {"page", "digest"}
+    assert wire.messages[1].text.endswith(
+        "\nThe same since Wed 25 Nov 10:00 CET, when it was paged; it is paged again when it changes, or a week later."
+    )
+
+
+def test_a_night_without_it_makes_the_next_one_a_page_again_and_one_that_another_run_covers_does_not():
+    for end, often in ((End.RAN, 2), (End.COVERED, 1)):
+        wire = Wire()
+        for number, events in enumerate((REFUSED, (seen(), decided(), ended(end)), REFUSED)):
+            moved, key = night(number, *events)
+            wire.happened(*moved, key=key)
+        assert len(pages(wire)) == often
+
+
+def test_two_kinds_of_alarm_do_not_take_each_other_for_a_repetition():
+    wire = Wire()
+    for number, code in enumerate(("JOB_STUCK", "SCHEDULE_LEFT_OFF", "JOB_STUCK")):
+        moved, key = night(number, seen(), alarmed(code))
+        wire.happened(*moved, key=key)
+    assert [one.tier for one in wire.messages] == ["page", "page", "digest"]
+
+
+def test_what_xo_did_not_fire_is_one_message_however_it_goes_on():
+    wire = Wire()
+    story_so_far, whole = story(*NOT_FIRED), (*NOT_FIRED, ended(End.MISSED, code="XO_DID_NOT_FIRE"))
+    happened = wire.news.happened
+    (only,) = wire.hears(happened(story_so_far, whole[-2]), happened(story(*whole), whole[-1]))
+    assert (only.tier, only.event, only.title) == ("page", "fail", f"{NAME}: missed")
+    other = Wire()
+    done = (*NOT_FIRED, started(seconds=90), attempt_ended(), ended(End.RAN))
+    told = other.hears(other.news.happened(story_so_far, done[2]), other.news.happened(story(*done), done[-1]))
+    assert [(one.tier, one.event) for one in told] == [("digest", "alarm")]
+
+
+def test_a_deferral_that_is_judged_anew_and_says_the_same_is_told_once():
+    wire = Wire()
+    defers = [decided(finding(), action=Action.DEFER, held=[held()], facts_age=age) for age in (1, 2, 3)]
+    other = decided(finding("SR_NO_SPACE"), action=Action.DEFER, held=[held()])
+    events = [seen()]
+    for one in (*defers, other):
+        events.append(one)
+        wire.happened(*events)
+    assert [one.code for one in wire.messages] == ["CHAIN_UNHEALTHY", "SR_NO_SPACE"]
+    wire.happened(*events, ended(End.COVERED))
+    wire.happened(seen(), defers[0])
+    assert len(wire.messages) == 3
+
+
+def test_what_a_run_ended_as_it_should_is_told_only_where_the_policy_asks_for_it():
+    over = (*BEGUN, attempt_ended(), ended(End.OBSERVED))
+    assert Wire().happened(*over) == []
+    (message,) = Wire(tiers={"observed": "digest"}).happened(*over)
+    assert (message.tier, message.event, message.title) == ("digest", "log", f"{NAME}: observed")
+
+
+def test_the_policy_says_what_is_a_page():
+    (failed,) = Wire(tiers={"failure": "page"}).happened(*BEGUN, attempt_ended(status="failure"))
+    (calm,) = Wire(tiers={"UNCLASSIFIED": "digest"}).happened(*BEGUN, LOST)
+    (refused,) = Wire(tiers={"RUN_REFUSED": "record"}).happened(*REFUSED)
+    assert (failed.tier, calm.tier, refused.tier) == ("page", "digest", "record")
+    wire = Wire(tiers={"trouble": "record", "switched_off": "digest"})
+    off = wire.news.switched_off(SwitchedOff(schedule="s1", name="nightly", at=DUE))
+    assert [one.tier for one in wire.hears(wire.news.stands_aside("x", at=DUE), off)] == ["record", "digest"]
+
+
+def test_a_run_by_hand_pages_nobody():
+    (message,) = Wire().happened(*BEGUN, LOST, key=RunKey("schedule", DUE, "by hand"))
+    assert message.tier == "digest"
+
+
+# --- what is accepted
+
+
+def accepted(code, scope="all"):
+    return {"accepts": (AcceptRule(code=code, scope=scope, until="2026-12-04", reason="known", ends=after(days=9)),)}
+
+
+@pytest.mark.parametrize(
+    ("code", "events"),
+    [
+        ("UNCLASSIFIED", (*BEGUN, LOST)),
+        ("JOB_STUCK", (*BEGUN, alarmed())),
+        ("RUN_REFUSED", REFUSED),
+        ("XO_DID_NOT_FIRE", NOT_FIRED),
+        ("XO_DID_NOT_FIRE", (*NOT_FIRED, ended(End.MISSED, code="XO_DID_NOT_FIRE"))),
+    ],
+)
+def test_what_is_accepted_is_told_to_nobody(code, events):
+    (message,) = Wire(**accepted(code)).happened(*events)
+    assert message.tier == "record"
+    (other,) = Wire(**accepted(code, "schedule:another")).happened(*events)
+    assert other.tier != "record"
+
+
+def test_a_schedule_whose_being_off_is_accepted_is_told_to_nobody():
+    for scope, tier in (("schedule:nightly", "record"), ("schedule:weekly", "page")):
+        wire = Wire(**accepted("SCHEDULE_DISABLED", scope))
+        (message,) = wire.hears(wire.news.switched_off(SwitchedOff(schedule="s1", name="nightly", at=DUE)))
+        assert message.tier == tier
+
+
+def test_that_an_accept_ended_is_told_although_it_was_accepted_until_then():
+    entry = accepted("JOB_STUCK")["accepts"][0]
+    for still, tier in (((), "digest"), (("it is stuck",), "page")):
+        wire = Wire(**accepted("JOB_STUCK"))
+        (message,) = wire.hears(wire.news.accept_ended(entry, still, at=DUE))
+        assert (message.tier, message.event, message.code) == (tier, "alarm", "JOB_STUCK")
+
+
+def test_a_message_made_elsewhere_has_the_tier_of_its_code_or_of_guards_troubles():
+    made = Message(tier=Tier.PAGE, event=Event.ALARM, title="t", text="x", at=DUE, code="XO_UNREADABLE")
+    for policy, tier in (
+        ({}, "page"),
+        ({"tiers": {"trouble": "digest"}}, "digest"),
+        ({"tiers": {"trouble": "digest", "XO_UNREADABLE": "record"}}, "record"),
+        (accepted("XO_UNREADABLE"), "record"),
+        (accepted("XO_UNREADABLE", "schedule:s"), "page"),
+    ):
+        wire = Wire(**policy)
+        assert [one.tier for one in wire.hears(wire.news.relay(made))] == [tier]
+
+
+def test_standing_aside_for_the_same_reason_is_paged_once_also_across_a_restart():
+    class Kept(dict):
+        async def recall(self, name):
+            return self.get(name)
+
+        async def remember(self, name, value):
+            self[name] = value
+
+    memory, told = Kept(), []
+    for hours, reason in enumerate(("a", "a", "b")):
+        wire = Wire(memory=memory)
+        told += wire.hears(wire.news.stands_aside(reason, at=after(hours=hours)))
+    assert [one.tier for one in told] == ["page", "digest", "page"]

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from guard.decision.brakes import Brake, bypassed, holding, in_force, on_hold, parse_scope, read_brakes
+from guard.decision.brakes import Brake, bypassed, holding, in_force, on_hold, read_brakes
 from guard.errors import LedgerError
 from guard.finding import ClearedBy, Harm, ScopeKind
+from guard.policy.scopes import parse_scope
 from tests.builders import (
     DUE,
     NOW,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from guard.decision.codes import EVERY_CODE, POLICY_CODES
 from guard.decision.limits import goes_on, no_slots
 from guard.finding import Certainty, ClearedBy, Harm, Level, ScopeKind
 from guard.outcomes.codes import ALL_CODES
+from guard.policy.codes import EVERY_CODE, POLICY_CODES
 from guard.policy.schema import LimitRule
 from guard.views.explain import codes_text, explain_text
 from tests.builders import (

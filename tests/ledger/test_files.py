@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from guard.errors import LedgerError
 from guard.ledger import files, migrations
+from guard.ledger.sqlite import read_ledger
 from tests.contract.ledger_suite import DUE, KEY, awaited, day, decided, ended, seen
 from tests.ledger.opening import INSTANCE, XO, hasty, opened, raw
 
@@ -337,3 +338,55 @@ def test_a_migration_another_process_did_meanwhile_is_not_done_twice(path, monke
     migrations.migrate(connection)
     assert migrations.version(connection) == known + 1
     connection.close()
+
+
+# --- who may get at it
+
+
+def test_a_ledger_that_was_put_back_for_all_to_read_is_made_private_again(path):
+    opened(path).close()
+    path.chmod(0o644)
+    with opened(path) as ledger:
+        asyncio.run(ledger.append(KEY, 0, seen()))
+        modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    assert set(modes.values()) == {0o600}
+
+
+def test_looking_at_a_ledger_changes_no_mode(path):
+    opened(path).close()
+    path.chmod(0o640)
+    read_ledger(path, xo=XO, clock=lambda: DUE).close()
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o500])
+def test_a_state_folder_for_guard_alone_is_no_trouble(tmp_path, mode):
+    tmp_path.chmod(mode)
+    assert files.folder_troubles(tmp_path, os.geteuid()) == ()
+    tmp_path.chmod(0o700)
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o711, 0o701])
+def test_a_state_folder_that_others_may_look_into_is_told_with_what_to_run(tmp_path, mode):
+    tmp_path.chmod(mode)
+    (told,) = files.folder_troubles(tmp_path, os.geteuid())
+    assert told == f"others may look into {tmp_path} (mode {mode:o}): run chmod 700 {tmp_path}"
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
+def test_a_state_folder_that_others_may_write_to_is_told_with_what_they_could_do(tmp_path, mode):
+    tmp_path.chmod(mode)
+    (told,) = files.folder_troubles(tmp_path)
+    assert told.startswith(
+        f"others may write to {tmp_path} (mode {mode:o}), and could put another ledger into the place"
+    )
+    assert told.endswith(f"run chmod 700 {tmp_path}")
+
+
+def test_a_state_folder_of_another_user_is_told(tmp_path):
+    (told,) = files.folder_troubles(tmp_path, os.geteuid() + 1)
+    assert told.startswith(f"{tmp_path} belongs to user {os.geteuid()} and guard runs as user {os.geteuid() + 1}")
+
+
+def test_a_state_folder_that_is_missing_is_not_told_twice(tmp_path):
+    assert files.folder_troubles(tmp_path / "nowhere", os.geteuid()) == ()

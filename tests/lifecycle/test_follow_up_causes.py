@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from guard.decision.codes import EVERY_CODE
 from guard.lifecycle.follow_up_causes import SORTED, UNSEEN, FollowedBy, followed_by
 from guard.outcomes.causes import RULES, TRANSIENT, WAITING_HELPS
 from guard.outcomes.codes import RUN_INTERRUPTED, UNCLASSIFIED
+from guard.policy.codes import EVERY_CODE
 
 RECOGNISED = {rule.code.id for rule in RULES} | {RUN_INTERRUPTED.id, UNCLASSIFIED.id}
 

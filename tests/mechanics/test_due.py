@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from guard.estate.xo_records import CallJob, Schedule
 from guard.mechanics.cron import CronError
-from guard.mechanics.due import due_times, next_storm, sequence_members, storm_free
+from guard.mechanics.due import due_times, is_calm, next_storm, sequence_members, storm_free
 
 SPRING = datetime(2027, 3, 28, tzinfo=UTC)
 AUTUMN = datetime(2027, 10, 31, tzinfo=UTC)
@@ -139,3 +139,20 @@ def test_an_hour_the_schedule_has_already_is_not_offered_and_none_twice():
     but_one = ",".join(str(hour) for hour in range(24) if hour != 1)
     kept = ",".join(str(hour) for hour in range(24) if hour != 2)
     assert storm_free(f"0,30 {but_one} * * *", "Europe/Paris", SPRING) == (f"0,30 {kept} * * *",)
+
+
+@pytest.mark.parametrize(
+    ("cron", "zone", "calm"),
+    [
+        ("0 1 * * *", "Europe/Paris", True),
+        ("30 2 * * *", "Europe/Paris", False),  # skipped in spring, twice in autumn
+        ("0,30 2 * * *", "Europe/Paris", False),  # a storm
+        ("30 2 * * *", "utc", True),
+        ("30 * * * *", "Europe/Paris", True),
+        ("30 2 * * *", "Asia/Tokyo", True),
+        ("30 1 * * *", "Europe/London", False),
+        ("0 3 * * sun", "Europe/Paris", True),
+    ],
+)
+def test_an_expression_is_calm_when_no_change_of_the_clocks_skips_or_doubles_it(cron, zone, calm):
+    assert is_calm(cron, zone, SPRING - timedelta(days=30)) is calm

@@ -9,6 +9,8 @@ import email.policy
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+from tests.secrets_plugin import searched
+
 HANG = "hang"
 CLOSE = "close"
 
@@ -25,12 +27,13 @@ class Request:
 
 @dataclass
 class Web:
-    """``answers``: status, HANG, CLOSE or (status, headers), in turn, the last one for good."""
+    """``answers``: status, HANG, CLOSE or (status, headers), in turn, the last one for good. ``whole``: an answer ends."""
 
     answers: list = field(default_factory=lambda: [200])
     requests: list = field(default_factory=list)
     port: int = 0
     scheme: str = "http"
+    whole: bool = False
 
     def url(self, path="/hook"):
         return f"{self.scheme}://127.0.0.1:{self.port}{path}"
@@ -41,6 +44,7 @@ class Web:
             method, path, _ = head[0].split(" ")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
             body = await reader.readexactly(int(headers.get("content-length", "0")))
+            searched(body)
             self.requests.append(Request(method, path, headers, body))
             answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
             if answer == HANG:
@@ -48,8 +52,9 @@ class Web:
             elif answer != CLOSE:
                 status, more = answer if isinstance(answer, tuple) else (answer, {})
                 lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in more.items())]
-                # a body is announced and never comes: nobody may wait for it
-                writer.write("\r\n".join([*lines, "Content-Length: 10", "", ""]).encode())
+                # a body is announced and never comes: nobody may wait for it, but for Apprise
+                length = f"Content-Length: {0 if self.whole else 10}"
+                writer.write("\r\n".join([*lines, length, "", ""]).encode())
                 await writer.drain()
                 await reader.read()
         await closed(writer)
@@ -95,6 +100,7 @@ class Smtp:
                     if "." in self.says:
                         writer.write(f"{self.says['.']}\r\n".encode())
                         continue
+                    searched(data)
                     self.mails.append(data.replace(b"\r\n..", b"\r\n."))
                     self.envelopes.append(tuple(recipients))
                     writer.write(b"250 taken\r\n")

@@ -129,3 +129,33 @@ def test_a_ca_file_and_a_credential_of_the_unit_are_used(tmp_path):
     assert code == 1
     assert "webhook: failed: [notify.webhook] ca_file" in out
     assert "mail: failed: [notify.mail] ca_file" in out
+
+
+# what Apprise loads is older than the Python it is loaded by
+@pytest.mark.filterwarnings("ignore:.imghdr. is deprecated:DeprecationWarning")
+def test_every_target_of_apprise_is_tried_by_its_own_name(tmp_path):
+    urls, web = tmp_path / "urls", Web(whole=True)
+    urls.write_text("")
+    urls.chmod(0o600)
+
+    async def serve():
+        async with serving(web) as http:
+            urls.write_text(f"json://127.0.0.1:{http.port}/taken\njson://127.0.0.1:9/refused-path\n")
+            file = tmp_path / "guard.toml"
+            file.write_text(f'{XO}[notify.apprise]\nurls_file = "{urls}"\n')
+            out, err = io.StringIO(), io.StringIO()
+            code = await asyncio.to_thread(main, ["notify", "test", "--config", str(file)], out, err, {})
+            return code, out.getvalue(), err.getvalue()
+
+    assert asyncio.run(serve()) == (
+        1,
+        "apprise-json: sent\napprise-json-2: failed: Apprise's json (line 2 of its file) did not take it\n",
+        "",
+    )
+    assert [request.path for request in web.requests] == ["/taken"]
+
+
+def test_a_file_of_urls_that_cannot_be_read_is_told_under_its_section(tmp_path):
+    code, out, _ = run(tmp_path, '[notify.apprise]\nurls_file = "/nowhere/urls"\n')
+    assert code == 1
+    assert out.startswith("apprise: failed: /nowhere/urls: [notify.apprise] urls_file cannot be read")

@@ -15,7 +15,7 @@ from guard.errors import NotifyError, PartlyToldError
 from guard.http import tls_context
 from guard.notify.mail import Mail, Mailbox, _Delivery, compose
 from guard.notify.message import key
-from guard.notify.secret import Login
+from guard.notify.secret import Login, Secret
 from tests.notify.servers import HANG, Smtp, serving
 from tests.notify.told import House, Recorder, message
 
@@ -103,20 +103,26 @@ def test_a_lone_surrogate_in_a_name_stops_nothing():
 def test_starttls_comes_before_the_login_and_the_mail():
     server, client = certified()
     smtp = Smtp(tls=server, login=("me", PASSWORD))
-    sent(smtp, security="starttls", tls=client, login=Login("me", PASSWORD))
+    sent(smtp, security="starttls", tls=client, login=Login(Secret("me"), Secret(PASSWORD)))
     assert smtp.verbs[:8] == ["EHLO", "STARTTLS", "EHLO", "AUTH", "MAIL", "RCPT", "RCPT", "DATA"]
     assert smtp.logins == [("me", PASSWORD)]
 
 
 def test_tls_from_the_first_byte():
     server, client = certified()
-    smtp = sent(Smtp(login=("me", PASSWORD)), outer=server, security="tls", tls=client, login=Login("me", PASSWORD))
+    smtp = sent(
+        Smtp(login=("me", PASSWORD)),
+        outer=server,
+        security="tls",
+        tls=client,
+        login=Login(Secret("me"), Secret(PASSWORD)),
+    )
     assert len(smtp.mails) == 1
 
 
 def test_a_server_without_starttls_gets_neither_the_login_nor_the_mail():
     smtp = Smtp(login=("me", PASSWORD))
-    text = failing(smtp, security="starttls", login=Login("me", PASSWORD))
+    text = failing(smtp, security="starttls", login=Login(Secret("me"), Secret(PASSWORD)))
     assert "127.0.0.1:PORT does not offer what [notify.mail] asks for: STARTTLS" in text
     assert "AUTH" not in smtp.verbs
     assert "MAIL" not in smtp.verbs
@@ -127,24 +133,24 @@ def test_a_certificate_nobody_knows_is_not_trusted(security):
     server, _ = certified()
     smtp = Smtp(tls=server, login=("me", PASSWORD))
     outer = server if security == "tls" else None
-    text = failing(smtp, outer=outer, security=security, login=Login("me", PASSWORD))
+    text = failing(smtp, outer=outer, security=security, login=Login(Secret("me"), Secret(PASSWORD)))
     assert "The TLS certificate of 127.0.0.1:PORT is not trusted" in text
     assert "[notify.mail] ca_file" in text
     assert smtp.logins == []
 
 
 def test_a_refused_login_is_told_without_what_the_server_repeats():
-    text = failing(Smtp(login=("me", "other")), login=Login("me", PASSWORD))
+    text = failing(Smtp(login=("me", "other")), login=Login(Secret("me"), Secret(PASSWORD)))
     assert text == "127.0.0.1:PORT refused the login (535). Check [notify.mail] login_file"
 
 
 def test_a_server_without_login_is_told():
-    assert "does not offer what [notify.mail] asks for" in failing(Smtp(), login=Login("me", PASSWORD))
+    assert "does not offer what [notify.mail] asks for" in failing(Smtp(), login=Login(Secret("me"), Secret(PASSWORD)))
 
 
 def test_a_server_that_repeats_the_password_elsewhere_is_not_repeated():
     smtp = Smtp(says={"MAIL": f"550 no {PASSWORD} AG1lAGh1bnRlcjIgcGFzc3dvcmQ="}, login=("me", PASSWORD))
-    assert failing(smtp, login=Login("me", PASSWORD)) == "127.0.0.1:PORT said 550 no *** ***"
+    assert failing(smtp, login=Login(Secret("me"), Secret(PASSWORD))) == "127.0.0.1:PORT said 550 no *** ***"
 
 
 @pytest.mark.parametrize(

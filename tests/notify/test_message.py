@@ -127,3 +127,25 @@ def test_a_digest_of_many_says_how_many_it_leaves_out_and_what_it_could_not_read
     assert "And 3 more, which `guard report` lists.\n" in told.text
     assert "1 message could not be read back" in told.text
     assert told.title == "Digest of 2027-03-26: 204 messages"
+
+
+def test_a_digest_begins_with_how_the_night_went():
+    head = message(
+        "digest", "digest", title="12 due runs: 1 did not go well", text="Since yesterday.\nNext due: 02:00."
+    )
+    told = collected([message("digest", "fail", title="mail: failure"), head, head], NOW, UTC)
+    assert told.text.startswith(
+        "12 due runs: 1 did not go well\nSince yesterday.\nNext due: 02:00.\n\nFri 26 Mar 22:00 UTC: mail: failure\n"
+    )
+    assert told.text.count("12 due runs") == 1
+    assert told.title == "Digest of 2027-03-26: 1 message"
+
+
+def test_a_digest_of_nothing_else_is_how_the_night_went():
+    head = message("digest", "digest", title="Quiet night: 12 due runs, all went well", text="Since yesterday.")
+    told = collected([head], NOW, UTC)
+    assert (told.title, told.text, told.code) == (head.title, head.text, None)
+    assert (told.tier, told.event) == ("digest", "digest")
+    unread = collected([head], NOW, UTC, unreadable=1)
+    assert unread.title == "Digest of 2027-03-26: 1 message"
+    assert "1 message could not be read back" in unread.text

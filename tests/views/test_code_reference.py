@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from guard.checks import ALL, CODES
-from guard.decision.codes import EVERY_CODE
+from guard.policy.codes import EVERY_CODE
 from guard.views.code_reference import code_reference
 from tests.views.verified import verified
 

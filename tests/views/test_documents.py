@@ -136,6 +136,7 @@ def test_a_finding_is_told_whole_with_its_facts_by_name():
         },
         "remedy": "Wait for the coalesce.",
         "clears": {"by": "remedy", "eta": "2026-11-24T21:00:00+00:00"},
+        "accepted": None,
     }
     assert finding_document(finding(), NOW)["clears"] == {"by": "time", "eta": None}
 

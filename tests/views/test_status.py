@@ -54,6 +54,7 @@ def test_before_the_first_look_there_is_nothing_to_tell():
         "alarms": [],
         "unwatched": [],
         "last_day": {"over": 0, "bad": 0},
+        "channels": [],
     }
     assert nagios(None, (), NOW) == (3, "GUARD UNKNOWN - the daemon has not looked at XO yet")
 
@@ -146,6 +147,7 @@ def test_the_document_has_every_figure():
         ],
         "unwatched": [],
         "last_day": {"over": 0, "bad": 0},
+        "channels": [],
     }
     assert document(Loop(at=NOW)) == document(None) | {"looked_at": NOW.isoformat(), "age_s": 0.0, "running": []}
     blind = document(msgspec.structs.replace(BUSY, xo_error="No XO answers"))

@@ -1,0 +1,125 @@
+"""A new token put into the place of the old one: the file is whole at every moment, and the old token is kept beside it.
+
+The order, so that no moment is without a token that works: a file beside it is made and given the same owner; XO is asked
+for the new token; it is written there, and proven by a sign-in with what was read back; the old token is written to
+``<file>.old``; the new file takes the place of the old one. Whoever dies in between leaves the old one in place, and the
+next try gets the same new token from XO.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from guard.errors import PolicyError
+from guard.xo.token import CREDENTIAL, Token, read_token
+
+NEW, OLD = ".new", ".old"
+
+
+class TokenFile:
+    """The file that ``[xo] token_file`` names, about to be replaced. As a context: what is half-made goes at its end."""
+
+    def __init__(self, file: Path) -> None:
+        """Links are followed. Raises PolicyError where the file cannot be replaced, and says who can."""
+        try:
+            self.path = file.resolve(strict=True)
+            self._owner = self.path.stat()
+        except OSError as error:
+            raise PolicyError(f"{file}: [xo] token_file cannot be read ({error.strerror})") from error
+        self._new, self._old = _beside(self.path, NEW), _beside(self.path, OLD)
+
+    def __enter__(self) -> Self:
+        """Makes the file beside it, still empty: what XO would be asked for in vain shows here. Raises PolicyError."""
+        self._make(self._new)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(OSError):
+            self._new.unlink()
+
+    def write(self, token: Token) -> Token:
+        """The token as it is read back from the file beside, durable there. Raises PolicyError."""
+        self._fill(self._new, token)
+        return read_token(self._new, {})
+
+    def swap(self, old: Token) -> Path:
+        """Keep the old token, and put the new one in its place. Returns where the old one is. Raises PolicyError."""
+        self._make(self._old)
+        self._fill(self._old, old)
+        try:
+            self._new.replace(self.path)
+            _sync(self.path.parent)
+        except OSError as error:
+            raise self._cannot(error) from error
+        return self._old
+
+    def _make(self, path: Path) -> None:
+        try:
+            with suppress(FileNotFoundError):
+                path.unlink()  # of a try that broke off
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            try:
+                os.fchmod(handle, 0o600)
+                if (self._owner.st_uid, self._owner.st_gid) != (os.geteuid(), os.getegid()):
+                    os.fchown(handle, self._owner.st_uid, self._owner.st_gid)
+            except OSError:
+                path.unlink()
+                raise
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise self._cannot(error) from error
+
+    def _fill(self, path: Path, token: Token) -> None:
+        try:
+            with path.open("wb") as stream:
+                stream.write(token.reveal().encode() + b"\n")
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError as error:
+            raise self._cannot(error) from error
+
+    def _cannot(self, error: OSError) -> PolicyError:
+        return PolicyError(
+            f"{self.path}: the token in it cannot be replaced ({error.strerror}), and nothing was; run guard token renew as the "
+            "user that may write in its folder, such as root"
+        )
+
+
+def old_token(file: Path) -> Token | None:
+    """The token that an earlier renewal replaced; None where there is none. Raises PolicyError."""
+    path = _beside(file.resolve(), OLD)
+    return read_token(path, {}) if path.exists() else None
+
+
+def forget_old(file: Path) -> None:
+    """The file of the old token goes. Raises PolicyError."""
+    path = _beside(file.resolve(), OLD)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise PolicyError(f"{path}: cannot be deleted ({error.strerror}); delete it yourself") from error
+
+
+def is_credential(env_folder: str | None) -> bool:
+    """Whether the token in use is a systemd credential, which nobody can write to. ``env_folder``: CREDENTIALS_DIRECTORY."""
+    return env_folder is not None and (Path(env_folder) / CREDENTIAL).exists()
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _sync(folder: Path) -> None:
+    """A new name is durable only when its folder is."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,179 @@
+"""What of a due run's story a person accepted, so that nobody is told of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from guard.decision.verdict import Action, Held
+from guard.finding import Accepted, Level, Scope, ScopeKind
+from guard.lifecycle.accepted import (
+    about,
+    alarm_is_accepted,
+    is_accepted_outcome,
+    loop_without_accepted,
+    loud_causes,
+    loud_findings,
+    loud_held,
+    without_accepted,
+)
+from guard.lifecycle.events import End, GaveUp
+from guard.lifecycle.loop import Loop, SwitchedOff
+from guard.policy.accept_schema import AcceptRule
+from msgspec.structs import replace
+from tests.builders import DUE
+from tests.lifecycle.stories import after, alarmed, attempt_ended, decided, finding, seen, started, story
+
+AT = after(hours=1)
+WORD = Accepted(until=AT + timedelta(days=1), shown="2026-11-26", reason="known")
+OVER = Accepted(until=AT, shown="2026-11-25", reason="known")
+
+
+def entry(scope="all", *, code="CHAIN_UNHEALTHY", ends=AT + timedelta(days=1)):
+    return AcceptRule(code=code, scope=scope, until="2026-11-26", reason="known", ends=ends)
+
+
+def held(vm="vm", *codes, deadline=None):
+    return Held(vm=vm, name="web", codes=codes or ("CHAIN_UNHEALTHY",), deadline=deadline)
+
+
+def failed(*findings):
+    return story(seen(), decided(*findings), started(), attempt_ended(status="failure"))
+
+
+def outcome_of(run):
+    return run.attempts[0].ended.outcome
+
+
+# --- causes
+
+
+@pytest.mark.parametrize(
+    ("scope", "is_known"),
+    [("all", True), ("vm:vm", True), ("job:nightly", True), ("schedule:schedule", True), ("vm:other", False)],
+)
+def test_a_cause_is_accepted_by_an_entry_that_names_its_vm_or_its_run(scope, is_known):
+    run = failed()
+    assert (loud_causes(run, outcome_of(run), (entry(scope),), AT) == ()) is is_known
+    assert is_accepted_outcome(run, outcome_of(run), (entry(scope),), AT) is is_known
+
+
+def test_a_cause_is_accepted_by_the_repository_that_missed_its_copy():
+    run = failed()
+    nas = Scope(ScopeKind.REPOSITORY, "r", "nas")
+    (cause,) = outcome_of(run).causes
+    lost = replace(outcome_of(run), causes=(replace(cause, target=nas),))
+    assert is_accepted_outcome(run, lost, (entry("repository:nas"),), AT)
+    assert not is_accepted_outcome(run, lost, (entry("repository:usb"),), AT)
+
+
+def test_a_cause_of_the_whole_run_is_about_no_vm():
+    run = failed()
+    (cause,) = outcome_of(run).causes
+    whole = replace(outcome_of(run), causes=(replace(cause, scope=Scope(ScopeKind.JOB, "job", "nightly")),))
+    assert not is_accepted_outcome(run, whole, (entry("vm:vm"),), AT)
+    assert is_accepted_outcome(run, whole, (entry("job:job"),), AT)
+
+
+@pytest.mark.parametrize(
+    ("found", "is_known"),
+    [
+        (finding(accepted=WORD), True),
+        (finding(accepted=WORD, holds=()), True),
+        (finding(accepted=WORD, holds=("other",)), False),
+        (finding(accepted=OVER), False),
+        (finding("SR_NO_SPACE", accepted=WORD), False),
+        (finding(), False),
+    ],
+)
+def test_a_cause_whose_prediction_was_accepted_is_accepted_as_long_as_that_holds(found, is_known):
+    run = failed(found)
+    assert is_accepted_outcome(run, outcome_of(run), (), AT) is is_known
+
+
+def test_a_failure_without_a_cause_is_never_accepted():
+    run = failed()
+    assert not is_accepted_outcome(run, replace(outcome_of(run), causes=()), (entry(),), AT)
+
+
+# --- what was decided
+
+
+def test_what_stands_in_the_way_and_is_not_accepted_is_loud():
+    loud, unsure = finding(), finding("SR_UNKNOWN", level=Level.UNKNOWN)
+    told = finding("CHAIN_TOO_LONG", level=Level.WARN)
+    run = story(seen(), decided(loud, unsure, told, finding(accepted=WORD), finding("NO_SLOT", accepted=OVER)))
+    assert [one.code for one in loud_findings(run, AT)] == ["CHAIN_UNHEALTHY", "SR_UNKNOWN", "NO_SLOT"]
+    assert loud_findings(story(seen()), AT) == ()
+
+
+def test_a_vm_is_silent_when_all_that_holds_it_is_accepted():
+    run = story(seen(), decided(finding(accepted=WORD), finding("SR_NO_SPACE")))
+    known, both, bare = (
+        held(),
+        held("vm", "CHAIN_UNHEALTHY", "SR_NO_SPACE"),
+        Held(vm="x", name="x", codes=(), deadline=None),
+    )
+    other = held("other")
+    assert loud_held(run, (known, both, bare, other), AT) == (both, bare, other)
+
+
+# --- alarms
+
+
+def test_an_alarm_is_accepted_by_its_code():
+    run = story(seen(), decided(), started(), alarmed())
+    assert alarm_is_accepted(run, run.alarms[0], (entry(code="JOB_STUCK"),), AT)
+    assert not alarm_is_accepted(run, run.alarms[0], (entry(code="RUN_REFUSED"),), AT)
+
+
+ONE = (held(),)
+
+
+def refused(*findings, vms=ONE):
+    given = GaveUp(at=AT, vms=vms, whole=True, end=End.REFUSED, code="CHAIN_UNHEALTHY", reason="Held.")
+    return story(seen(), decided(*findings, action=Action.REFUSE), given, alarmed("RUN_REFUSED"))
+
+
+@pytest.mark.parametrize(
+    ("run", "entries", "is_known"),
+    [
+        (refused(finding()), (), False),
+        (refused(finding(accepted=WORD)), (), True),
+        (refused(finding(accepted=WORD), vms=(held(), held("db"))), (), False),
+        (refused(finding()), (entry("vm:web", code="RUN_REFUSED"),), True),
+        (refused(finding(), vms=(held(), held("db", "SR_NO_SPACE"))), (entry("vm:vm", code="RUN_REFUSED"),), False),
+        (refused(finding(holds=(), accepted=WORD), vms=()), (), True),
+        (refused(finding(holds=(), accepted=WORD), finding("NO_SLOT"), vms=()), (), False),
+        (refused(vms=()), (), False),
+        (story(seen(), decided(finding(accepted=WORD)), alarmed("RUN_REFUSED")), (), False),
+    ],
+    ids=["loud", "known", "one of two", "by code", "by code, one of two", "whole", "whole, one of two", "bare", "given"],
+)  # fmt: skip
+def test_a_refusal_is_accepted_when_all_that_its_vms_are_refused_for_is(run, entries, is_known):
+    assert alarm_is_accepted(run, run.alarms[0], entries, AT) is is_known
+
+
+# --- for monitoring
+
+
+def test_monitoring_sees_no_accepted_alarm_and_an_accepted_failure_as_if_it_had_gone_well():
+    run = story(
+        seen(), decided(), started(), started("2", 60), alarmed(), alarmed("NO"), attempt_ended(status="failure")
+    )
+    calm = without_accepted(run, (entry(), entry(code="JOB_STUCK")), AT)
+    assert [one.code for one in calm.alarms] == ["NO"]
+    assert [one.ended.outcome.status if one.ended else "" for one in calm.attempts] == ["success", ""]
+    assert without_accepted(run, (), AT) == run
+
+
+def test_monitoring_sees_no_schedule_whose_being_off_is_accepted():
+    off = [SwitchedOff(schedule=one, name=f"{one} nightly", at=DUE) for one in ("s1", "s2")]
+    loop = Loop(at=AT, switched_off=tuple(off))
+    calm = loop_without_accepted(loop, (entry("schedule:s1 nightly", code="SCHEDULE_DISABLED"),), AT)
+    assert calm.switched_off == (off[1],)
+
+
+def test_a_story_is_about_its_schedule_its_sequence_and_its_job():
+    found = about(story(seen()))
+    assert (found.schedule, found.job) == (("schedule", "schedule", ""), ("job", "nightly"))

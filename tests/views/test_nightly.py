@@ -1,0 +1,103 @@
+"""How a night went, as the head of the digest."""
+
+from __future__ import annotations
+
+from datetime import UTC, timedelta
+
+import pytest
+from guard.lifecycle.events import End, RunKey
+from guard.lifecycle.loop import Loop
+from guard.policy.accept_schema import AcceptRule
+from guard.views.nightly import Night, accept_lines, night_of, night_text, night_title
+from msgspec.structs import replace
+from tests.builders import DUE
+from tests.lifecycle.stories import after, attempt_ended, decided, ended, seen, started, story
+
+SINCE, UNTIL = after(hours=-17), after(hours=7)
+BEGUN = (seen(), decided(), started())
+GOOD = story(*BEGUN, attempt_ended(), ended())
+BAD = story(*BEGUN, attempt_ended(status="failure"), ended())
+MISSED = story(seen(), ended(End.MISSED, code="XO_DID_NOT_FIRE"))
+COVERED = story(seen(), ended(End.COVERED))
+KNOWN = AcceptRule(code="CHAIN_UNHEALTHY", until="2026-11-28", reason="known", ends=after(days=3, hours=7))
+
+
+def night(*runs, accepts=()):
+    return night_of(runs, SINCE, UNTIL, accepts)
+
+
+def test_what_went_well_is_counted_with_its_vms_and_bytes():
+    found = night(GOOD, GOOD)
+    assert (found.due, found.well, found.vms, found.sent_bytes, found.is_quiet) == (2, 2, 2, 10, True)
+
+
+def test_what_ended_badly_or_was_not_started_did_not_go_well():
+    found = night(GOOD, BAD, MISSED)
+    assert (found.due, found.well, found.wrong, found.is_quiet) == (3, 1, 2, False)
+
+
+def test_what_failed_for_accepted_causes_alone_is_known():
+    found = night(GOOD, BAD, accepts=(KNOWN,))
+    assert (found.well, found.known, found.wrong, found.is_quiet) == (1, 1, 0, True)
+
+
+def test_what_another_run_covered_lost_nothing():
+    assert (night(COVERED).covered, night(COVERED).is_quiet) == (1, True)
+
+
+def test_only_what_ended_since_the_last_digest_counts_and_each_night_once():
+    edge = story(*BEGUN, attempt_ended(), ended(at=SINCE))
+    last = story(*BEGUN, attempt_ended(), ended(at=UNTIL))
+    later = story(*BEGUN, attempt_ended(), ended(at=UNTIL + timedelta(seconds=1)))
+    assert [night(one).due for one in (edge, last, later)] == [0, 1, 0]
+
+
+def test_what_goes_on_is_counted_apart_and_what_is_not_due_yet_is_not():
+    tomorrow = DUE + timedelta(days=1)
+    ahead = story(seen(due=tomorrow), key=RunKey("schedule", tomorrow))
+    assert (night(story(*BEGUN), ahead).open, night(story(*BEGUN)).due) == (1, 0)
+
+
+def test_a_sequence_counts_by_its_members():
+    assert night(story(replace(seen(), members=("a", "b")), ended(End.RAN))).due == 0
+
+
+@pytest.mark.parametrize(
+    ("counts", "title"),
+    [
+        ({"due": 12, "well": 12}, "Quiet night: 12 due runs, all went well"),
+        ({"due": 1, "well": 1}, "Quiet night: 1 due run, all went well"),
+        ({}, "Quiet night: no due run ended"),
+        ({"due": 12, "well": 10, "wrong": 2}, "12 due runs: 2 did not go well"),
+        ({"due": 12, "well": 11, "known": 1}, "Quiet night: 12 due runs, 11 went well, 1 failed for accepted causes"),
+        ({"due": 12, "well": 11, "covered": 1}, "Quiet night: 12 due runs, 11 went well, 1 covered by other runs"),
+    ],
+)
+def test_the_title_says_how_it_went(counts, title):
+    assert night_title(Night(since=SINCE, **counts), None) == title
+
+
+def test_while_xo_cannot_be_read_no_night_is_called_quiet():
+    loop = Loop(at=UNTIL, xo_error="No XO answers")
+    assert night_title(night(GOOD), loop) == "XO cannot be read: 1 due run ended"
+    text = night_text(night(GOOD), (), loop, UNTIL, UTC)
+    assert text.splitlines()[-1] == "XO cannot be read: No XO answers"
+
+
+def test_the_text_says_what_was_saved_what_goes_on_what_is_next_and_what_ends_soon():
+    loop = Loop(at=UNTIL, next_due=after(days=1))
+    found = Night(since=SINCE, due=2, well=2, vms=3, sent_bytes=2048, open=1)
+    assert night_text(found, (KNOWN,), loop, UNTIL, UTC).splitlines() == [
+        "Since Tue 24 Nov 07:00 UTC: 2 due runs ended, 3 VMs backed up, 2.0 KiB sent.",
+        "Going on or waiting: 1 due run.",
+        "Next due: Thu 26 Nov 00:00 UTC.",
+        "accept of CHAIN_UNHEALTHY for all ends on 2026-11-28: known",
+    ]
+    bare = night_text(Night(since=SINCE), (), None, UNTIL, UTC)
+    assert bare == "Since Tue 24 Nov 07:00 UTC: 0 due runs ended, 0 VMs backed up, 0 B sent."
+    assert night_text(Night(since=SINCE), (), Loop(at=UNTIL), UNTIL, UTC) == bare
+
+
+def test_an_accept_is_named_from_a_week_before_its_end():
+    assert accept_lines((KNOWN,), KNOWN.ends - timedelta(days=7)) != []
+    assert accept_lines((KNOWN,), KNOWN.ends - timedelta(days=7, seconds=1)) == []
