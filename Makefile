@@ -35,8 +35,10 @@ test: lint
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/plan_10k.py
+	$(BIN)/python benchmarks/coverage_10k.py
+	PYTHONPATH=. $(BIN)/python benchmarks/metrics.py
 
-# what is made from the code: the sample policy, the reference of the codes, man pages, completion
+# what is made from the code: the sample policy, the references of policy and codes, man pages, completion
 reference: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.views.reference
 

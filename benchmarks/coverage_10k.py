@@ -1,7 +1,7 @@
 """`guard coverage` of 10,000 VMs and 300 schedules against the plan of the same estate, both in this process.
 
 Two estates: a quiet one, and a bad one in which every job failed for the last two nights, a quarter of the VMs is in no
-schedule, every VM of a job is in its neighbour too and all jobs start in the same three hours. Target: 5 times the plan.
+schedule, every VM of a job is in its neighbour too and all jobs start in the same three hours. Target: 1.5 times the plan.
 """
 
 from __future__ import annotations

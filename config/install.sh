@@ -243,6 +243,7 @@ EOF
 
 install_all() { # [SOURCE]
     check_settings install
+    [ -z "$DESTDIR" ] || mkdir -p "$DESTDIR"
     make_dir_of_list
     if [ -n "${1:-}" ]; then
         fill_venv "$1"

@@ -173,6 +173,10 @@ class Http:
                 raise XoAnswerError(f"XO's answer to GET {path} is larger than {MAX_BODY_BYTES} bytes; guard gave up")
         return b"".join(parts)
 
+    def _hidden(self, told: str) -> str:
+        """XO's own words: it may repeat the token that it was given."""
+        return told.replace(self._token() or "\0", "***")
+
     async def _checked(self, answer: httpx.Response, path: str, body: bytes) -> bytes:
         status = answer.status_code
         if status == httpx.codes.OK:
@@ -184,9 +188,9 @@ class Http:
             return body
         if status in (301, 302, 303, 307, 308):
             told = answer.headers.get("location")
-            there = led_to(self._url, told) if told else "?"
+            there = led_to(self._url, self._hidden(told)) if told else "?"
             raise XoUnreachableError(f"XO at {self._url} redirects to {there}; configure that address as [xo] url")
-        reason = said(body)
+        reason = said(self._hidden(body.decode(errors="replace")))
         if status == httpx.codes.UNAUTHORIZED:
             raise refused(self._url)
         if status == httpx.codes.FORBIDDEN:
@@ -260,7 +264,7 @@ def refused(url: str) -> XoAuthError:
     )
 
 
-def said(body: bytes) -> str:
+def said(body: bytes | str) -> str:
     """What XO said in an error body: ``error`` may be a string or an object, and the body may be HTML."""
     try:
         error = json.loads(body)["error"]

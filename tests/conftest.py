@@ -1,5 +1,5 @@
-"""What holds for every test: no output of one may hold a secret."""
+"""What holds for every test: no output of one may hold a secret; and what the whole run says at its end."""
 
 from __future__ import annotations
 
-pytest_plugins = ("pytester", "tests.secrets_plugin")
+pytest_plugins = ("pytester", "tests.engine.closing", "tests.secrets_plugin")

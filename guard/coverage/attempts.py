@@ -164,7 +164,7 @@ def _without_cause(vm: VmOutcome) -> str:
     if vm.status == "pending":
         return "it goes on"
     if vm.status == "success":
-        return "a snapshot only: nothing was copied to a target"
+        return "a snapshot only: nothing was copied to a target" if not vm.targets else "the log tells of no transfer"
     return "XO's log gives no reason"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -12,7 +13,7 @@ from guard.coverage.collisions import Collision, Crowd, collisions, crowds, plac
 from guard.coverage.repositories import RepositoryFilling, days_until_full
 from guard.coverage.routes import routes, taken
 from guard.coverage.stagger import Stagger, stagger
-from guard.coverage.stale import Age, Judge, StaleVm
+from guard.coverage.stale import Age, Judge, Stalest, StaleVm, stalest
 from guard.coverage.timetable import timetable
 from guard.coverage.uncovered import Gaps, gaps
 from guard.estate.estate import Estate
@@ -24,10 +25,10 @@ from guard.policy.schema import Policy
 
 @dataclass(frozen=True)
 class Coverage:
-    """``stale``: VMs whose age is known to be too great; ``unknown``: those of which nobody can tell. ``attempts``: of both.
+    """``stalest``: the VM that went longest without a good backup. ``stale``: those whose age is known to be too great.
 
-    ``reach_s``: how far back the logs tell, None where they do not. ``untold``: names of schedules of unknown duration.
-    ``zone``: the one in which times are told.
+    ``unknown``: those of which nobody can tell. ``attempts``: of both. ``reach_s``: how far back the logs tell, None where
+    they do not. ``untold``: names of schedules of unknown duration. ``zone``: the one in which times are told.
     """
 
     estate: Estate
@@ -35,6 +36,7 @@ class Coverage:
     now: datetime
     zone: tzinfo
     gaps: Gaps
+    stalest: Stalest | None
     stale: tuple[StaleVm, ...]
     unknown: tuple[StaleVm, ...]
     attempts: Mapping[Key, Attempts]
@@ -75,6 +77,7 @@ def make_coverage(estate: Estate, policy: Policy, now: datetime, stories: Sequen
         now=now,
         zone=zone,
         gaps=gaps(outlook, policy, found, ways),
+        stalest=stalest(estate, now, outlook),
         stale=tuple(one for one in stale if one.age is not Age.UNKNOWN),
         unknown=tuple(one for one in stale if one.age is Age.UNKNOWN),
         attempts=attempts_of(estate, stale, stories),
@@ -90,5 +93,5 @@ def make_coverage(estate: Estate, policy: Policy, now: datetime, stories: Sequen
 
 def _usual_zone(estate: Estate) -> str:
     """The zone of most enabled schedules: that of the people who look."""
-    zones = [one.zone for one in estate.schedules if one.enabled and one.zone != "local"]
-    return max(zones, key=zones.count, default="utc")
+    zones = Counter(one.zone for one in estate.schedules if one.enabled and one.zone != "local")
+    return max(zones, key=lambda one: zones[one], default="utc")

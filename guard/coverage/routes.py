@@ -39,10 +39,6 @@ class Routes:
     working: tuple[Route, ...]
     idle: Mapping[str, str]
 
-    @property
-    def schedule_ids(self) -> frozenset[str]:
-        return frozenset(one.schedule.id for one in self.working)
-
 
 def routes(estate: Estate, now: datetime) -> Routes:
     """Every route, in the order of XO's schedules. What XO fires once a year still counts."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -109,7 +108,9 @@ class Gatherer:
         if estate is not self._covered and is_due:
             self._covered, self._covered_at = estate, now  # first: one that fails is not tried at every look
             self._coverage = await apart(figures.coverage_of, estate, policy, now)
-        told = {} if self._coverage is None else figures.coverage_figures(self._coverage, self._saved, now)
+        if self._coverage is None:
+            return self._estate_told
+        told = await apart(figures.coverage_figures, self._coverage, dict(self._saved), now)
         return {**self._estate_told, **told}
 
     async def _of_schedules(self, loop: Loop | None, now: datetime) -> Figures:
@@ -120,7 +121,7 @@ class Gatherer:
             names = figures.names_of(shown)
             dues = await apart(figures.next_dues, shown, now, self._sources.policy().xo.zone)
             found |= figures.schedule_figures(shown.schedules, names, dues, stories, self._logged)
-        return {**found, **figures.story_figures(stories, loop, names, now)}
+        return {**found, **await apart(figures.story_figures, stories, loop, names, now)}
 
     async def _as_looked_like(self, estate: Estate) -> Estate:
         """With the schedules as the last look saw them, those that guard has claimed as if it had not."""
@@ -137,8 +138,7 @@ class Gatherer:
         still = frozenset(run.key for run in open_runs)
         ledger = self._sources.ledger
         for key in self._open - still:
-            with suppress(LedgerError):
-                self._keep(fold(key, await ledger.load(key)))
+            self._keep(fold(key, await ledger.load(key)))
         self._open = still
         since = now - WINDOW if self._read_to is None else min(self._read_to, now) - MARGIN
         while since < now + MARGIN:
@@ -148,6 +148,7 @@ class Gatherer:
                     self._keep(fold(key, events))
                 await asyncio.sleep(0)
             since = until
+            self._read_to = until + MARGIN  # a day that cannot be read is tried again, those before it are not
         self._read_to = now
         self._stories = {key: one for key, one in self._stories.items() if key.due >= now - WINDOW or key in still}
 

@@ -91,7 +91,7 @@ class Nightly:
             event=Event.DIGEST,
             title=night_title(night, loop),
             text=night_text(night, policy.accepts, loop, now, self._zone()),
-            at=at,
+            at=now,
         )
         await self._outbox.put(DIGEST, to_bytes(message), at)
 

@@ -79,20 +79,28 @@ def with_accepted(
     entries = in_force(entries, at)
     if not entries:
         return verdict
-    findings = tuple(_marked(one, entries, run, estate) for one in verdict.findings)
+    inside: dict[str, frozenset[str]] = {}
+    findings = tuple(_marked(one, entries, run, estate, inside) for one in verdict.findings)
     unknown = any(one.level is Level.UNKNOWN and one.accepted is None for one in findings)
     return msgspec.structs.replace(verdict, findings=findings, unknown=unknown)
 
 
-def _marked(finding: Finding, entries: Sequence[AcceptRule], run: ExpectedRun, estate: Estate) -> Finding:
+def _marked(
+    finding: Finding,
+    entries: Sequence[AcceptRule],
+    run: ExpectedRun,
+    estate: Estate,
+    inside: dict[str, frozenset[str]],
+) -> Finding:
+    """``inside``: scope -> the run's VMs in it, worked out once for all findings."""
     for entry in entries:
-        if entry.code == finding.code and _covers(entry, finding, run, estate):
+        if entry.code == finding.code and _covers(entry.scope, finding, run, estate, inside):
             return msgspec.structs.replace(finding, accepted=as_accepted(entry))
     return finding
 
 
-def _covers(entry: AcceptRule, finding: Finding, run: ExpectedRun, estate: Estate) -> bool:
-    kind, name = parse_scope(entry.scope)
+def _covers(word: str, finding: Finding, run: ExpectedRun, estate: Estate, inside: dict[str, frozenset[str]]) -> bool:
+    kind, name = parse_scope(word)
     scope = finding.scope
     is_own = kind == scope.kind.value
     if is_own and name in (scope.id, scope.name):
@@ -101,8 +109,10 @@ def _covers(entry: AcceptRule, finding: Finding, run: ExpectedRun, estate: Estat
         return name in whole_run_names(kind, run, estate)
     if is_own or kind == "repository":
         return False
+    if word not in inside:
+        inside[word] = frozenset(named_vms(kind, name, run, estate))
     about = set(finding.holds) or ({scope.id} if scope.kind is ScopeKind.VM else set())
-    return bool(about) and about <= set(named_vms(kind, name, run, estate))
+    return bool(about) and about <= inside[word]
 
 
 # --- what a story tells

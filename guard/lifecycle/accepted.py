@@ -42,15 +42,17 @@ def _is_accepted_cause(run: DueRun, cause: Cause, entries: Sequence[AcceptRule],
     if accepting(entries, at, cause.code, about(run, scopes, names)) is not None:
         return True
     vm = cause.scope.id if is_vm else ""
-    return any(_is_word_on(one, cause.code, vm, at) for one in _findings(run))
+    return any(_is_word_on(one, cause.code, vm) for one in _words(run, at))
 
 
-def _is_word_on(finding: Finding, code: str, vm: str, at: datetime) -> bool:
+def _is_word_on(finding: Finding, code: str, vm: str) -> bool:
     """Whether an accepted finding is about this code of this VM, '' for the whole run."""
-    accepted = finding.accepted
-    if accepted is None or finding.code != code or at >= accepted.until:
-        return False
-    return not finding.holds or vm in finding.holds
+    return finding.code == code and (not finding.holds or vm in finding.holds)
+
+
+def _words(run: DueRun, at: datetime) -> list[Finding]:
+    """What of the last decision is accepted; mostly nothing."""
+    return [one for one in _findings(run) if one.accepted is not None and at < one.accepted.until]
 
 
 def _findings(run: DueRun) -> tuple[Finding, ...]:
@@ -68,11 +70,13 @@ def loud_findings(run: DueRun, at: datetime) -> tuple[Finding, ...]:
 
 def loud_held(run: DueRun, held: Iterable[Held], at: datetime) -> tuple[Held, ...]:
     """The VMs that are held for something that is not accepted."""
-    findings = _findings(run)
+    words = _words(run, at)
     return tuple(
         one
         for one in held
-        if not one.codes or not all(any(_is_word_on(each, code, one.vm, at) for each in findings) for code in one.codes)
+        if not words
+        or not one.codes
+        or not all(any(_is_word_on(each, code, one.vm) for each in words) for code in one.codes)
     )
 
 

@@ -84,7 +84,7 @@ _NOTHING = frozenset(
         # guard's own words, and the policy's
         *("XO_DID_NOT_FIRE", "SCHEDULE_DISABLED", "START_UNCERTAIN", "SCHEDULE_LEFT_OFF", "RUN_REFUSED", "RUN_EXPIRED"),
         *("GATE_STANDS_ASIDE", "XO_UNREADABLE", "CLOCKS_DIFFERENT", "LEDGER_DISK_FULL", "LEDGER_UNWRITABLE"),
-        *("NOTIFY_FAILING", "NOTIFY_DROPPED", "ON_HOLD", "OUTSIDE_WINDOW", "NO_SLOT"),
+        *("NOTIFY_FAILING", "NOTIFY_DROPPED", "TOKEN_EXPIRES", "ON_HOLD", "OUTSIDE_WINDOW", "NO_SLOT"),
     )
 )
 SORTED: Mapping[str, tuple[FollowedBy, str]] = {

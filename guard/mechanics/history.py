@@ -18,6 +18,7 @@ KEPT_SAMPLES = 10  # of sizes, the newest; older transfers say little about toni
 KEPT_DURATIONS = 30
 RECENT_RUNS = 3  # one smaller run must not make a loss the new normal
 _TOO_LARGE = 2**63  # bytes
+_TOO_LATE = 4_102_444_800_000  # ms: the year 2100
 _CHAIN_SKIP = "unhealthy VDI chain"  # XO's whole message (failure-modes.md 3.1 f)
 
 
@@ -137,7 +138,7 @@ def read_history(logs: Iterable[BackupLog]) -> History:
             taken.setdefault(schedule, []).append(vms)
         for target, size in sent.items():
             run_bytes.setdefault((schedule, target), []).append(size)
-        if log.start and log.end and moment(log.end) and (log.status == "success" or sent):
+        if log.start and log.end and 0 < log.end < _TOO_LATE and (log.status == "success" or sent):
             seconds.setdefault(schedule, []).append((log.end - log.start) / 1000)
     return History(
         seconds={key: tuple(values[-KEPT_DURATIONS:]) for key, values in seconds.items()},
@@ -200,7 +201,7 @@ def _chain_checks(log: BackupLog) -> Iterable[tuple[str, bool]]:
 
 def _is_possible(transfer: LogTask, size: int) -> bool:
     """Whether its times are in a calendar and its bytes on a disk: XO's logs hold whatever was written into them."""
-    return 0 <= size < _TOO_LARGE and all(map(moment, (transfer.start, transfer.end or transfer.start)))
+    return 0 <= size < _TOO_LARGE and all(not at or 0 < at < _TOO_LATE for at in (transfer.start, transfer.end))
 
 
 def _transfers(log: BackupLog) -> Iterable[tuple[str, str, Transfer]]:
@@ -214,8 +215,9 @@ def _transfers(log: BackupLog) -> Iterable[tuple[str, str, Transfer]]:
                 continue
             for child in export.tasks:
                 size = child.result.get("size") if isinstance(child.result, dict) else None
-                is_one = child.message == "transfer" and child.status == "success" and type(size) is int
-                if is_one and child.start and _is_possible(child, size):
+                if child.message != "transfer" or child.status != "success":
+                    continue
+                if type(size) is int and child.start and _is_possible(child, size):
                     yield (
                         vm,
                         str(export.data.get("id", "")),

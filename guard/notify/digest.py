@@ -23,12 +23,13 @@ def next_digest(now: datetime, at: time, zone: tzinfo) -> datetime:
 
 def collected(messages: Sequence[Message], at: datetime, zone: tzinfo, unreadable: int = 0) -> Message:
     """One message of many: what failed first, then the rest, each in the order of their times; what was told in the same
-    words several times stands once. Heads (event ``digest``: how the night went) come before all; without anything else they
-    are the whole message.
+    words several times stands once. Heads (event ``digest``: how the night went, up to their ``at``) come before all;
+    without anything else they are the whole message.
 
     ``at``: the digest's own time; ``unreadable``: how many more could not be read back.
     """
     heads = list(dict.fromkeys((one.title, one.text) for one in messages if one.event is Event.DIGEST))
+    counted = max((one.at for one in messages if one.event is Event.DIGEST), default=None)
     messages = [one for one in messages if one.event is not Event.DIGEST]
     if heads and not messages and not unreadable:
         text = "\n".join(text for _, text in heads)
@@ -36,7 +37,10 @@ def collected(messages: Sequence[Message], at: datetime, zone: tzinfo, unreadabl
     told: dict[tuple[str, str], list[Message]] = {}
     for message in sorted(messages, key=lambda one: (one.event is not Event.FAIL, one.at)):
         told.setdefault((message.title, message.text), []).append(message)
+    late = sum(one.event is Event.FAIL and counted is not None and one.at > counted for one in messages)
     parts = [f"{title}\n{text}\n" for title, text in heads]
+    if late:
+        parts.append(f"Since that was counted: {plural(late, 'message')} of what did not go well.\n")
     parts += [_entry(same, zone) for same in list(told.values())[:MOST_ENTRIES]]
     if len(told) > MOST_ENTRIES:
         parts.append(f"And {len(told) - MOST_ENTRIES} more, which `guard report` lists.\n")
@@ -44,10 +48,11 @@ def collected(messages: Sequence[Message], at: datetime, zone: tzinfo, unreadabl
         parts.append(f"{plural(unreadable, 'message')} could not be read back; another version of guard wrote them.\n")
     codes = {message.code for message in messages}
     count = plural(len(messages) + unreadable, "message")
+    head = heads[0][0] if len(heads) == 1 and not late else count
     return Message(
         tier=Tier.DIGEST,
         event=Event.DIGEST,
-        title=f"Digest of {at.astimezone(zone):%Y-%m-%d}: {count}",
+        title=f"Digest of {at.astimezone(zone):%Y-%m-%d}: {head}",
         text="\n".join(parts),
         code=codes.pop() if len(codes) == 1 else None,
         at=at,

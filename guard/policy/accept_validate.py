@@ -41,18 +41,24 @@ def read_accept(entry: object, path: str, zone: tzinfo, report: _Report) -> Acce
 
 
 def _code(value: object, path: str, report: _Report) -> str:
-    if isinstance(value, str) and value in TOLD_BY_CHANNELS:
+    right = "expected one that `guard explain` lists, such as CHAIN_UNHEALTHY"
+    if not isinstance(value, str):
+        report(path, value, f"no code of guard's; {right}")
+        return ""
+    if value in TOLD_BY_CHANNELS:
         report(path, value, "is told by the channels among themselves; expected another code")
-    elif not isinstance(value, str) or value not in EVERY_CODE:
-        near = difflib.get_close_matches(str(value).upper(), EVERY_CODE, n=1)
-        told = f"no code of guard's, did you mean {near[0]}?" if near else "no code of guard's;"
-        report(path, value, f"{told} expected one that `guard explain` lists, such as CHAIN_UNHEALTHY")
-    return str(value)
+    elif value not in EVERY_CODE:
+        near = difflib.get_close_matches(value.upper(), EVERY_CODE, n=1)
+        report(path, value, f"no code of guard's{f', did you mean {near[0]}?' if near else ';'} {right}")
+    return value
 
 
 def _scope(value: object, path: str, report: _Report) -> str:
+    if not isinstance(value, str):
+        report(path, value, 'expected a text, such as "vm:web-01"')
+        return "all"
     try:
-        kind, name = parse_scope(value if isinstance(value, str) else repr(value))
+        kind, name = parse_scope(value)
     except ValueError as error:
         report(path, value, str(error))
         return "all"

@@ -13,7 +13,7 @@ from guard.policy.pools_schema import PoolSection
 from guard.policy.schema import Policy
 from guard.policy.validate import build
 
-_SECRET_WORDS = ("token", "password", "secret", "key")
+_SECRET_WORDS = ("token", "password", "secret", "key", "login")
 _SHOWN = 200
 _MOST_PROBLEMS = 100
 _TOO_LARGE = 2**63

@@ -49,7 +49,15 @@ def _head(coverage: Coverage) -> list[str]:
     counts = f"{plural(told.vms, 'VM')}: {told.covered} in an enabled schedule, {len(told.uncovered)} in none"
     counts += f", {len(told.on_purpose)} left out on purpose" if told.on_purpose else ""
     counts += f"; beside {plural(told.replicas, 'replica')} that backup jobs made" if told.replicas else ""
-    return lines + wrap(f"{counts}.", "  ", first="")
+    return lines + wrap(f"{counts}.", "  ", first="") + _longest(coverage)
+
+
+def _longest(coverage: Coverage) -> list[str]:
+    one = coverage.stalest
+    if one is None:
+        return []
+    told = f"since {_when(coverage, one.last_good)}" if one.last_good is not None else f"none {_reach(coverage)}"
+    return wrap(f"Longest without a good backup: {one.name}, {told}.", "  ", first="")
 
 
 def _uncovered(coverage: Coverage) -> list[str]:
@@ -83,7 +91,7 @@ def _stale(coverage: Coverage) -> list[str]:
     groups = _alike(coverage, coverage.stale)
     for _, own in groups[:MOST_GROUPS]:
         lines += wrap(f"{_names([one.name for one in own])}: {_since(coverage, own[0])}", "      ", first="  ")
-        lines += wrap(_limit(own[0]), "      ")
+        lines += _limit(own[0])
         lines += _attempts(coverage, coverage.attempts[key_of(own[0])])
     codes = {code for one in coverage.stale for tried in coverage.attempts[key_of(one)].newest for code in tried.codes}
     return lines + _cut(groups) + (["  guard explain CODE tells what to do."] if codes else [])
@@ -104,7 +112,7 @@ def _unknown(coverage: Coverage) -> list[str]:
         where = f" on {first.target.name}" if first.target is not None else ""
         text = f"{_names([one.name for one in own])}: {told}{where}; {first.why_unknown}"
         lines += wrap(text, "      ", first="  ")
-        lines += wrap(_limit(first), "      ") if first.limit is not None else []
+        lines += _limit(first)
         lines += _attempts(coverage, coverage.attempts[key_of(first)])
     return lines + _cut(groups)
 
@@ -146,10 +154,10 @@ def _reach(coverage: Coverage) -> str:
     return f"within the {format_duration(coverage.reach_s)} of logs that XO has"
 
 
-def _limit(stale: StaleVm) -> str:
+def _limit(stale: StaleVm) -> list[str]:
     if stale.limit is None:
-        return "limit: none"
-    return f"limit {format_duration(stale.limit.age.total_seconds())} ({stale.limit.source})"
+        return []
+    return wrap(f"limit {format_duration(stale.limit.age.total_seconds())} ({stale.limit.source})", "      ")
 
 
 def _attempts(coverage: Coverage, tries: Attempts) -> list[str]:

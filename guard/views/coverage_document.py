@@ -55,12 +55,27 @@ def coverage_document(coverage: Coverage) -> dict[str, Any]:
             ],
         },
         "logs_reach_s": coverage.reach_s,
+        "stalest": _stalest(coverage),
         "stale": [_stale(coverage, one) for one in (*coverage.stale, *coverage.unknown)],
         "collisions": [_collision(coverage, one) for one in coverage.collisions],
         "stagger": _stagger(coverage, coverage.stagger),
         "at_once": [_crowd(one) for one in coverage.crowds],
         "unknown_durations": list(coverage.untold),
         "repositories": [_repository(coverage, one) for one in coverage.repositories],
+    }
+
+
+def _stalest(coverage: Coverage) -> dict[str, Any] | None:
+    one = coverage.stalest
+    if one is None:
+        return None
+    last = one.last_good.isoformat() if one.last_good is not None else None
+    return {
+        "id": one.vm,
+        "name": one.name,
+        "last_good": last,
+        "age_s": one.age.total_seconds(),
+        "at_least": one.at_least,
     }
 
 

@@ -20,7 +20,8 @@ from guard.units import format_bytes, format_time, plural
 @dataclass(frozen=True)
 class Night:
     """What came of the due runs that ended since the last digest. ``known``: of those that went wrong, for accepted causes
-    alone. ``covered``: by another run, so nothing was lost. ``open``: not over yet.
+    alone. ``covered``: by another run, so nothing was lost. ``open``: not over yet; ``wrong_so_far``: of these, where a run
+    of XO's failed already.
     """
 
     since: datetime
@@ -32,11 +33,12 @@ class Night:
     vms: int = 0
     sent_bytes: int = 0
     open: int = 0
+    wrong_so_far: int = 0
 
     @property
     def is_quiet(self) -> bool:
         """Whether nothing went wrong that nobody knew."""
-        return not self.wrong
+        return not (self.wrong or self.wrong_so_far)
 
 
 def night_of(runs: Iterable[DueRun], since: datetime, until: datetime, accepts: Sequence[AcceptRule]) -> Night:
@@ -47,6 +49,7 @@ def night_of(runs: Iterable[DueRun], since: datetime, until: datetime, accepts: 
             continue
         if run.ended is None:
             counts["open"] += run.key.due <= until
+            counts["wrong_so_far"] += _went(run, accepts, until) == "wrong"
             continue
         counts["due"] += 1
         counts[_went(run, accepts, until)] += 1
@@ -73,10 +76,11 @@ def night_title(night: Night, loop: Loop | None) -> str:
     runs = plural(night.due, "due run")
     if loop is not None and loop.xo_error:
         return f"XO cannot be read: {runs} ended"
+    if not night.is_quiet:
+        so_far = f", {night.wrong_so_far} that {'goes' if night.wrong_so_far == 1 else 'go'} on did not so far"
+        return f"{runs}: {night.wrong} did not go well{so_far if night.wrong_so_far else ''}"
     if not night.due:
         return "Quiet night: no due run ended"
-    if night.wrong:
-        return f"{runs}: {night.wrong} did not go well"
     known = f", {night.known} failed for accepted causes" if night.known else ""
     covered = f", {night.covered} covered by other runs" if night.covered else ""
     all_of = "" if known or covered else "all "

@@ -36,7 +36,8 @@ async def read_pools(
     ``total_timeout`` has passed. ``ask_vms``, ``ask_srs``: as in ``read_facts``, for all pools together. Raises nothing.
     """
     readings = [
-        _read(one, read_at=clock(), ask_vms=ask_vms, ask_srs=ask_srs, monotonic=monotonic, meter=meter) for one in settings
+        _read(one, read_at=clock(), ask_vms=ask_vms, ask_srs=ask_srs, monotonic=monotonic, meter=meter)
+        for one in settings
     ]
     return tuple(await asyncio.gather(*readings))
 

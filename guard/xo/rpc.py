@@ -130,7 +130,7 @@ class Rpc:
         if future.done():
             answer = future.result()
             if bytes(answer.error) != b"null":
-                raise _typed(method, msgspec.json.decode(answer.error))
+                raise _typed(method, msgspec.json.decode(answer.error), hidden=(params or {}).get("token"))
             return answer.result
         raise XoUnreachableError(
             f"XO closed {self._url} in the middle of {method}; it may be restarting. Try again in a minute"
@@ -154,12 +154,13 @@ class Rpc:
             future.set_result(answer)
 
 
-def _typed(method: str, failure: object) -> XoError:
-    """What XO said went wrong; its error may be anything at all."""
+def _typed(method: str, failure: object, hidden: object) -> XoError:
+    """What XO said went wrong; its error may be anything at all, the token that it was given too."""
     told = failure if isinstance(failure, dict) else {"message": failure}
     code = told.get("code")
     code = code if isinstance(code, int) else None
-    why = shortened(str(told.get("message") or "no reason given"))
+    why = str(told.get("message") or "no reason given")
+    why = shortened(why.replace(hidden, "***") if isinstance(hidden, str) and hidden else why)
     if code in _REFUSED:
         return XoAuthError(f"XO refused {method}: {why} (JSON-RPC code {code}); give the token's user the right")
     return XoAnswerError(f"XO answered {method} with an error: {why} (JSON-RPC code {code})", code=code)

@@ -107,6 +107,8 @@ def test_a_run_at_work_goes_on_and_a_snapshot_alone_is_no_backup():
     ]
     alone = "a snapshot only: nothing was copied to a target"
     assert told(make_log(make_vm_task())) == [(LAST_NIGHT, "success", (), alone)]
+    empty = make_vm_task("vm", export(status="success"))
+    assert told(make_log(empty)) == [(LAST_NIGHT, "success", (), "the log tells of no transfer")]
 
 
 def test_a_failure_without_a_cause_says_that_xo_gives_none():

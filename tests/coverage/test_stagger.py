@@ -137,6 +137,14 @@ def test_a_schedule_that_meets_itself_has_no_other_time():
     assert reasons(told) == [(("often",), "", "it is due again before its run has ended, at any time of the day")]
 
 
+def test_a_schedule_that_meets_itself_can_still_leave_another_alone():
+    rows = ("often", "0 0,1 * * *", 90, ("a",), "one"), ("large", "30 1 * * *", 200, ("a", "b"), "two")
+    told = found(world(*rows))
+    assert set(crons(told)) == {"often"}
+    assert (told.before.collisions, told.after.collisions) == (14, 7)
+    assert [one[0] for one in reasons(told)] == [("often",)]
+
+
 def test_where_every_time_is_taken_it_says_so():
     rows = ("small", "0 1 * * *", 30, ("a",), "one"), ("all day", "0 * * * *", 59, ("a", "b"), "two")
     told = found(world(*rows))

@@ -15,6 +15,7 @@ from guard.policy.schema import default_policy
 from tests.builders import (
     LAST_NIGHT,
     NOW,
+    UNSET,
     make_estate,
     make_job,
     make_log,
@@ -146,11 +147,12 @@ def test_a_copy_by_a_job_that_is_gone_counts_for_its_vm():
 
 
 def two_targets(*logs, **job):
+    world = job.pop("world", {})
     keep = {"schedule": {"exportRetention": 7, "copyRetention": 3}} | job.pop("settings", {})
     to = {"remotes": {"id": {"__or": ["repo", "far"]}}, "srs": {"id": "sr"}, "settings": keep}
     repositories = [make_repository(), make_repository("far")]
     return make_estate(
-        jobs=[make_job(**(to | job))], repositories=repositories, srs=[make_sr()], logs=[old_log(), *logs]
+        jobs=[make_job(**(to | job))], repositories=repositories, srs=[make_sr()], logs=[old_log(), *logs], **world
     )
 
 
@@ -164,6 +166,16 @@ def test_a_target_that_misses_its_copy_is_told_apart_from_those_that_have_it():
     estate = two_targets(to_three(before, "repo", "far", "sr"), to_three(LAST_NIGHT, "repo", "sr"))
     assert told(estate) == [(Age.TOO_OLD, before, "far")]
     assert told(two_targets(to_three(LAST_NIGHT, "repo", "far"))) == [(Age.NONE_IN_LOGS, None, "sr")]
+
+
+def test_each_vm_of_a_job_is_held_against_each_of_its_targets():
+    both = {"vms": {"id": {"__or": ["vm", "second"]}}, "srs": UNSET}
+    vms = [make_vm(), make_vm("second")]
+    run = make_log(
+        make_vm_task("vm", make_transfer(1), make_transfer(1, "far")), make_vm_task("second", make_transfer(1))
+    )
+    estate = two_targets(run, **both, world={"vms": vms})
+    assert [(one.vm, one.target.id) for one in stale(estate)] == [("second", "far")]
 
 
 def test_a_vm_that_is_stale_everywhere_is_told_once():

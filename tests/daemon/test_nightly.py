@@ -114,7 +114,7 @@ def test_what_waits_for_the_digest_comes_with_it_as_one_message(house):
     finished(guard.queue.tell(message))
     guard.live(after(hours=12))
     (digest,) = guard.mail.sent
-    assert digest.title == "Digest of 2026-11-25: 1 message"
+    assert digest.title == "Digest of 2026-11-25: 1 due run: 1 did not go well"
     assert digest.text.startswith("1 due run: 1 did not go well\nSince Tue 24 Nov 19:00 UTC: 1 due run ended")
     assert "nightly: missed" in digest.text
 

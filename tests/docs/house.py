@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -127,8 +128,11 @@ class House:
         for words in (("unhold", "all"), ("unbypass", "all")):
             self.guard(*words, *there)
 
-    def lasting(self, *words: str) -> tuple[int, str, str]:
-        """(exit code, stdout, stderr) of a command that goes on until it is stopped, as systemd stops it, once it is up."""
+    def lasting(self, *words: str, meanwhile: Callable[[], None] = lambda: None) -> tuple[int, str, str]:
+        """(exit code, stdout, stderr) of a command that goes on until it is stopped, as systemd stops it, once it is up.
+
+        ``meanwhile`` is called before that.
+        """
         env = {key: value for key, value in os.environ.items() if key in ("PATH", "LANG", "HOME")}
         state = self.folder / "daemon"
         state.mkdir(mode=0o700, exist_ok=True)
@@ -150,6 +154,7 @@ class House:
                 else:
                     assert select.select([process.stderr], [], [], PATIENCE_S)[0], "it said nothing"
                     os.read(process.stderr.fileno(), 65536)  # it tells the token of a simulation, which is no secret
+                meanwhile()
                 process.send_signal(signal.SIGTERM)
                 out, err = process.communicate(timeout=PATIENCE_S)
                 return process.returncode, out, err
@@ -173,14 +178,10 @@ class House:
 
         made, policy = XoSettings(url=self.url), load(self.policy.read_text(encoding="utf-8"), file="guard.toml")
         xo = WritingXo(lambda: made, lambda: Token(TOKEN), clock=self.now)
-        ledger = open_ledger(
-            self.state / LEDGER, xo=self.url, clock=self.now, instance=INSTANCE, ballast_bytes=65_536
-        )
+        ledger = open_ledger(self.state / LEDGER, xo=self.url, clock=self.now, instance=INSTANCE, ballast_bytes=65_536)
         with ledger:
             news = News(nobody, lambda: UTC)
-            await Watch(
-                ledger, xo, news, clock=self.now, policy_of=lambda: policy, instance=ledger.instance
-            ).tick()
+            await Watch(ledger, xo, news, clock=self.now, policy_of=lambda: policy, instance=ledger.instance).tick()
 
 
 def _world(now) -> World:
@@ -217,7 +218,7 @@ def _patience():
 
 
 class _Taker(BaseHTTPRequestHandler):
-    def do_POST(self):  # noqa: N802 - http.server's own name
+    def do_POST(self):
         self.rfile.read(int(self.headers.get("content-length", "0")))
         self.send_response(204)
         self.end_headers()

@@ -67,6 +67,11 @@ def pages() -> list[Path]:
     return [*TOP, *sorted(DOCS.rglob("*.md"))]
 
 
+def page_name(path: Path) -> str:
+    """A page as tests call it."""
+    return str(path.relative_to(ROOT))
+
+
 def slugs(headings: tuple[str, ...]) -> list[str]:
     """The anchors GitHub gives to headings, in their order.
 
@@ -99,10 +104,14 @@ def parse(path: Path, text: str) -> Page:
             at, ends = token.map
         heading = token.type == "heading_open" or (heading and token.type != "heading_close")
         if token.type in ("fence", "code_block"):
-            blocks.append(Block(Place(path, at + (2 if token.type == "fence" else 1)), token.info.strip(), token.content))
+            blocks.append(
+                Block(Place(path, at + (2 if token.type == "fence" else 1)), token.info.strip(), token.content)
+            )
         elif token.type == "inline":
             if heading:
-                headings.append("".join(one.content for one in token.children or () if one.type in ("text", "code_inline")))
+                headings.append(
+                    "".join(one.content for one in token.children or () if one.type in ("text", "code_inline"))
+                )
             for kind, said in _inline(token):
                 line = next((number for number in range(at, ends) if said in lines[number]), at)
                 (links if kind == "link" else spans).append(Span(Place(path, line + 1), said))

@@ -10,10 +10,41 @@ from dataclasses import dataclass, field
 from tests.docs.pages import Block, Page, Place
 
 SHELLS = ("sh", "bash", "shell", "console")
-PROGRAMS = frozenset(
-    """apt-get cat cd chmod chown cp curl guard guard-workaround-helper install journalctl ln make man mkdir mv nano openssl pip
-    printf promtool python3 rm sed ssh sudo sudoedit systemctl systemd-analyze tee useradd userdel xe""".split()
-)
+PROGRAMS = {
+    "apt-get",
+    "cat",
+    "cd",
+    "chmod",
+    "chown",
+    "cp",
+    "curl",
+    "guard",
+    "guard-workaround-helper",
+    "install",
+    "journalctl",
+    "ln",
+    "make",
+    "man",
+    "mkdir",
+    "mv",
+    "nano",
+    "openssl",
+    "pip",
+    "printf",
+    "promtool",
+    "python3",
+    "rm",
+    "sed",
+    "ssh",
+    "sudo",
+    "sudoedit",
+    "systemctl",
+    "systemd-analyze",
+    "tee",
+    "useradd",
+    "userdel",
+    "xe",
+}
 """First words of a command. A block without a language is one of commands where its first line begins with one of these."""
 _OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
@@ -104,9 +135,7 @@ def synopses(text: str) -> list[str]:
 def _either(words: list[str]) -> list[str]:
     for number, word in enumerate(words):
         if "|" in word.strip("|"):
-            return [
-                form for one in word.split("|") for form in _either([*words[:number], one, *words[number + 1 :]])
-            ]
+            return [form for one in word.split("|") for form in _either([*words[:number], one, *words[number + 1 :]])]
     return [" ".join(words)]
 
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import re
 
 import pytest
-from tests.docs.pages import DOCS, ROOT, pages, read
+from tests.docs.pages import DOCS, ROOT, page_name, pages, read
 
 PAGE = DOCS / "architecture.md"
 _PATH = re.compile(r"(?:guard|tests|systemd|config|docs|benchmarks)/[\w@./*-]*")
 LONGEST = 90  # lines
-NOT_FROM_THE_SOURCE: dict[str, str] = {}
-"""Paths that begin like one of the repository's and are none, each with its reason."""
 
 
-@pytest.mark.parametrize("path", pages(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", pages(), ids=page_name)
 def test_every_file_of_the_repository_that_a_page_names_is_there(path):
-    named = [span for span in read(path).spans if _PATH.fullmatch(span.text) and span.text not in NOT_FROM_THE_SOURCE]
+    named = [span for span in read(path).spans if _PATH.fullmatch(span.text)]
     missing = [f"{span.place}: {span.text}" for span in named if not list(ROOT.glob(span.text.rstrip("/")))]
     assert missing == []
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from guard.policy.codes import EVERY_CODE
-from tests.docs.pages import pages
+from tests.docs.pages import page_name, pages
 
 NO_CODES = {
     "ON_REQUEST",  # a name in guard's source
@@ -26,10 +26,12 @@ def wrong(text: str) -> set[str]:
     return {word for word in _CODE.findall(text) if not _OTHERS.fullmatch(word)} - set(EVERY_CODE) - NO_CODES
 
 
-@pytest.mark.parametrize("path", [path for path in pages() if path.name != "codes.md"], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [path for path in pages() if path.name != "codes.md"], ids=page_name)
 def test_every_code_that_a_page_names_is_one_of_guards(path):
     assert wrong(path.read_text(encoding="utf-8")) == set()
 
 
 def test_a_code_that_is_none_is_found():
-    assert wrong("`CHAIN_UNHEALTHY`, `CHAIN_UNHELTHY`, SR_BACKEND_FAILURE_44, [x](#no_code), GUARD_DUE") == {"CHAIN_UNHELTHY"}
+    assert wrong("`CHAIN_UNHEALTHY`, `CHAIN_UNHELTHY`, SR_BACKEND_FAILURE_44, [x](#no_code), GUARD_DUE") == {
+        "CHAIN_UNHELTHY"
+    }

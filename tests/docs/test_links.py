@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from tests.docs.pages import DOCS, INDEX, ROOT, TOP, pages, parse, read, slugs
+from tests.docs.pages import DOCS, INDEX, ROOT, TOP, page_name, pages, parse, read, slugs
 
 HOSTS: dict[str, str] = {}
 """Hosts a page may link to, each with its reason. None so far: what a page needs is in the repository."""
@@ -36,7 +36,7 @@ def _slugs(page, target):
     return page.slugs if target == page.path else read(target).slugs
 
 
-@pytest.mark.parametrize("path", pages(), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", pages(), ids=page_name)
 def test_every_link_leads_to_a_file_and_a_heading_that_exist(path):
     assert wrong(read(path)) == []
 

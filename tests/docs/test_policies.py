@@ -8,7 +8,7 @@ import pytest
 import tomli
 from guard.errors import PolicyError
 from guard.policy.load import load
-from tests.docs.pages import DOCS, ROOT, Block, pages, parse, read
+from tests.docs.pages import DOCS, ROOT, Block, page_name, pages, parse, read
 from tests.docs.shell import is_commands
 from tests.views.policy_reference import SECTIONS
 
@@ -44,14 +44,14 @@ def wrong(block: Block) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("path", pages(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", pages(), ids=page_name)
 def test_every_piece_of_policy_on_a_page_is_taken(path):
     shown = [block for block in read(path).blocks if is_policy(block)]
     kept = [block for block in shown if WRONG_ON_PURPOSE.get(path, "\0") not in block.text]
     assert [said for block in kept for said in wrong(block)] == []
 
 
-@pytest.mark.parametrize("path", pages(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", pages(), ids=page_name)
 def test_every_key_that_a_page_names_in_a_line_is_one_of_the_policy(path):
     keys = {name.strip("[]"): set(kind.__struct_fields__) for name, kind in SECTIONS.items()}
     anywhere = set().union(*keys.values())
@@ -70,7 +70,7 @@ def test_every_key_that_a_page_names_in_a_line_is_one_of_the_policy(path):
     assert problems == []
 
 
-@pytest.mark.parametrize("path", pages(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", pages(), ids=page_name)
 def test_every_line_for_a_unit_is_one_that_a_unit_of_guards_has(path):
     units = "".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "systemd").iterdir()))
     known = set(re.findall(r"^#?(\w+)=", units, re.MULTILINE))
@@ -82,8 +82,8 @@ def test_every_line_for_a_unit_is_one_that_a_unit_of_guards_has(path):
 def test_a_wrong_piece_of_policy_is_found():
     page = parse(
         DOCS / "made-up.md",
-        "    [defaults]\n    gate = \"nowhere\"\n\n```toml\n[xo]\nnowhere = 1\n```\n\n```toml\n[xo\n```\n\n"
-        "    [[limit]]\n    slots = 2\n    per = \"sr\"\n\nText.\n\n    [Service]\n    LoadCredential=x\n\n```console\n[xo]\n```\n",
+        '    [defaults]\n    gate = "nowhere"\n\n```toml\n[xo]\nnowhere = 1\n```\n\n```toml\n[xo\n```\n\n'
+        '    [[limit]]\n    slots = 2\n    per = "sr"\n\nText.\n\n    [Service]\n    LoadCredential=x\n\n```console\n[xo]\n```\n',
     )
     found = [said for block in page.blocks if is_policy(block) for said in wrong(block)]
     assert [said.partition(": ")[0] for said in found] == [

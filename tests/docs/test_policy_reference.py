@@ -25,7 +25,9 @@ def test_the_page_is_that_of_the_code():
 def test_every_section_that_a_policy_may_have_is_on_the_page():
     named = {name.strip("[]").partition(".")[0] for name in SECTIONS}
     assert named == set(validate._SECTIONS)
-    assert {name.strip("[]") for name in SECTIONS if name.startswith("[checks.")} == {f"checks.{one}" for one in CHECK_OPTIONS}
+    assert {name.strip("[]") for name in SECTIONS if name.startswith("[checks.")} == {
+        f"checks.{one}" for one in CHECK_OPTIONS
+    }
     assert [one for one in read(DOCS / "policy.md").headings if one.startswith("[")] == list(SECTIONS)
     sections = [line for line in sample().splitlines() if line.startswith("[")]
     assert sorted(sections) == sorted(name for name in SECTIONS if not name.startswith("[["))
@@ -43,14 +45,16 @@ def test_every_default_on_the_page_is_a_value_that_the_policy_takes(name):
     kind = SECTIONS[name]
     shown = {key: written(getattr(kind(), key)) for key in descriptions(kind)}
     rows = "\n".join(f"{key} = {value}" for key, value in shown.items() if value not in ('""', "") and key != "url")
-    head = "" if name == "[xo]" else "[xo]\nurl = \"https://xo.example.org\"\n"
+    head = "" if name == "[xo]" else '[xo]\nurl = "https://xo.example.org"\n'
     url = 'url = "https://xo.example.org"\n' if name == "[xo]" else ""
     load(f"{head}{name}\n{url}{rows}\n", file="guard.toml")
 
 
 def test_the_example_of_a_wrong_policy_gets_one_line_for_each_error():
     assert len(example_errors()) == 4
-    assert all(f"/etc/guard/guard.toml:{line}: " in told for line, told in zip((4, 5, 7, 9), example_errors(), strict=True))
+    assert all(
+        f"/etc/guard/guard.toml:{line}: " in told for line, told in zip((4, 5, 7, 9), example_errors(), strict=True)
+    )
 
 
 class Odd(msgspec.Struct):

@@ -25,6 +25,7 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _MAGNITUDES = (0, 1, 125, 126, 65_535, 65_536, 2**31, 2**63, 2**64 - 1)
 _ANSWER = {"jsonrpc": "2.0", "id": 1, "result": {"id": "u", "permission": "admin"}}
 _ERROR = {"jsonrpc": "2.0", "id": 1, "error": {"code": 10, "message": "odd", "data": {"errors": []}}}
+_ECHO = {"jsonrpc": "2.0", "id": 1, "error": {"code": 10, "message": f"no user has the token {MARKER}"}}
 _NOTE = {"jsonrpc": "2.0", "method": "all", "params": {"type": "enter", "items": {"x": {"id": "x"}}}}
 
 
@@ -62,7 +63,7 @@ def accepted(request, extra=b""):
 
 
 def _message(random):
-    document = random.choice((_ANSWER, _ANSWER, _ERROR, _NOTE))
+    document = random.choice((_ANSWER, _ANSWER, _ERROR, _ECHO, _NOTE))
     kind = random.random()
     if kind < 0.3:
         return text_of(document)
@@ -114,6 +115,7 @@ _FIELDS = (
     *(b"Content-Type: application/json", b"Content-Type: text/html", b"Content-Type: \xff", b"Content-Encoding: gzip"),
     *(b"Content-Encoding: gzip, gzip, gzip", b"Content-Encoding: br", b"Content-Encoding: deflate", b"Content-Encoding: x"),
     *(b"Location: http://[", b"Location: //other.example/x", b"Location: \x1b[2J", b"Location: /rest/v0/vms", b"Location:"),
+    b"Location: https://other.example/?" + MARKER.encode(),
     *(b"Location: http://a:b@c:99999/", b"Set-Cookie: authenticationToken=evil; Domain=127.0.0.1", b"Set-Cookie: =;;;\xff"),
     *(b"Content-Length: 5", b"Content-Length: 99999999999999999999", b"Content-Length: -1", b"Content-Length: 2, 3"),
     *(b"Transfer-Encoding: chunked", b"Transfer-Encoding: gzip, chunked", b"Connection: close", b"X: " + b"y" * 60_000),
@@ -126,6 +128,7 @@ def _http(random):
         (
             text_of(bend(random, [{"id": "x", "name_label": "y"}], 1)),
             text_of({"error": hostile(random)}),
+            text_of({"error": f"Cookie: authenticationToken={MARKER}"}),
             text_of({"error": {"a": {"message": hostile(random)}}}),
             b"<html>" + b"x" * 1000,
             b"5\r\nhello\r\n0\r\n\r\n",

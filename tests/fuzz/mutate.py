@@ -115,7 +115,7 @@ def bend(random, document, times):
         elif what < 0.85 and isinstance(where[key], list):
             where[key] = where[key] * random.choice((0, 2, 50))
         elif what < 0.95 and isinstance(where[key], int | float):
-            where[key] = random.choice((-where[key], where[key] * 1000, where[key] * 10**18, where[key] + 0.5))
+            where[key] = random.choice((-where[key], where[key] * 1000, where[key] * 10**18, where[key] - 1))
         elif isinstance(where, dict):
             where[random.choice(("", "id", "__or", "parent", "tasks", "settings"))] = hostile(random)
     return root[0]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from guard.daemon import gather
 from guard.daemon import metrics as module
 from guard.daemon.compose import LEDGER, PolicyInForce, run_daemon
 from guard.daemon.gather import COVERAGE_EVERY, Gatherer, Sources
@@ -369,6 +370,69 @@ def test_stories_are_followed_from_look_to_look_and_forgotten_after_a_month(tmp_
         return counts
 
     assert gathering(tmp_path, work) == [1, 2, 3, 2]
+
+
+def test_a_bug_in_what_is_dear_is_not_met_again_at_every_look(tmp_path, monkeypatch):
+    tries = []
+
+    def fail(*_):
+        tries.append(1)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(gather.figures, "coverage_of", fail)
+
+    async def work(fixed, _ledger):
+        fixed.estate = make_estate()
+        _, trouble = await fixed.gatherer.gather(None)
+        assert trouble == "a bug of guard's: ZeroDivisionError: "
+        return await fixed.gather()
+
+    found = gathering(tmp_path, work)
+    assert len(tries) == 1
+    assert found["guard_sr_size_bytes", "sr", "sr"] > 0
+    assert not [key for key in found if key[0].startswith("guard_stalest")]
+
+
+def test_an_open_story_that_is_gone_from_the_ledger_is_no_trouble(tmp_path):
+    async def work(fixed, ledger):
+        await ledger.append(KEY, 0, seen(), decided())
+        assert (await fixed.gather())["guard_schedule_verdict", "schedule", "nightly / schedule", "start"] == 1
+
+        async def none(*_):
+            return ()
+
+        ledger.open_runs = ledger.load = none
+        return await fixed.gather()
+
+    assert gathering(tmp_path, work)["guard_claims",] == 0
+
+
+def test_a_day_that_cannot_be_read_is_tried_again_and_no_other(tmp_path):
+    async def work(fixed, ledger):
+        old = RunKey("old", DUE - timedelta(days=29))
+        await ledger.append(old, 0, seen(due=old.due), decided(finding()), started(), attempt_ended(), ended())
+        read, between, broken = [], ledger.between, [True]
+
+        async def failing(first, last):
+            read.append((DUE - first).days)
+            if len(read) == 3 and broken[0]:
+                raise LedgerUnwritableError("damaged")
+            return await between(first, last)
+
+        ledger.between = failing
+        found, trouble = await fixed.gatherer.gather(None)
+        assert (trouble, "guard_claims" in found) == ("damaged", False)
+        assert len(found["guard_predictions"]) == 4
+        broken[0] = False
+        found, trouble = await fixed.gatherer.gather(None)
+        assert trouble == ""
+        assert len(found["guard_predictions"]) == 4
+        return read
+
+    days = gathering(tmp_path, work)
+    assert days[:3] == [30, 29, 28]
+    assert days[3:32] == list(range(28, -1, -1))
+    assert len(days) <= 33
 
 
 def test_a_vm_saved_since_the_last_reading_is_not_the_stalest(tmp_path):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import textwrap
+from pathlib import Path
 
+import pytest
 from guard.daemon import server
 from guard.policy.load import load
 from guard.policy.metrics_schema import MetricsSection
@@ -12,6 +14,7 @@ from guard.views.status import STALE
 from tests.metrics.pages import PAGE, written
 from tests.metrics.test_alerts import ALERTS, promtool
 
+ROOT = Path(__file__).parents[2]
 TEXT = PAGE.read_text(encoding="utf-8")
 __all__ = ["promtool"]  # the fixture
 
@@ -55,3 +58,12 @@ def test_every_section_about_an_alert_is_about_one_that_there_is():
     named = re.findall(r"^### (\w+)$", TEXT, re.MULTILINE)
     assert named
     assert set(named) <= {name for name, _ in ALERTS}
+
+
+@pytest.mark.parametrize("unit", ["guard.service", "guard@.service"])
+def test_the_hardened_unit_lets_guard_listen_on_an_address_of_this_machine(unit):
+    lines = (ROOT / "systemd" / unit).read_text(encoding="utf-8").splitlines()
+    set_ = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    assert {"AF_INET", "AF_INET6"} <= set(set_["RestrictAddressFamilies"].split())
+    assert not {"IPAddressDeny", "SocketBindDeny", "PrivateNetwork"} & set(set_)
+    assert "SystemCallFilter=@system-service" in lines  # bind and listen are of it

@@ -138,7 +138,15 @@ def test_a_digest_begins_with_how_the_night_went():
         "12 due runs: 1 did not go well\nSince yesterday.\nNext due: 02:00.\n\nFri 26 Mar 22:00 UTC: mail: failure\n"
     )
     assert told.text.count("12 due runs") == 1
+    assert told.title == "Digest of 2027-03-26: 12 due runs: 1 did not go well"
+
+
+def test_what_failed_after_the_night_was_counted_is_told_beside_its_head():
+    head = message("digest", "digest", title="Quiet night: 12 due runs, all went well", text="Since yesterday.")
+    late = message("digest", "fail", title="mail: failure", at=NOW + timedelta(seconds=1))
+    told = collected([head, late], NOW + timedelta(minutes=1), UTC)
     assert told.title == "Digest of 2027-03-26: 1 message"
+    assert "Since that was counted: 1 message of what did not go well." in told.text
 
 
 def test_a_digest_of_nothing_else_is_how_the_night_went():
@@ -147,5 +155,5 @@ def test_a_digest_of_nothing_else_is_how_the_night_went():
     assert (told.title, told.text, told.code) == (head.title, head.text, None)
     assert (told.tier, told.event) == ("digest", "digest")
     unread = collected([head], NOW, UTC, unreadable=1)
-    assert unread.title == "Digest of 2027-03-26: 1 message"
+    assert unread.title == "Digest of 2027-03-26: Quiet night: 12 due runs, all went well"
     assert "1 message could not be read back" in unread.text

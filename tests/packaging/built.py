@@ -33,8 +33,10 @@ def wheelhouse(folder: Path, wheel: Path, *, python: str) -> Path:
     pip's own settings say where from; with the folder at hand an installation needs no network.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:", f"--python-version={python}"]
-        + [f"--dest={folder}", str(wheel), "hatchling"],
+        [
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:", f"--python-version={python}"),
+            *(f"--dest={folder}", str(wheel), "hatchling"),
+        ],
         capture_output=True,
         text=True,
         check=False,

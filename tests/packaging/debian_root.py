@@ -55,7 +55,13 @@ class DebianRoot:
         given = _ENVIRONMENT | dict(env or {})
         inside = ["chroot", str(self.path), "/usr/bin/env", "--chdir", cwd, "--", *command]
         done = subprocess.run(
-            [*_apart(self.path), *inside], env=given, input=stdin, capture_output=True, text=True, check=False, timeout=limit_s
+            [*_apart(self.path), *inside],
+            env=given,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=limit_s,
         )
         assert done.returncode == 0 or not check, f"{command}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
         return done
@@ -64,7 +70,9 @@ class DebianRoot:
         """A command that goes on, as ``user``; it is the process itself, so signals reach it. Who starts it ends it."""
         given = _ENVIRONMENT | dict(env or {})
         inside = ["chroot", f"--userspec={user}:{user}", str(self.path), "/usr/bin/env", "--chdir", "/", "--", *command]
-        return subprocess.Popen(inside, env=given, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return subprocess.Popen(
+            inside, env=given, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
 
     def inside(self, path: str) -> Path:
         """Where an absolute path of the root is on this machine."""
@@ -80,7 +88,9 @@ class DebianRoot:
         """A file or a folder into it, owned by root; names that match ``leave_out`` stay behind."""
         target = self.inside(path)
         if source.is_dir():
-            shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns(*leave_out), dirs_exist_ok=True)
+            shutil.copytree(
+                source, target, symlinks=True, ignore=shutil.ignore_patterns(*leave_out), dirs_exist_ok=True
+            )
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)

@@ -40,7 +40,7 @@ UNITS = "/usr/local/lib/systemd/system"
 SERVICE_USER = 61234  # one of those that systemd's DynamicUser= takes
 PATIENCE_S = 60.0
 ZONE = ZoneInfo("Europe/Paris")
-SOON = timedelta(minutes=5)  # a run is due every minute or two, and takes half a one
+SOON = timedelta(minutes=4)  # a run is due every minute or two, and takes half a one
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ class Evening:
 
     def guard(self, text):
         done = self.in_shell(text)
-        assert (done.stdout, done.stderr == "") != ("", True) or "bypass" in text, f"{text} says nothing"
+        assert done.stdout, f"{text} says nothing"
         self.said = done.stdout
 
     def start_service(self, text, unit):
@@ -323,9 +323,6 @@ def test_a_new_user_gets_from_nothing_to_a_guarded_night_by_the_page_alone(eveni
     for text in steps:
         if text == "guard report":
             break
-        if text == "systemctl status guard":
-            evening.follow(text)
-            continue
         evening.follow(text)
         if text == "guard plan":
             assert "CHAIN_UNHEALTHY" in evening.said
@@ -345,7 +342,7 @@ def test_a_new_user_gets_from_nothing_to_a_guarded_night_by_the_page_alone(eveni
     assert "db-01" in digest["text"]
     mail = evening.mails[-1]
     assert mail["To"] == "backup@example.org"
-    assert "Digest" in mail["Subject"]
+    assert "Digest of" in mail["Subject"]
     assert "db-01" in mail.get_content()
     print(f"\n{mail['Subject']}\n\n{mail.get_content()}")
 

@@ -74,7 +74,7 @@ def test_a_scope_is_read_as_guard_hold_reads_it():
         ({"code": "7"}, "accept[1].code = 7: no code of guard's; expected"),
         ({"code": '"NOTIFY_DROPPED"'}, "is told by the channels among themselves; expected another code"),
         ({"scope": '"vms:x"'}, "accept[1].scope = 'vms:x': 'vms:x' names no kind of thing"),
-        ({"scope": "3"}, "accept[1].scope = 3: '3' names no kind of thing"),
+        ({"scope": "3"}, "accept[1].scope = 3: expected a text, such as"),
         ({"until": None}, "accept[1].until = '': is required; expected a date without quotes, such as 2027-03-31"),
         ({"until": '"2027-03-31"'}, "accept[1].until = '2027-03-31': is required; expected a date without quotes"),
         ({"until": "06:00:00"}, "is required; expected a date without quotes"),

@@ -154,7 +154,7 @@ def test_a_bad_night_pages_for_what_costs_backups_and_needs_a_person_and_the_res
     guarded.run(EIGHT)
     pages, (digest,) = guarded.read()
     assert titles(pages) == ["array / array: failure", "usb / usb: RUN_REFUSED", "XO cannot be read"]
-    assert digest.title == "Digest of 2026-11-24: 5 messages"
+    assert digest.title == "Digest of 2026-11-24: 6 due runs: 3 did not go well"
     assert digest.text.startswith("6 due runs: 3 did not go well\nSince Mon 23 Nov 20:00 UTC: 6 due runs ended, 3 VMs")
     assert entries(digest) == BY_DAY
     for message in pages:

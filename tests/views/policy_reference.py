@@ -49,7 +49,7 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = {
 _MORE = {
     "[[schedule]]": "Beside the keys below it holds any key of `[defaults]`, and tables `[schedule.checks.NAME]`. At least "
     "one of `id`, `name`, `job` and `tag` must be there; all that are must match.",
-    "[notify.tiers]": "The id of any code ([codes.md](codes.md)) is a key too, such as `SR_NO_SPACE = \"page\"`: it comes "
+    "[notify.tiers]": 'The id of any code ([codes.md](codes.md)) is a key too, such as `SR_NO_SPACE = "page"`: it comes '
     "before the state. What each tier means is in [messages.md](messages.md).",
     "[[pool]]": "Read [pools.md](pools.md) first.",
     "[remedies]": "What each does, and when it does not, is in [remedies.md](remedies.md).",
@@ -108,7 +108,9 @@ def policy_reference() -> str:
     named = {name: f"[{name.strip('[]')}](#{_slug(name)})" for name in SECTIONS}
     contents = "".join(f"* {link}: {_first(SECTIONS[name])}\n" for name, link in named.items() if "checks." not in name)
     links = ", ".join(link for name, link in named.items() if "checks." in name)
-    contents += "\n".join(textwrap.wrap(f"* Checks: {links}.", 120, subsequent_indent="  ", break_on_hyphens=False)) + "\n"
+    contents += (
+        "\n".join(textwrap.wrap(f"* Checks: {links}.", 120, subsequent_indent="  ", break_on_hyphens=False)) + "\n"
+    )
     parts = [f"{_HEAD}{wrong}\n`guard config check` makes\n\n{told}\n## Sections\n\n{contents}"]
     parts += [_section(name, kind) for name, kind in SECTIONS.items()]
     return "\n".join(parts)

@@ -73,6 +73,7 @@ def test_where_all_is_well_it_says_so_in_a_few_lines():
         "From the capture a.json:",
         "XO 5.207.2 at https://xo",
         "1 VM: 1 in an enabled schedule, 0 in none.",
+        "Longest without a good backup: vm, since Tue 24 Nov 00:00 UTC, 22 h ago.",
         "",
         "No schedules collide in the coming 7 days, as far as their past tells.",
         "",
@@ -161,6 +162,7 @@ def test_vms_that_fared_alike_are_told_together_and_many_different_tries_are_cut
 
 def test_a_vm_without_any_run_says_so_without_advice_on_codes():
     told = flat(make_estate(logs=[OLD]))
+    assert "Longest without a good backup: vm, none within the 20 d of logs that XO has." in told
     assert "no run of its schedules since, as far as the logs tell" in told
     assert "guard explain" not in told
 
@@ -322,6 +324,10 @@ def test_what_is_not_counted_makes_the_days_the_most_there_are():
     assert "not counted: VMs without a transfer in the logs (1 VM)" in flat(estate)
 
 
+def test_without_repositories_there_is_nothing_to_tell_of_them():
+    assert "Backup repositories" not in lines(make_estate(repositories=[], logs=[OLD, night()]))
+
+
 def test_notes_of_the_agenda_are_told():
     schedules = [make_schedule(timezone="Mars/Olympus"), make_schedule("bad", cron="0 0 * * wed")]
     told = flat(make_estate(schedules=schedules, logs=[OLD, night()]))
@@ -359,6 +365,13 @@ def test_the_document_has_everything_with_units_sources_and_ages():
         }
     ]
     assert [one["tag"] for one in document["vms"]["on_purpose"]] == ["xo:no-bak"]
+    assert document["stalest"] == {
+        "id": "lone",
+        "name": "lone",
+        "last_good": None,
+        "age_s": timedelta(days=20).total_seconds(),
+        "at_least": True,
+    }
     (stale,) = document["stale"]
     assert (stale["id"], stale["state"], stale["last_good"], stale["age_s"]) == ("lone", "none_in_logs", None, None)
     assert (stale["limit_s"], stale["target"], stale["attempt_count"]) == (172800.0, None, 1)
@@ -403,7 +416,9 @@ def test_the_document_tells_unknowns_targets_and_what_has_no_time():
     assert stale["attempts"][0]["schedule"] == {"id": "lost", "name": None}
     (stuck,) = document["stagger"]["no_time"]
     assert (stuck["place"], len(stuck["schedules"])) == (None, 1)
+    assert document["stalest"]["last_good"] == LAST_NIGHT.isoformat()
     nothing = coverage_document(cover(make_estate(schedules=[])))
+    assert nothing["stalest"] is None
     assert (nothing["stagger"]["before"]["night_end"], nothing["whole"]) == (None, False)
     rare = coverage_document(cover(make_estate(schedules=[make_schedule(cron="0 0 29 1 *")])))
     assert (rare["stale"][0]["limit_s"], rare["stale"][0]["limit_source"]) == (None, None)

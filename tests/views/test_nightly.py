@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace as replace_night
 from datetime import UTC, timedelta
 
 import pytest
@@ -50,6 +51,13 @@ def test_only_what_ended_since_the_last_digest_counts_and_each_night_once():
     last = story(*BEGUN, attempt_ended(), ended(at=UNTIL))
     later = story(*BEGUN, attempt_ended(), ended(at=UNTIL + timedelta(seconds=1)))
     assert [night(one).due for one in (edge, last, later)] == [0, 1, 0]
+
+
+def test_a_run_that_failed_and_goes_on_is_no_quiet_night():
+    found = night(GOOD, story(*BEGUN, attempt_ended(status="failure")))
+    assert (found.due, found.open, found.wrong_so_far, found.is_quiet) == (1, 1, 1, False)
+    assert night_title(found, None) == "1 due run: 0 did not go well, 1 that goes on did not so far"
+    assert night_title(replace_night(found, wrong_so_far=2), None).endswith(", 2 that go on did not so far")
 
 
 def test_what_goes_on_is_counted_apart_and_what_is_not_due_yet_is_not():
