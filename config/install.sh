@@ -278,7 +278,10 @@ units() { # of those that were put in place: first what starts others, so that n
 stop_units() {
     systemd_runs || return 0
     for unit in $(units); do
-        systemctl --quiet stop "$(printf '%s' "$unit" | sed 's/@\./@*./')" || die "$unit could not be stopped; nothing was removed"
+        running=$(printf '%s' "$unit" | sed 's/@\./@*./') # of a template: all its instances
+        if ! systemctl --quiet stop "$running" && systemctl --quiet is-active "$running"; then
+            die "$running could not be stopped; nothing was removed"
+        fi
     done
 }
 

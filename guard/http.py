@@ -156,7 +156,7 @@ class Http:
         except httpx.TransportError as error:
             raise _PassingError(
                 XoUnreachableError(
-                    f"XO at {self._url} broke off in the middle of GET {path} ({str(error) or type(error).__name__}); "
+                    f"XO at {self._url} broke off in the middle of GET {path} ({self._reason(error)}); "
                     "it may be restarting. Try again in a minute"
                 )
             ) from error
@@ -172,6 +172,10 @@ class Http:
             if size > MAX_BODY_BYTES:
                 raise XoAnswerError(f"XO's answer to GET {path} is larger than {MAX_BODY_BYTES} bytes; guard gave up")
         return b"".join(parts)
+
+    def _reason(self, error: httpx.TransportError) -> str:
+        """It may repeat what XO sent, up to whole headers."""
+        return shortened(self._hidden(str(error))) or type(error).__name__
 
     def _hidden(self, told: str) -> str:
         """XO's own words: it may repeat the token that it was given."""

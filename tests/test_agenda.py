@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from guard import agenda as agenda_module
 from guard.agenda import Note, make_agenda
 from guard.estate.estate import PartName
 from msgspec import UNSET
@@ -264,3 +265,21 @@ def test_the_zone_of_xos_own_machine_is_unknown_until_the_policy_tells_it():
 
 def test_a_zone_of_its_own_is_not_that_of_xos_machine():
     assert starts(agenda(zone="Europe/Paris", schedules=[make_schedule(timezone="Asia/Tokyo")])) == [("schedule", 900)]
+
+
+def test_schedules_that_would_run_more_often_than_anybody_can_look_at_are_left_out_and_told(monkeypatch):
+    monkeypatch.setattr(agenda_module, "MOST_DUES", 1445)
+    every_minute = make_schedule("busy", cron="* * * * *")
+    found = agenda(
+        schedules=[make_schedule("a"), every_minute, make_schedule("b", cron="*/10 * * * *"), make_schedule("c")]
+    )
+    assert {one.schedule_id for one in found.dues} == {"a", "busy"}
+    assert found.notes == (
+        Note("More than 1445 runs are due by then; left out are those of b, c. Ask for a shorter time.", unknown=True),
+    )
+
+
+def test_the_members_of_a_sequence_count_as_often_as_they_run(monkeypatch):
+    monkeypatch.setattr(agenda_module, "MOST_DUES", 2)
+    found = agenda(**sequence("a", "b", "a"))
+    assert (found.dues, [note.unknown for note in found.notes]) == ((), [True])

@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from guard.cli import source
+from guard.cli import files, source
 from guard.cli.files import check_target, read_bounded, write_whole
 from guard.cli.main import main
 from guard.estate.capture import from_bytes
@@ -164,3 +164,20 @@ def test_a_target_that_is_none_is_told_before_xo_is_asked(monkeypatch, policy, t
     code, out, err = capture(target, policy)
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "cannot be written" in err
+
+
+def test_a_pipe_into_which_nobody_writes_is_an_error_and_no_wait_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "SILENCE_S", 0.05)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match=r"nothing came out of this pipe for 0\.05 s"):
+        read_bounded(str(tmp_path / "pipe"), MIB)
+
+
+def test_a_pipe_is_read_to_its_end_in_however_many_pieces_it_comes():
+    reading, writing = os.pipe()
+    with os.fdopen(reading), os.fdopen(writing, "wb") as stream:
+        stream.write(b"x" * 1000)
+        stream.flush()
+        os.write(writing, b"y")
+        stream.close()
+        assert read_bounded(f"/dev/fd/{reading}", MIB) == b"x" * 1000 + b"y"

@@ -8,12 +8,13 @@ import json
 import re
 import socket
 import ssl
+from pathlib import Path
 
 import httpx
 import pytest
 import trustme
 from guard import http
-from guard.errors import PolicyError, XoAnswerError, XoAuthError, XoTimeoutError, XoUnreachableError
+from guard.errors import PolicyError, XoAnswerError, XoAuthError, XoError, XoTimeoutError, XoUnreachableError
 from guard.http import Http, said, tls_context
 
 URL = "https://xo.example.org"
@@ -345,7 +346,10 @@ def over_a_socket(certificate, **options):
     async def ask():
         server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=certificate)
         port = server.sockets[0].getsockname()[1]
-        async with server, Http(f"https://127.0.0.1:{port}", lambda: "t", timeout_s=5, retry_wait_s=0, **options) as client:
+        async with (
+            server,
+            Http(f"https://127.0.0.1:{port}", lambda: "t", timeout_s=5, retry_wait_s=0, **options) as client,
+        ):
             return await client.get("/rest/v0/vms")
 
     return asyncio.run(ask())
@@ -412,3 +416,65 @@ def test_an_error_body_of_any_kind_becomes_words(body, text):
 def test_an_error_that_carries_a_whole_object_is_cut_to_what_a_person_reads():
     assert said(json.dumps({"error": "x" * 300}).encode()) == "x" * 300
     assert said(json.dumps({"error": "x" * 301}).encode()) == "x" * 300 + "..."
+
+
+# --- what a hostile server may send
+
+
+def test_an_answer_packed_more_than_once_is_refused_unread():
+    packed = httpx.Response(200, headers={**JSON, "content-encoding": "gzip, gzip"}, stream=Body(b"never read"))
+    assert "is packed as gzip, gzip; guard asked for gzip only" in failing(XoAnswerError, packed)[0]
+
+
+def test_a_gzip_is_unpacked_in_pieces_of_bounded_size(monkeypatch):
+    monkeypatch.setattr(http, "PIECE_BYTES", 100)
+    body = bytes(range(256)) * 50
+    found = httpx.Response(200, headers=GZIP, stream=Body(gzip.compress(body) + b"what comes after it"))
+    assert get(found)[0] == body
+
+
+def test_a_redirect_to_nowhere_is_no_crash():
+    text, _ = failing(XoUnreachableError, httpx.Response(302, headers={"location": "http://["}))
+    assert "redirects to an address that is none" in text
+
+
+def test_a_cookie_that_an_answer_sets_is_never_sent_back():
+    evil = httpx.Response(503, headers={"set-cookie": "authenticationToken=evil; Path=/"}, content=b"{}")
+    _, server = get(evil, answer())
+    assert [one.headers["cookie"] for one in server.requests] == ["authenticationToken=the-token"] * 2
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        error(500, "authenticationToken=the-token"),
+        error(403, {"x": {"message": "the-token"}}),
+        httpx.Response(302, headers={"location": "https://other/?the-token"}),
+    ],
+)
+def test_a_token_that_xo_repeats_is_not_told(hostile):
+    with pytest.raises(XoError) as caught:
+        get(hostile)
+    assert "the-token" not in str(caught.value)
+    assert "***" in str(caught.value)
+
+
+def test_what_broke_off_is_told_shortly_and_without_the_token():
+    text, _ = failing(XoUnreachableError, httpx.RemoteProtocolError("illegal header line: the-token " + "x" * 5000))
+    assert len(text) < 600
+
+
+@pytest.mark.parametrize("url", ["http://[v1.a]", "https://a\tb"])
+def test_an_address_that_no_client_takes_is_told(url):
+    with pytest.raises(XoUnreachableError, match=r"is no URL of an XO: .* Set \[xo\] url"):
+        get(answer(), url=url)
+
+
+def test_a_question_longer_than_any_url_is_no_crash():
+    with pytest.raises(XoAnswerError, match="guard cannot ask XO for /rest/v0/vms"):
+        get(answer(), params={"fields": "x" * 100_000})
+
+
+def test_a_ca_file_that_is_no_path_is_the_policys_fault():
+    with pytest.raises(PolicyError, match=r"ca_file .* cannot be used"):
+        tls_context(Path("/a\0b"), verify=True)

@@ -73,3 +73,15 @@ def test_of_many_names_the_first_are_told_and_the_rest_counted(names, text):
 
 def test_how_many_names_are_told_can_be_chosen():
     assert some_of(iter("abcdef"), 5) == "a, b, c, d, e and 1 more"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(2**80, "more than 1099511627776 TiB"), (-(10**400), "-more than 1099511627776 TiB")]
+)
+def test_more_bytes_than_anything_holds_are_told_as_such(count, text):
+    assert format_bytes(count) == text
+
+
+def test_a_duration_of_a_megabyte_is_refused_at_once():
+    with pytest.raises(ValueError, match="a duration such as"):
+        parse_duration("1s" * 500_000)

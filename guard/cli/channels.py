@@ -76,7 +76,8 @@ def _apprise(notify: NotifySection, env: Mapping[str, str]) -> list[Route]:
     options = notify.apprise
     wants = for_people(page=options.page, digest=options.digest)
     limit = notify.time_limit.total_seconds()
-    return [Route(AppriseTarget(one, timeout_s=limit), wants) for one in read_targets(options.urls_file or "", env)]
+    targets = read_targets(options.urls_file or "", env, credential="apprise-urls")
+    return [Route(AppriseTarget(one, timeout_s=limit), wants) for one in targets]
 
 
 def _poster(section: str, ca_file: str | None, notify: NotifySection) -> Poster:

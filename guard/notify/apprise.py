@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from apprise import AppriseAsset
 
 EXTRA = "xo-guard[apprise]"
-CREDENTIAL = "apprise-urls"
 OPTION = "[notify.apprise] urls_file"
 MOST_TARGETS = 20  # each is a channel, with a queue and figures of its own
 MOST_UNDER_WAY = 3  # threads that one target may keep busy; beyond them nothing more is tried there
@@ -55,9 +54,9 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         return f"Apprise's {self.scheme} (line {self.line} of its file)"
 
 
-def read_targets(file: str, env: Mapping[str, str]) -> tuple[Target, ...]:
+def read_targets(file: str, env: Mapping[str, str], *, credential: str = "apprise-urls") -> tuple[Target, ...]:
     """The targets of the file, or of the systemd credential. Raises PolicyError, which repeats no line."""
-    path, content = read_secret_file(Path(file), env, credential=CREDENTIAL, option=OPTION)
+    path, content = read_secret_file(Path(file), env, credential=credential, option=OPTION)
     if _size(content) >= MAX_BYTES:
         raise PolicyError(f"{path}: {OPTION} is longer than {MAX_BYTES} bytes; expected one URL per line")
     found: list[Target] = []

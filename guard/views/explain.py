@@ -9,15 +9,24 @@ from guard.finding import ClearedBy, Code, Harm
 from guard.views.text import wrap
 
 
+RUNBOOK = "docs/runbook.md"
+
+
+def has_runbook(code: Code) -> bool:
+    """Whether there is a section for it: for each code but those that time alone clears, as nobody is needed for these."""
+    return code.clears != (ClearedBy.TIME,)
+
+
 def explain_text(code: Code) -> str:
-    """One code in full."""
+    """One code in full, with the place of its runbook."""
     page = (
         f'XO\'s troubleshooting page: "{code.page_section}"'
         if code.page_section
         else "Not on XO's troubleshooting page."
     )
     told = f"As a prediction: {predicted(code)}" if code.certainty else ""
-    paragraphs = [f"{code.id}: {code.title}.", f"Why: {code.why}", f"What to do: {code.do}", told, page]
+    steps = f"Runbook: {RUNBOOK}#{code.id.lower()}" if has_runbook(code) else ""
+    paragraphs = [f"{code.id}: {code.title}.", f"Why: {code.why}", f"What to do: {code.do}", told, page, steps]
     return "\n\n".join(textwrap.fill(one, 80, break_long_words=False) for one in paragraphs if one) + "\n"
 
 

@@ -384,3 +384,12 @@ def test_vms_that_were_started_already_are_not_missed_when_the_run_is_looked_at_
     assert found(CHECK, View(whole.outlook, run, rest.ids)) == []
     missed = found(CHECK, View(whole.outlook, replace(run, done=frozenset()), rest.ids))
     assert [one.code for one in missed] == ["SELECTION_SHRUNK" if left else "NO_VM_MATCHES"]
+
+
+def test_a_pattern_that_guard_cannot_follow_is_unknown_and_never_an_empty_selection():
+    pattern: object = "x"
+    for _ in range(900):
+        pattern = {"__not": pattern}
+    (finding,) = said({"tags": pattern})
+    assert (finding.code, finding.level) == ("NO_VM_MATCHES", Level.UNKNOWN)
+    assert "guard cannot follow its pattern" in finding.summary

@@ -183,3 +183,8 @@ def test_inside_a_deny_window_that_one_is_named():
 def test_a_window_that_never_opens_is_told_without_a_time():
     found = outside_window([deny("0 0 * * *", 24)], run(), DUE)
     assert (found.clears.eta, found.summary.endswith("no time at which it may start is in sight.")) == (None, True)
+
+
+def test_a_window_of_ten_years_every_night_is_one_without_an_end_in_sight():
+    found = opening([window("0 22 * * *", 3650 * 24)], DUE)
+    assert (found.is_open, found.closes) == (True, None)

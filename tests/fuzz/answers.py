@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
 import ssl
 import tempfile
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from unittest import mock
 
 import msgspec
@@ -18,7 +18,6 @@ from guard.simulator.serve import running
 from guard.xo import client
 from guard.xo.client import XoSettings, read_estate
 from guard.xo.token import Token
-
 from tests.fuzz.judge import call
 from tests.fuzz.mutate import MARKER, bend, bend_bytes, swell, text_of
 from tests.replay import recorded, replaying
@@ -121,16 +120,15 @@ def make(random):
 
 @cache
 def _policy():
-    folder = tempfile.mkdtemp(prefix="guard-fuzz-")
-    token = f"{folder}/token"
-    with open(os.open(token, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-        file.write(MARKER)
-    with open(f"{folder}/policy", "w") as file:
-        file.write(
-            f'[xo]\nurl = "http://127.0.0.1:1"\ntoken_file = "{token}"\nread_archives = true\n'
-            '[[window]]\ncron = "0 18 * * *"\nduration = "14 h"\n[[limit]]\nslots = 2\nper = "sr"\n'
-        )
-    return f"{folder}/policy"
+    folder = Path(tempfile.mkdtemp(prefix="guard-fuzz-"))
+    token = folder / "token"
+    token.write_text(MARKER)
+    token.chmod(0o600)
+    (folder / "policy").write_text(
+        f'[xo]\nurl = "http://127.0.0.1:1"\ntoken_file = "{token}"\nread_archives = true\n'
+        '[[window]]\ncron = "0 18 * * *"\nduration = "14 h"\n[[limit]]\nslots = 2\nper = "sr"\n'
+    )
+    return str(folder / "policy")
 
 
 def run(data):

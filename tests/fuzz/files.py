@@ -9,8 +9,15 @@ from functools import cache
 
 from guard.cli.source import read_demo
 from guard.estate.capture import to_bytes
-
-from tests.builders import make_archive, make_base_copy, make_estate, make_log, make_snapshot, make_transfer, make_vm_task
+from tests.builders import (
+    make_archive,
+    make_base_copy,
+    make_estate,
+    make_log,
+    make_snapshot,
+    make_transfer,
+    make_vm_task,
+)
 from tests.fuzz.judge import call
 from tests.fuzz.mutate import bend, bend_bytes, swell, text_of
 from tests.replay import RECORDINGS

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import gzip
 import hashlib
-import json
 import ssl
 import struct
 import zlib
@@ -14,7 +13,6 @@ import zlib
 from guard.errors import GuardError
 from guard.http import Http
 from guard.xo.rpc import Rpc
-
 from tests.fuzz.judge import BrokenError, check_text, outcome_of, watched
 from tests.fuzz.mutate import MARKER, bend, bend_bytes, hostile, text_of
 
@@ -71,7 +69,9 @@ def _message(random):
         return text_of(bend(random, document, random.choice((1, 2))))
     if kind < 0.9:
         return bend_bytes(random, text_of(document))
-    return random.choice((b"", b"null", b"[" * 50_000, b'{"id":1,"error":' * 5000, text_of(hostile(random)), b"\xff\xfe"))
+    return random.choice(
+        (b"", b"null", b"[" * 50_000, b'{"id":1,"error":' * 5000, text_of(hostile(random)), b"\xff\xfe")
+    )
 
 
 def _frames(random):
@@ -107,19 +107,47 @@ def _frames(random):
 
 _HEADS = (
     *(b"HTTP/1.1 200 OK", b"HTTP/1.1 204 No Content", b"HTTP/1.1 304 Not Modified", b"HTTP/1.1 206 Partial Content"),
-    *(b"HTTP/1.1 301 x", b"HTTP/1.1 302 Found", b"HTTP/1.1 307 x", b"HTTP/1.1 401 no", b"HTTP/1.1 403 no", b"HTTP/1.1 404 x"),
+    *(
+        b"HTTP/1.1 301 x",
+        b"HTTP/1.1 302 Found",
+        b"HTTP/1.1 307 x",
+        b"HTTP/1.1 401 no",
+        b"HTTP/1.1 403 no",
+        b"HTTP/1.1 404 x",
+    ),
     *(b"HTTP/1.1 500 x", b"HTTP/1.1 503 busy", b"HTTP/1.1 999 ?", b"HTTP/1.1 100 Continue", b"HTTP/1.1 101 Switching"),
     *(b"HTTP/1.0 200 OK", b"HTTP/2 200", b"ICY 200 OK", b"", b"HTTP/1.1 200 \x1b[31m", b"HTTP/1.1 -1 x", b"<html>"),
 )
 _FIELDS = (
     *(b"Content-Type: application/json", b"Content-Type: text/html", b"Content-Type: \xff", b"Content-Encoding: gzip"),
-    *(b"Content-Encoding: gzip, gzip, gzip", b"Content-Encoding: br", b"Content-Encoding: deflate", b"Content-Encoding: x"),
-    *(b"Location: http://[", b"Location: //other.example/x", b"Location: \x1b[2J", b"Location: /rest/v0/vms", b"Location:"),
+    *(
+        b"Content-Encoding: gzip, gzip, gzip",
+        b"Content-Encoding: br",
+        b"Content-Encoding: deflate",
+        b"Content-Encoding: x",
+    ),
+    *(
+        b"Location: http://[",
+        b"Location: //other.example/x",
+        b"Location: \x1b[2J",
+        b"Location: /rest/v0/vms",
+        b"Location:",
+    ),
     b"Location: https://other.example/?" + MARKER.encode(),
-    *(b"Location: http://a:b@c:99999/", b"Set-Cookie: authenticationToken=evil; Domain=127.0.0.1", b"Set-Cookie: =;;;\xff"),
+    *(
+        b"Location: http://a:b@c:99999/",
+        b"Set-Cookie: authenticationToken=evil; Domain=127.0.0.1",
+        b"Set-Cookie: =;;;\xff",
+    ),
     *(b"Content-Length: 5", b"Content-Length: 99999999999999999999", b"Content-Length: -1", b"Content-Length: 2, 3"),
     *(b"Transfer-Encoding: chunked", b"Transfer-Encoding: gzip, chunked", b"Connection: close", b"X: " + b"y" * 60_000),
-    *(b"no colon", b": empty", b"A: b\r\n folded", b"Sec-WebSocket-Extensions: permessage-deflate", b"X: " + b"y" * 200_000),
+    *(
+        b"no colon",
+        b": empty",
+        b"A: b\r\n folded",
+        b"Sec-WebSocket-Extensions: permessage-deflate",
+        b"X: " + b"y" * 200_000,
+    ),
 )
 
 
@@ -170,7 +198,9 @@ async def _talk(kind, content, closes):
         try:
             request = await reader.readuntil(b"\r\n\r\n")
             if kind in ("rpc", "rpc-deflate"):
-                writer.write(accepted(request, b"Sec-WebSocket-Extensions: permessage-deflate\r\n" if "-" in kind else b""))
+                writer.write(
+                    accepted(request, b"Sec-WebSocket-Extensions: permessage-deflate\r\n" if "-" in kind else b"")
+                )
                 await reader.read(1)  # the first call: answers come after it
             writer.write(content)
             await writer.drain()
@@ -194,9 +224,7 @@ async def _talk(kind, content, closes):
                 body = await http.get("/rest/v0/vms", {"fields": "id"})
             return f"http: {len(body) > 0}"
         async with Rpc(url, tls=_TLS, timeout_s=TIMEOUT_S) as rpc:
-            answer = bytes(await rpc.call("session.signIn", {"token": MARKER}))
-            json.dumps(answer.decode(errors="replace"))
-        return f"{kind}: answered"
+            return f"{kind}: {len(bytes(await rpc.call('session.signIn', {'token': MARKER}))) > 0}"
     except GuardError as error:
         text = str(error)
         if "\n" in text or len(text) > 2000:

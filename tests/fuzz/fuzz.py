@@ -41,7 +41,9 @@ def tried(name, data):
     try:
         return boundary.run(data), ""
     except Exception as error:  # noqa: BLE001  whatever it is, it is what is sought
-        frames = [one for one in traceback.extract_tb((error.__cause__ or error).__traceback__) if "/guard/" in one.filename]
+        frames = [
+            one for one in traceback.extract_tb((error.__cause__ or error).__traceback__) if "/guard/" in one.filename
+        ]
         place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
         return "broken", f"{type(error).__name__}: {str(error)[:300]}{place}"
 

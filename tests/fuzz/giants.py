@@ -55,7 +55,8 @@ def _many_snapshots(n):
 def _many_children(n):
     """One base copy with that many children."""
     return make_estate(
-        vdi_unmanaged=[make_base_copy("base")], vdis=[make_vdi(), *(make_vdi(f"d{one}", parent="base") for one in range(n))]
+        vdi_unmanaged=[make_base_copy("base")],
+        vdis=[make_vdi(), *(make_vdi(f"d{one}", parent="base") for one in range(n))],
     )
 
 
@@ -117,7 +118,14 @@ ESTATES = (
 
 
 def _log(*tasks, **more):
-    return {"id": "1", "jobId": "job", "jobName": "nightly", "start": ms(DUE), "status": "failure", "tasks": tasks} | more
+    return {
+        "id": "1",
+        "jobId": "job",
+        "jobName": "nightly",
+        "start": ms(DUE),
+        "status": "failure",
+        "tasks": tasks,
+    } | more
 
 
 def _failed(one, **more):
@@ -131,7 +139,9 @@ def _said(one):
 LOGS = (
     lambda n: _log(*(_failed(one, result=_said(one)) for one in range(n))),
     lambda n: _log(*(_failed(1, result=_said(one)) for one in range(n))),
-    lambda n: _log(_failed(1, result={"errors": [_said(one) for one in range(n)], "message": "all targets have failed"})),
+    lambda n: _log(
+        _failed(1, result={"errors": [_said(one) for one in range(n)], "message": "all targets have failed"})
+    ),
     lambda n: _log(
         _failed(
             1,
@@ -146,7 +156,9 @@ LOGS = (
     lambda n: _log(infos=[{"message": "vms", "data": {"vms": [f"vm{one}" for one in range(n)]}}] * 20),
     lambda n: [_log(_failed(1, result=_said(1)), id=str(one)) for one in range(n)],
     lambda n: _log(*(_failed(one, result=_said(1)) for one in range(n))),
-    lambda n: _log(result={"message": "couldn't instantiate any remote", "errors": {f"r{one}": _said(1) for one in range(n)}}),
+    lambda n: _log(
+        result={"message": "couldn't instantiate any remote", "errors": {f"r{one}": _said(1) for one in range(n)}}
+    ),
     lambda n: _log(_failed(1, warnings=[{"message": "the writer " + "a " * n + " has failed the step x"}])),
     lambda n: _log(*(_failed(one, tasks=[_export(other) for other in range(30)]) for one in range(n // 30))),
 )

@@ -9,7 +9,6 @@ import unicodedata
 from contextlib import contextmanager
 
 from guard.cli.main import main
-
 from tests.fuzz.mutate import MARKER
 
 LIMIT_S = 20

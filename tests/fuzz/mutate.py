@@ -153,5 +153,7 @@ def bend_bytes(random, data, words=()):
         elif what < 0.75:
             del data[at : at + random.choice((1, 4, 60))]
         else:
-            data[at:at] = random.choice((b"\xff", b"\0", b"\xed\xa0\x80", b"[" * 3000, b'{"":' * 3000, b'"', b"\\", *words))
+            data[at:at] = random.choice(
+                (b"\xff", b"\0", b"\xed\xa0\x80", b"[" * 3000, b'{"":' * 3000, b'"', b"\\", *words)
+            )
     return bytes(data)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from guard.estate.capture import to_bytes
 from guard.policy.sample import sample
-
 from tests.builders import make_estate
 from tests.fuzz.judge import call
 from tests.fuzz.mutate import MARKER, bend_bytes
@@ -86,7 +85,9 @@ _TRAPS = (
     lambda n: "[xo]\n" + "".join(f"k{one} = 1\n" for one in range(n // 9)),
     lambda n: "".join(f"[t{one}]\n" for one in range(n // 8)),
     lambda n: "[[schedule]]\n" * (n // 13),
-    lambda n: "".join(f"[[schedule]]\nname = '{one}*'\n[schedule.checks.chain]\ntolerance = 1\n" for one in range(n // 70)),
+    lambda n: "".join(
+        f"[[schedule]]\nname = '{one}*'\n[schedule.checks.chain]\ntolerance = 1\n" for one in range(n // 70)
+    ),
     lambda n: "[[window]]\ncron = '* * * * *'\nduration = '1 min'\n" * (n // 50),
     lambda n: f"[[window]]\ncron = '{','.join('0' * (n // 2))} * * * *'\nduration = '1 h'\n",
     lambda n: f"[[schedule]]\nname = '{'*a' * (n // 2)}'\nclaim = 'always'\n",
@@ -95,13 +96,24 @@ _TRAPS = (
     lambda n: f"a = {'[' * 390}{']' * 390}\n",
     lambda n: "schedule = [{x." + ".".join("y" * 400) + " = 1}]\n",
     lambda n: f"[xo]\naccept_versions = [{'1, ' * (n // 3)}]\n",
-    lambda n: "[notify.mail]\nhost = 'x'\nsender = 'a@" + "b." * (n // 4) + "'\nrecipients = [" + "'a@b.c', " * (n // 20) + "]\n",
+    lambda n: (
+        "[notify.mail]\nhost = 'x'\nsender = 'a@"
+        + "b." * (n // 4)
+        + "'\nrecipients = ["
+        + "'a@b.c', " * (n // 20)
+        + "]\n"
+    ),
     lambda n: f"[notify.mail]\nsender = '{'a' * n}'\n",
     lambda n: f"'{'k' * n}' = 1\n",
 )
 _SECRET_PLACES = (
     *("[xo]\ntoken", "[xo]\npassword", "[xo]\ntoken_file", "[notify.webhook]\ntoken", "[notify.webhook]\nurl"),
-    *("[notify.mail]\npassword", "[notify.mail]\nlogin", "[notify.mail]\nlogin_file", "[notify.healthchecks]\nping_key"),
+    *(
+        "[notify.mail]\npassword",
+        "[notify.mail]\nlogin",
+        "[notify.mail]\nlogin_file",
+        "[notify.healthchecks]\nping_key",
+    ),
     *("[[pool]]\npassword", "[[pool]]\npassword_file", "[[pool]]\nsecret", "[notify.webhook]\napi_key", "[pool]\nx"),
 )
 

@@ -7,7 +7,6 @@ import random
 
 import pytest
 from guard.cli.main import main
-
 from tests.fuzz import files, frames, giants, policies
 from tests.fuzz.fuzz import cases, tried
 from tests.fuzz.judge import BrokenError, call, check, check_text, watched

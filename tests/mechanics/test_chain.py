@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from guard.estate.estate import Estate, XoIdentity
 from guard.estate.xo_records import Job, Vdi
-from guard.mechanics.chain import ChainIndex
+from guard.mechanics.chain import MOST_NODES, ChainIndex
 from guard.mechanics.retention import has_base, kept_backups, removed_first
 from guard.mechanics.settings import effective
 
@@ -116,3 +116,9 @@ def test_a_base_is_an_exported_snapshot_of_this_job_that_is_no_copy():
 def test_what_is_kept_of_a_vm_is_told_by_the_settings_of_each_target(settings, kept):
     job = Job(id="j", settings=settings)
     assert kept_backups(job, "s", "v", ["r1", "r2"], ["sr"]) == kept
+
+
+def test_what_claims_to_be_longer_than_any_chain_is_not_walked_to_its_end():
+    nodes = {f"b{one}": ("b", f"b{one + 1}") for one in range(3 * MOST_NODES)}
+    chain = index(leaf=("l", "b0"), **nodes).chain("leaf")
+    assert (chain.depth, len(chain.uncoalesced)) == (MOST_NODES, MOST_NODES - 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from guard.mechanics.chain import MOST_NODES
 from guard.mechanics.forecast import UNKNOWN, Bytes, forecast, most_bytes, next_is_full
 from guard.mechanics.history import Transfer
 from msgspec import UNSET
@@ -137,3 +138,8 @@ def test_a_full_sends_at_most_what_is_allocated_along_each_chain(disks, others, 
 
 def test_an_empty_disk_of_a_terabyte_sends_nothing():
     assert allocated(make_vdi(usage=0, size=1024 * GIB)) == 0
+
+
+def test_a_chain_without_end_is_counted_as_far_as_any_chain_can_go():
+    bases = [make_base_copy(f"b{one}", parent=f"b{one + 1}", usage=1) for one in range(1000)]
+    assert allocated(make_vdi(usage=1, size=GIB, parent="b0"), others=bases) == MOST_NODES

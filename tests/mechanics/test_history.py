@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from guard.estate.xo_records import BackupLog
 from guard.mechanics.history import Quantiles, Running, good_backups, percentile, quantiles, read_history, sizes
 
@@ -202,3 +203,11 @@ def test_a_good_backup_is_one_run_however_many_targets_have_it_and_whichever_fai
     )
     assert good_backups(found) == {"v": (at(1, 5), at(2, 5), at(4)), "w": (at(5),)}
     assert good_backups(history()) == {}
+
+
+@pytest.mark.parametrize("huge", [10**30, -(10**30), 10**300, -5])
+def test_times_and_sizes_beyond_all_measure_are_no_samples(huge):
+    sent = transfer(5, False, 1)
+    for odd in ({"end": huge}, {"result": {"size": huge}}):
+        assert history(run(1, vm_task("a", sent | {"tasks": [sent["tasks"][0] | odd]}))).transfers == {}
+    assert history(run(1, vm_task("a", sent), end=huge)).seconds == {}

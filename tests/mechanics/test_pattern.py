@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from guard.mechanics.pattern import matches
+from guard.mechanics.pattern import UndecidedError, matches
 
 VM = {
     "id": "vm-1",
@@ -162,3 +162,20 @@ def test_an_object_against_a_list_addresses_elements_by_plain_index_and_its_leng
 )
 def test_a_scalar_wants_the_same_scalar_without_coercion_and_numbers_are_doubles(pattern, value, matched):
     assert matches(pattern, value) is matched
+
+
+def test_a_pattern_deeper_or_larger_than_guard_follows_is_undecided_and_never_a_crash():
+    deep: object = "x"
+    for _ in range(900):
+        deep = {"__not": deep}
+    for pattern, value in ((deep, "x"), ([*map(str, range(2000)), "none"], list(map(str, range(2000))))):
+        with pytest.raises(UndecidedError, match="too deeply, or too long"):
+            matches(pattern, value)
+
+
+def test_what_a_person_writes_is_followed_to_its_end():
+    nested: object = "x"
+    for _ in range(30):
+        nested = {"__not": nested}
+    assert matches(nested, "x") is True
+    assert matches({"tags": {"__or": [[str(one)] for one in range(500)]}}, {"tags": ["499"]}) is True

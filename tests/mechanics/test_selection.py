@@ -168,3 +168,28 @@ def test_jobs_that_look_at_the_same_properties_share_one_grouping_of_the_vms():
     selector = Selector(estate)
     for tag, ids in (("prod", ("a", "c")), ("test", ("b",)), ("none", ())):
         assert selector.select(job({"tags": [tag]})).ids == ids
+
+
+def deep(inner, key="__not"):
+    for _ in range(900):
+        inner = {key: inner}
+    return inner
+
+
+def test_a_pattern_that_guard_cannot_follow_is_undecided():
+    found = select({"tags": deep("x")}, vm("a", tags=["x"]))
+    assert (found.ids, found.undecided) == ((), True)
+    assert found.error == "guard cannot follow its pattern: it is nested too deeply, or too long"
+    assert select({"tags": {"__or": "prod"}}, vm("a")).undecided is False
+
+
+def test_the_keys_and_tags_of_a_pattern_without_end_are_those_near_its_top():
+    assert pattern_keys(deep({"tags": 1})) == frozenset()
+    assert named_tags({"tags": {"__and": ["near", deep("far", "__or")]}}) == {"near"}
+
+
+@pytest.mark.parametrize("part", [{"__or": "prod"}, deep("x")])
+def test_why_a_vm_is_left_out_can_be_asked_of_a_pattern_that_cannot_be_held_against_it(part):
+    assert "its tags cannot be held against the pattern" in left_out_because(
+        job({"tags": part}), vm("a", tags=["x"]), {}
+    )

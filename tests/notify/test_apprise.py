@@ -42,6 +42,10 @@ def urls(tmp_path):
     return write
 
 
+def targets(file, env=None):
+    return read_targets(file, env or {}, credential="apprise-urls")
+
+
 def target(url, name="apprise-json", **more):
     given = {"name": name, "scheme": "json", "line": 1, "url": Secret(url)} | more
     return AppriseTarget(Target(**given), timeout_s=5)
@@ -55,7 +59,7 @@ def json_url(web, path=f"/{WORD}"):
 
 
 def test_each_line_is_a_target_named_by_its_service_and_comments_are_passed_over(urls):
-    found = read_targets(urls("# on call", "slack://a/b/c", "", "  JSON://x/y  ", "json://x/z", "#json://no"), {})
+    found = targets(urls("# on call", "slack://a/b/c", "", "  JSON://x/y  ", "json://x/z", "#json://no"))
     assert [(one.name, one.scheme, one.line) for one in found] == [
         ("apprise-slack", "slack", 2),
         ("apprise-json", "json", 4),
@@ -67,7 +71,7 @@ def test_each_line_is_a_target_named_by_its_service_and_comments_are_passed_over
 def test_the_credential_of_the_unit_comes_first(urls, tmp_path):
     (tmp_path / "apprise-urls").write_text("json://from-the-unit\n")
     (tmp_path / "apprise-urls").chmod(0o400)
-    (one,) = read_targets(urls("json://own"), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    (one,) = targets(urls("json://own"), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
     assert one.url.reveal() == "json://from-the-unit"
 
 
@@ -84,13 +88,13 @@ def test_the_credential_of_the_unit_comes_first(urls, tmp_path):
 )
 def test_a_file_that_cannot_be_used_is_told_by_line_and_never_by_content(urls, lines, said):
     with pytest.raises(PolicyError, match=said) as caught:
-        read_targets(urls(*lines), {})
+        targets(urls(*lines))
     assert WORD not in str(caught.value)
 
 
 def test_a_file_that_others_may_read_is_refused(urls):
     with pytest.raises(PolicyError, match=r"others may read this secret \(mode 644\)"):
-        read_targets(urls("json://x", mode=0o644), {})
+        targets(urls("json://x", mode=0o644))
 
 
 @pytest.mark.parametrize("url", [f"slakc://{WORD}", f"slack://{WORD}", f"json://:0/{WORD}"])

@@ -212,3 +212,10 @@ def test_no_log_of_the_right_shape_can_crash_the_reading(tasks, status, result, 
     assert all(one.code in ALL_CODES and one.run == "1" for one in run.causes)
     assert bool(run.causes) or status not in ("failure", "skipped", "interrupted")
     assert causes_text([run], ALL_CODES).startswith("Run 1")
+
+
+def test_ten_thousand_failed_vms_of_one_name_share_their_causes():
+    tasks = [make_vm_task("vm", status="failure", result={"message": f"odd {one}"}) for one in range(10_000)]
+    found = outcome(make_log(*tasks, status="failure"))
+    assert len(found.vms) == 10_000
+    assert all(one.causes is found.vms[0].causes for one in found.vms)

@@ -81,9 +81,9 @@ def completion(shell: str) -> str:
     for _, one in commands(parser):
         for action in one._actions:
             if action.metavar == "FILE":
-                action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab's way of being told
+                action.complete = shtab.FILE  # shtab's way of being told
             elif action.metavar == "FOLDER":
-                action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+                action.complete = shtab.DIRECTORY
             elif action.metavar in ("CODE", "CODE[,..]"):
                 action.choices = sorted(EVERY_CODE)
     return shtab.complete(parser, shell)

@@ -64,6 +64,16 @@ def has(machine, path):
     return machine.inside(path).exists() or machine.inside(path).is_symlink()
 
 
+def pretend_systemd(machine):
+    """systemctl for a machine on which systemd runs, which this root is not. Returns what it was asked since, in order."""
+    calls = "/run/asked-of-systemctl"
+    machine.inside("/run/systemd/system").mkdir(parents=True)
+    machine.write(calls, "")
+    machine.write("/usr/local/sbin/systemctl", f'#!/bin/sh\necho "$@" >>{calls}\n', 0o755)
+    lines = machine.inside(calls)
+    return lambda: [line.replace("--quiet ", "").split() for line in lines.read_text(encoding="utf-8").splitlines()]
+
+
 def test_what_make_install_puts_in_place_works_and_make_uninstall_leaves_no_trace_of_it(machine):
     before = machine.files()
     told = make(machine, "install").stdout
@@ -177,6 +187,7 @@ def test_an_upgrade_brings_what_is_new_and_never_overwrites_what_a_person_change
 
 def test_nothing_is_removed_while_what_guard_has_in_xo_cannot_be_given_back(machine):
     make(machine, "install")
+    asked = pretend_systemd(machine)
     machine.write("/var/lib/guard/ledger.sqlite", "")
     change(machine, POLICY, 'url = "https://xo.example.org"', "url = 7")
     before = machine.files()
@@ -186,9 +197,21 @@ def test_nothing_is_removed_while_what_guard_has_in_xo_cannot_be_given_back(mach
     assert f"could not be given back, for {POLICY} (guard release --all, exit code 1)" in refused.stderr
     assert "make uninstall FORCE=1" in refused.stderr
     assert changes(before, machine.files()) == {}
-    assert machine.run("guard", "--version", check=False).returncode == 0
+    assert machine.run("guard", "--version").returncode == 0
+    # what starts others first, then the services, so that nothing is started again; nothing is disabled yet
+    stopped = asked()
+    assert {verb for verb, *_ in stopped} == {"stop"}
+    names = [name for _, name in stopped]
+    assert sorted(names) == sorted(unit.name.replace("@.", "@*.") for unit in (ROOT / "systemd").iterdir())
+    assert names == sorted(names, key=lambda name: name.endswith(".service"))
+
     told = make(machine, "uninstall", "FORCE=1").stdout
     assert "as FORCE=1 says" in told
+    calls = asked()[len(names) :]
+    disabled = {name for verb, name, *_ in calls if verb == "disable"}
+    assert disabled >= {"guard.service", "guard@.service", "guard-release.timer", "guard-workaround.socket"}
+    assert [verb for verb, *_ in calls if verb != "disable"][-2:] == ["reset-failed", "daemon-reload"]
+    assert calls[-1] == ["daemon-reload"]
     assert not has(machine, "/opt/guard")
     assert has(machine, "/var/lib/guard/ledger.sqlite")
 

@@ -326,3 +326,62 @@ def test_a_very_long_value_is_cut():
 def test_what_no_toml_reader_takes_is_one_sentence(text):
     with pytest.raises(PolicyError, match="p: is no TOML"):
         load(text, file="p")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[xo]\nhistory_days = 0x" + "f" * 5000, "a whole number of more than 64 bits"),
+        ("[xo]\nhistory_days = 9223372036854775808", "a whole number of more than 64 bits"),
+        (f"[[schedule]]\nname = '{'*a' * 5000}'", "a text of 10000 characters; expected at most 4096"),
+        (f"'{'k' * 5000}' = 1", "a text of 5000 characters"),
+    ],
+)
+def test_what_no_policy_means_is_refused_before_anything_is_checked(text, told):
+    (problem,) = problems(text)
+    assert problem.startswith(f"guard.toml: it holds {told}")
+
+
+def test_of_thousands_of_problems_a_hundred_are_told():
+    found = problems(XO + "".join(f"k{one} = 1\n" for one in range(5000)))
+    assert (len(found), found[-1]) == (101, "guard.toml: and 4900 more")
+
+
+def test_a_value_nested_too_deeply_to_be_shown_is_told_as_such():
+    found = problems(f"limit = [{{x.{'.'.join('y' * 900)} = 1}}]\n[xo]\nurl = [{{x.{'.'.join('y' * 900)} = 1}}]\n")
+    assert any("xo.url = a value nested too deeply" in one for one in found)
+
+
+@pytest.mark.parametrize(
+    ("entry", "most"),
+    [("[[window]]\ncron = '0 0 * * *'\nduration = '1 h'\n", 100), ("[[schedule]]\nid = 'x'\n", 1000)],
+)
+def test_more_entries_than_anybody_can_mean_are_refused(entry, most):
+    (problem,) = problems(XO + entry * (most + 1))
+    assert f"too many entries; expected at most {most}" in problem
+    load(XO + entry * most, file="p")
+
+
+def test_an_expression_longer_than_every_minute_by_its_number_is_none():
+    assert (
+        "expected five fields"
+        in problems(f"{XO}[[window]]\ncron = '{','.join('0' * 200)} 0 * * *'\nduration = '1 h'\n")[0]
+    )
+
+
+@pytest.mark.parametrize(
+    "line", [" " * 500_000, "[" + " " * 500_000, "a" * 500_000, f"[{' ' * 500_000}]{' ' * 500_000}x"]
+)
+def test_a_line_of_a_megabyte_is_looked_at_once(line):
+    assert len(find_lines(f"a = 1\n{line}\nb = 2\n")) >= 2
+
+
+@pytest.mark.parametrize("url", ["http://a b", "http://a<b", "https://a\tb", "http://-a", "http://a\u200bb"])
+def test_a_host_that_no_client_would_take_is_refused_here(url):
+    assert "expected the address of XO" in problems(f"xo.url = {url!r}\n")[0]
+
+
+@pytest.mark.parametrize("key", ["xo.token_file", "notify.mail.login_file", "notify.webhook.token_file"])
+@pytest.mark.parametrize("value", ["hunter2", "https://user:hunter2@host/"])
+def test_a_secret_written_where_its_file_should_be_named_is_not_repeated(key, value):
+    assert not [one for one in problems(f"{key} = '{value}'\n") if "hunter2" in one]

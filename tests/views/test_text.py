@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from guard.views.text import WIDTH, cells, clean, wrap
+from guard.views.text import WIDTH, cells, clean, json_line, wrap
 
 
 @pytest.mark.parametrize(
@@ -68,3 +70,26 @@ def test_a_text_is_folded_at_blanks_and_a_word_that_fits_on_no_line_is_broken(te
 def test_lines_are_80_columns_unless_told_otherwise():
     assert WIDTH == 80
     assert wrap("x" * 81, "") == ["x" * 80, "x"]
+
+
+@pytest.mark.parametrize("letter", ["x", "中", "é"])
+def test_a_word_of_a_megabyte_is_folded_at_once(letter):
+    lines = wrap(letter * 500_000, "")
+    assert "".join(lines) == letter * 500_000
+    assert max(map(cells, lines)) == WIDTH
+
+
+@pytest.mark.parametrize(
+    ("letter", "escaped"),
+    [
+        ("\x9b", "\\u009b"),
+        ("\x7f", "\\u007f"),
+        ("\u202e", "\\u202e"),
+        ("\U000e0001", "\\udb40\\udc01"),
+        ("\x1b", "\\u001b"),
+    ],
+)
+def test_a_document_holds_nothing_that_moves_a_cursor_and_says_the_same(letter, escaped):
+    line = json_line({"name": f"é{letter}中"})
+    assert line == f'{{"name":"é{escaped}中"}}\n'
+    assert json.loads(line) == {"name": f"é{letter}中"}

@@ -6,6 +6,7 @@ import httpx
 import msgspec
 import pytest
 from guard.errors import XoAnswerError, XoTooOldError
+from guard.estate import crowded
 from guard.estate.estate import PartName
 from guard.estate.xo_records import BackupLog, Host, Job, Message, Sr, Vdi, Vm, Vusb, XapiTask
 from guard.simulator.filters import compile_filter
@@ -220,3 +221,23 @@ def test_an_older_version_is_refused_with_the_one_to_update_to(version):
 def test_something_that_is_no_version_is_told_as_xo_gave_it(version):
     with pytest.raises(XoAnswerError, match=f"XO gave '{version}' as its version"):
         check_version(version)
+
+
+@pytest.mark.parametrize("inner", [b'"id":"\xff"}', b'"id":"t","applies_to":' + b"[" * 5000 + b"]" * 5000 + b"}"])
+def test_objects_that_are_no_text_or_nested_without_end_are_one_kind_of_error(inner):
+    with pytest.raises(msgspec.MsgspecError):
+        decode_objects(msgspec.Raw(b'{"a":{"type":"task",' + inner + b"}"))
+
+
+def test_a_short_answer_of_very_many_values_is_refused_before_it_is_built(monkeypatch):
+    monkeypatch.setattr(crowded, "MOST_VALUES", 10)
+    assert len(decode_list(b"[" + b",".join([b'{"id":"s"}'] * 4) + b"]", Sr)) == 4
+    with pytest.raises(msgspec.ValidationError, match="holds more than"):
+        decode_list(b"[" + b",".join([b'{"id":"s"}'] * 9) + b"]", Sr)
+
+
+@pytest.mark.parametrize("version", ["9" * 5000 + ".1.1", "1.1." + "9" * 5000, "\u0665.1.1"])
+def test_a_version_of_thousands_of_digits_is_told_in_one_short_sentence(version):
+    with pytest.raises(XoAnswerError, match=r"XO gave .* as its version") as caught:
+        check_version(version)
+    assert len(str(caught.value)) < 500

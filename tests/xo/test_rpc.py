@@ -386,3 +386,52 @@ def test_a_certificate_of_another_name_is_refused_until_that_name_is_told(certif
 
 def test_a_name_in_the_certificate_means_nothing_where_there_is_no_tls():
     assert ask(echo, server_name="xo.example.org")
+
+
+def test_a_redirect_is_not_followed_so_that_no_token_goes_astray():
+    asked = []
+
+    async def elsewhere(connection):
+        asked.append(connection.request.path)
+
+    async def both():
+        async with listening(elsewhere) as there:
+
+            def send_there(connection, request):
+                answer = connection.respond(HTTPStatus.FOUND, "")
+                answer.headers["Location"] = there.replace("http", "ws") + "/api/"
+                return answer
+
+            async with listening(elsewhere, process_request=send_there) as url, Rpc(url, tls=TLS, timeout_s=5):
+                pass
+
+    with pytest.raises(XoUnreachableError, match=r"which leads to ws://127\.0\.0\.1:"):
+        asyncio.run(both())
+    assert asked == []
+
+
+def test_two_places_to_go_to_are_no_crash():
+    def refuse(connection, request):
+        answer = connection.respond(HTTPStatus.FOUND, "")
+        answer.headers["Location"] = "http://["
+        answer.headers["Location"] = "http://b"
+        return answer
+
+    with pytest.raises(XoUnreachableError, match="which leads to an address that is none"):
+        ask(silent, serving={"process_request": refuse})
+
+
+def test_a_token_that_xo_repeats_is_not_told():
+    async def echoing(connection, request):
+        await reply(connection, request, error={"code": 3, "message": f"bad {request['params']['token']}"})
+
+    async def conversation(rpc):
+        await rpc.call("session.signIn", {"token": "s3cr3t"})
+
+    with pytest.raises(XoAuthError, match=r"bad \*\*\*"):
+        talk(echoing, conversation)
+
+
+def test_an_error_as_large_as_a_whole_answer_is_not_read():
+    with pytest.raises(XoAnswerError, match="an error too long to be read"):
+        ask(lambda connection, request: reply(connection, request, error={"message": "x" * 100_000}))
