@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench reference chaos year audit dist install uninstall clean
+.PHONY: demo test lint bench reference chaos year fuzz audit dist install uninstall clean
 .DEFAULT_GOAL := test
 
 $(VENV)/.installed: pyproject.toml
@@ -52,6 +52,11 @@ chaos: $(VENV)/.installed-dev
 YEARS ?= 1
 year: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.chaos.year $(YEARS) $(SEED)
+
+# hostile inputs at the four boundaries: make fuzz SECONDS=600 SEED=1
+SECONDS ?= 600
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.fuzz.fuzz $(SECONDS) $(SEED)
 
 # known vulnerabilities of what is installed with guard; --strict, or what could not be asked about would pass as fine
 audit: $(VENV)/.installed-dev

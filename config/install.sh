@@ -100,7 +100,7 @@ put() { # SOURCE PATH
     place=$DESTDIR$2
     has=
     [ ! -f "$place" ] || has=$(sum "$place")
-    if ! is_there "$place" || { [ -n "$has" ] && [ "$has" = "$before" ]; }; then
+    if ! is_there "$place" || { [ -n "$has" ] && [ "$has" = "$before" ] && [ ! -L "$place" ]; }; then
         note file "$new" "$2"
         install -m 644 "$1" "$place"
     elif [ "$has" = "$new" ]; then
@@ -134,7 +134,7 @@ take() { # KIND VALUE PATH: away with it, where it is as it was put there
     place=$DESTDIR$3
     is_there "$place" || return 0
     case $1 in
-        file) if [ -f "$place" ]; then has=$(sum "$place"); else has=; fi ;;
+        file) if [ -f "$place" ] && [ ! -L "$place" ]; then has=$(sum "$place"); else has=; fi ;;
         link) has=$(readlink "$place" || true) ;;
         *) return 0 ;;
     esac
@@ -147,6 +147,8 @@ take() { # KIND VALUE PATH: away with it, where it is as it was put there
 
 # --- install
 
+runs_pip() { "$1" -I -c 'import pip' 2>/dev/null; }
+
 version_of() { "$1" -I -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || echo none; }
 
 make_venv() {
@@ -154,6 +156,9 @@ make_venv() {
     if [ -e "$venv/pyvenv.cfg" ] && [ "$(version_of "$venv/bin/python")" != "$(version_of "$PYTHON")" ]; then
         [ -n "$(listed venv "$VENV")" ] || die "$VENV was made with another Python; remove it, then again"
         say "$VENV was made with another Python; it is made anew"
+        rm -rf "$venv"
+    elif [ -e "$venv/pyvenv.cfg" ] && [ -n "$(listed venv "$VENV")" ] && ! runs_pip "$venv/bin/python"; then
+        say "$VENV was not made to its end; it is made anew"
         rm -rf "$venv"
     fi
     if [ -e "$venv/pyvenv.cfg" ]; then
@@ -166,13 +171,17 @@ make_venv() {
 }
 
 fill_venv() { # SOURCE
+    source=$1
+    # pip would take a plain word for the name of somebody's package, and fetch it
+    case $source in /*) ;; *) source=${PWD%/}/$source ;; esac
+    [ -e "$source" ] || die "$1: expected guard's folder or its wheel"
     "$PYTHON" -I -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
         || die "$PYTHON: expected Python 3.11 or later with venv (Debian: apt install python3 python3-venv)"
     make_venv
     compile=
     [ -z "$DESTDIR" ] || compile=--no-compile
     # shellcheck disable=SC2086  # nothing, or one option
-    "$venv/bin/python" -I -m pip install --quiet --disable-pip-version-check --upgrade $compile "$1${EXTRAS:+[$EXTRAS]}"
+    "$venv/bin/python" -I -m pip install --quiet --disable-pip-version-check --upgrade $compile "$source${EXTRAS:+[$EXTRAS]}"
     [ -z "$DESTDIR" ] || relocate
 }
 
@@ -268,17 +277,16 @@ make_dir_of_list() {
 
 # --- uninstall
 
-units() { # of those that were put in place: first what starts others, so that nothing is started again
-    awk -F'\t' -v folder="$UNITDIR/" '$1 == "file" && index($3, folder) == 1 { print substr($3, length(folder) + 1) }' "$list" \
-        | grep -v '\.new$' | sort -u | sed -n -e '/\.timer$/p' -e '/\.socket$/p'
-    awk -F'\t' -v folder="$UNITDIR/" '$1 == "file" && index($3, folder) == 1 { print substr($3, length(folder) + 1) }' "$list" \
-        | grep -v '\.new$' | sort -u | sed -n -e '/\.service$/p'
+units() { # paths of those that were put in place: first what starts others, so that nothing is started again
+    for kind in 'timer|socket' service; do
+        awk -F'\t' -v kind="[.]($kind)\$" '$1 == "file" && $3 ~ kind { print $3 }' "$list" | sort -u
+    done
 }
 
 stop_units() {
     systemd_runs || return 0
-    for unit in $(units); do
-        running=$(printf '%s' "$unit" | sed 's/@\./@*./') # of a template: all its instances
+    for path in $(units); do
+        running=$(basename "$path" | sed 's/@\./@*./') # of a template: all its instances
         if ! systemctl --quiet stop "$running" && systemctl --quiet is-active "$running"; then
             die "$running could not be stopped; nothing was removed"
         fi
@@ -289,8 +297,9 @@ forget_units() {
     if [ -n "$DESTDIR" ] || ! command -v systemctl >/dev/null; then
         return 0
     fi
-    for unit in $(units); do
-        if grep -q '^\[Install\]' "$UNITDIR/$unit" 2>/dev/null; then
+    for path in $(units); do
+        unit=$(basename "$path")
+        if grep -q '^\[Install\]' "$path" 2>/dev/null; then
             systemctl --quiet disable "$unit" || say "$unit could not be disabled"
         fi
     done
@@ -306,7 +315,7 @@ state_of() { # POLICY -> the ledger's folder: guard.toml is the service's, paris
 
 give_back() { # everything that guard has in XO, for each policy
     guard=$PREFIX/bin/guard
-    [ -z "$DESTDIR" ] && [ -x "$guard" ] || return 0
+    [ -z "$DESTDIR" ] || return 0
     for policy in "$ETC"/*.toml; do
         [ -f "$policy" ] || continue
         state=$(state_of "$policy")
@@ -317,7 +326,12 @@ give_back() { # everything that guard has in XO, for each policy
             mkdir -p "$state"
         fi
         code=0
-        "$guard" release --all --config "$policy" --state "$state" >"$work/told" 2>&1 || code=$?
+        if [ -x "$guard" ]; then
+            "$guard" release --all --config "$policy" --state "$state" >"$work/told" 2>&1 || code=$?
+        else
+            code=127
+            say "$guard is gone, so it cannot be asked; make install brings it back" >"$work/told"
+        fi
         # without a ledger guard wrote nothing to XO; only its file in XO's folder may stand (2)
         if [ "$code" = 0 ] || { [ -n "$never_ran" ] && [ "$code" != 2 ]; }; then
             [ -n "$never_ran" ] || cat "$work/told"
@@ -342,20 +356,28 @@ purge() {
     rm -rf "$DESTDIR$ETC"
 }
 
-leave_venv() { # removed where it was made here; where it was there before, guard is taken out of it
-    venv=$DESTDIR$VENV
-    [ -e "$venv/pyvenv.cfg" ] || return 0
-    if [ -n "$(listed venv "$VENV")" ]; then
-        rm -rf "$venv"
-    else
-        "$venv/bin/python" -I -m pip uninstall --quiet --yes --disable-pip-version-check xo-guard
-        say "kept $VENV, which was there before guard; guard is out of it, its libraries are not"
-    fi
+venvs() { # those made here, and those to which guard's links lead: VENV may be another one today
+    awk -F'\t' '$1 == "venv" { print $3 } $1 == "link" && sub("/bin/guard$", "", $2) { print $2 }' "$list" | sort -u
+}
+
+leave_venvs() { # removed where it was made here; where it was there before, guard is taken out of it
+    for one in $(venvs); do
+        venv=$DESTDIR$one
+        [ -e "$venv/pyvenv.cfg" ] || continue
+        if [ -n "$(listed venv "$one")" ]; then
+            rm -rf "$venv"
+        else
+            "$venv/bin/python" -I -m pip uninstall --quiet --yes --disable-pip-version-check xo-guard
+            say "kept $one, which was there before guard; guard is out of it, its libraries are not"
+        fi
+    done
 }
 
 tell_what_stays() {
     for one in "$ETC" "$STATE" "$STATE"-*; do
-        if is_there "$DESTDIR$one"; then
+        if is_there "$DESTDIR$one" && [ "$PURGE" = 1 ]; then
+            say "kept $one, for which there is no policy: remove it by hand, if it is guard's"
+        elif is_there "$DESTDIR$one"; then
             say "kept $one (policies, secrets, ledger): make uninstall PURGE=1, or remove it by hand"
         fi
     done
@@ -368,13 +390,16 @@ uninstall_all() {
         give_back
         forget_units
         sort -u "$list" >"$work/list"
-        leave_venv
+        leave_venvs
         while IFS=$tab read -r kind value path; do
             take "$kind" "$value" "$path"
         done <"$work/list"
         rm "$list"
     else
         say "nothing to take away: there is no list $PREFIX/share/guard/installed"
+        if [ "$PURGE" = 1 ] && systemd_runs && systemctl --quiet is-active guard.service 'guard@*.service'; then
+            die "guard runs, so nothing is purged; was it installed with another PREFIX? Give that one, or stop it first"
+        fi
     fi
     [ "$PURGE" != 1 ] || purge
     if [ -f "$work/list" ]; then

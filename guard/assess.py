@@ -234,7 +234,12 @@ def make_plan(
         runs = _with_slots(outlook, policy, situation, asked, until)
     else:
         runs = tuple(_planned(outlook, run, rules_of(policy, estate, run.schedule), situation) for run in asked)
-    notes = (*agenda.notes, *_silent_pools(estate), *_idle_accepts(policy, estate, now), *_storms_ahead(agenda, policy, estate, start, until))
+    notes = (
+        *agenda.notes,
+        *_silent_pools(estate),
+        *_idle_accepts(policy, estate, now),
+        *_storms_ahead(agenda, policy, estate, start, until),
+    )
     if only is not None:
         mine = {"", *(one.id for one in estate.schedules if only in (one.id, one.name))}
         mine |= {one.schedule.id for one in agenda.firings if mine.intersection(one.members)}

@@ -242,7 +242,7 @@ async def _unpacked(answer: httpx.Response, path: str) -> AsyncIterator[bytes]:
 def led_to(url: str, location: str) -> str:
     """Where a redirect leads, without what is asked for there."""
     try:
-        return shortened(urljoin(url, location).partition("/rest/")[0])
+        return shortened(urljoin(url, location).partition("/rest/")[0].partition("?")[0])
     except ValueError:
         return "an address that is none"
 

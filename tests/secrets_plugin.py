@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import base64
 import functools
+import gzip
 import json
 import os
 import subprocess
+import zlib
 from pathlib import Path
 from urllib.parse import quote
 
@@ -75,6 +77,7 @@ class Searcher:
                 content = path.read_bytes()
             except OSError:
                 continue
+            content = unpacked(content)
             for form, text in needles:
                 if form in content and not self.is_secret_file(path, content):
                     hits.append(hit(text, f"the file {path.relative_to(folder)}"))
@@ -94,8 +97,24 @@ def forms(text):
     plain = text.encode(errors="surrogatepass")
     found = {plain}
     if len(text) >= SHORTEST_ENCODED:
-        found |= {base64.b64encode(plain), quote(plain, safe="").encode(), json.dumps(text)[1:-1].encode()}
+        found |= {*in_base64(plain), quote(plain, safe="").encode(), quote(plain).encode()}
+        found |= {json.dumps(text)[1:-1].encode(), repr(plain)[2:-1].encode()}
     return frozenset(found)
+
+
+def in_base64(plain):
+    """As it looks with other bytes around it, such as the user name before a password: what it alone decides of that."""
+    for before in range(3):
+        told = base64.b64encode(bytes(before) + plain)
+        yield told[-(-before * 8 // 6) : (before + len(plain)) * 8 // 6]
+
+
+def unpacked(content):
+    """What is in a gzip file, such as a capture; the bytes themselves where it is none, or not whole."""
+    try:
+        return gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+    except (OSError, EOFError, zlib.error):
+        return content
 
 
 def hit(text, where):

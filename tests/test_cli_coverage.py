@@ -109,7 +109,10 @@ def test_the_exit_code_is_0_where_nothing_is_lacking(estate, tmp_path):
     vms = tuple(one for one in estate.vms if one.name.startswith("mail-"))
     repositories = tuple(one for one in estate.repositories if one.name == "nas")
     schedules = tuple(one for one in estate.schedules if one.job_id == mail.id)
-    well = dataclasses.replace(estate, jobs=(mail,), vms=vms, repositories=repositories, schedules=schedules)
+    servers = tuple(one for one in estate.servers if one.status == "connected")
+    well = dataclasses.replace(
+        estate, jobs=(mail,), vms=vms, repositories=repositories, schedules=schedules, servers=servers
+    )
     path = tmp_path / "well.json.gz"
     path.write_bytes(to_bytes(well))
     assert call("--estate", str(path), "--exit-code")[0] == 0
@@ -201,7 +204,9 @@ def test_a_part_that_was_not_read_or_filtered_never_ends_it(estate, part):
 
 def test_an_empty_xo_and_one_without_logs_are_told(estate):
     cover(dataclasses.replace(estate, logs=()))
-    empty = dict.fromkeys(("vms", "jobs", "schedules", "repositories", "logs", "vbds", "vdis", "call_jobs"), ())
+    empty = dict.fromkeys(
+        ("vms", "jobs", "schedules", "repositories", "logs", "vbds", "vdis", "call_jobs", "servers"), ()
+    )
     found = cover(dataclasses.replace(estate, **empty, repository_info={}))
     assert (found.gaps.vms, found.stale, found.collisions, found.repositories) == (0, (), (), ())
     assert found.is_whole

@@ -329,6 +329,15 @@ def test_an_old_token_that_the_daemon_was_seen_with_is_kept(place):
     assert place.old.exists()
 
 
+def test_an_old_token_is_kept_where_the_ledger_does_not_tell_which_one_the_daemon_has(place):
+    replaced(place)
+    with opened(place.folder / LEDGER, xo="https://another.example"):
+        pass
+    assert "another.example" in place.refused("renew", "--delete-old")
+    assert OWN in place.world.tokens
+    assert place.old.exists()
+
+
 def test_an_old_token_that_xo_refuses_by_now_is_forgotten(place):
     replaced(place)
     place.world.tokens.pop(OWN)

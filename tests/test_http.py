@@ -449,7 +449,7 @@ def test_a_cookie_that_an_answer_sets_is_never_sent_back():
     [
         error(500, "authenticationToken=the-token"),
         error(403, {"x": {"message": "the-token"}}),
-        httpx.Response(302, headers={"location": "https://other/?the-token"}),
+        httpx.Response(302, headers={"location": "https://other/the-token"}),
     ],
 )
 def test_a_token_that_xo_repeats_is_not_told(hostile):

@@ -10,8 +10,9 @@ from tests.secrets_plugin import EXCLUDED, SHORTEST_ENCODED
 
 ROOT = Path(__file__).parents[1]
 TESTS = """
-import base64, io, logging, subprocess, sys
+import base64, gzip, io, logging, subprocess, sys
 from pathlib import Path
+from urllib.parse import quote
 import pytest
 from guard.cli import main as command_line
 from guard.secret import Secret, read_secret_file
@@ -28,6 +29,15 @@ def test_leaks_on_stdout(secret):
 
 def test_leaks_on_stderr_in_base64(secret):
     print(base64.b64encode(secret.reveal().encode()).decode(), file=sys.stderr)
+
+def test_leaks_in_base64_behind_a_name(secret):
+    print(base64.b64encode(b"user:" + secret.reveal().encode()).decode())
+
+def test_leaks_into_a_packed_file(secret, tmp_path):
+    (tmp_path / "xo.json.gz").write_bytes(gzip.compress(b"a " + secret.reveal().encode()))
+
+def test_leaks_into_a_url():
+    print(quote(Secret("with/a slash of its own").reveal()))
 
 def test_leaks_into_the_log(secret):
     logging.getLogger("x").warning("%s", secret.reveal())
@@ -93,11 +103,11 @@ def test_each_planted_leak_fails_its_test_by_name_and_no_other_one(pytester, mon
     wrong = {
         name for name in [*PLANTED, *QUIET] for kind in ("FAILED", "ERROR") if f"{kind} test_planted.py::{name}" in told
     }
-    assert len(PLANTED) == 12
+    assert len(PLANTED) == 15
     assert wrong == set(PLANTED)
     assert done.ret == 1
     for where in ("Captured stdout call", "Captured stderr call", "Captured log call", "the file deep/ledger",
-                  "the failure's words", "what was captured", "a process's stdout", "what a server was sent",
+                  "the file xo.json.gz", "the failure's words", "what was captured", "a process's stdout", "what a server was sent",
                   "a command's stdout", "Captured stdout teardown", "the file copy"):  # fmt: skip
         assert f"is in {where}" in told
     assert "a secret (an*** (22 characters)) is in the file copy" in told

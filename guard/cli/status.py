@@ -13,11 +13,12 @@ import msgspec
 from guard.cli import clock, source
 from guard.cli.state import look_at_ledger, state_folder
 from guard.daemon.channels import known_channels
-from guard.daemon.compose import zone_of
+from guard.daemon.compose import LEDGER, zone_of
 from guard.daemon.standing import read_doings
 from guard.daemon.workaround import workaround_lines
 from guard.errors import GuardError
 from guard.gate.watch import LOOP
+from guard.ledger.ballast import is_set_aside
 from guard.ledger.files import folder_troubles
 from guard.ledger.sqlite import SqliteLedger
 from guard.lifecycle.accepted import loop_without_accepted, without_accepted
@@ -29,6 +30,7 @@ from guard.views import token as token_views
 from guard.views.doings import Doings
 from guard.views.remedies import lately_lines, remedy_document
 from guard.views.status import UNKNOWN, Lately, lately, nagios, standing, status_document, status_text
+from guard.views.status_standing import conditions
 from guard.views.text import clean, json_line
 
 FOUND_WITHIN = timedelta(days=8)  # what was due so long ago may have been found only today, after an outage
@@ -50,19 +52,21 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
         stdout.write(f"GUARD UNKNOWN - {clean(str(error)).replace('|', '/')}\n")
         return UNKNOWN
     folder = folder_troubles(state_folder(arguments.state, env))
+    has_ballast = is_set_aside(state_folder(arguments.state, env) / LEDGER)
+    stands = conditions(loop, has_ballast=has_ballast, accepts=policy.accepts, now=now)
     if arguments.nagios:
-        code, line = token_views.nagios(*nagios(loop, alarmed, now, day, channels), token, now)
+        code, line = token_views.nagios(*nagios(loop, alarmed, now, day, channels, stands), token, now)
         stdout.write(line + "\n")
         return code
     if arguments.json:
-        document = status_document(loop, alarmed, now, day, acting, channels)
+        document = status_document(loop, alarmed, now, day, acting, channels, stands)
         document["remedies"] = [remedy_document(one) for one in remedies]
         document["token"] = token_views.status_document(token, now)
         document["state_folder"] = list(folder)
         stdout.write(json_line(document))
     else:
         zone = zone_of(policy)
-        stdout.write(status_text(loop, alarmed, now, zone, day, acting, channels))
+        stdout.write(status_text(loop, alarmed, now, zone, day, acting, channels, stands))
         lines = lately_lines(remedies, zone) + asyncio.run(workaround_lines(policy, zone, clock.now))
         lines += token_views.status_lines(token, now, zone, renews=policy.xo.renew_token)
         lines += token_views.folder_lines(folder)

@@ -18,8 +18,8 @@ from typing import TextIO
 import msgspec
 
 from guard.cli import clock, source
-from guard.cli.state import ledger_path
-from guard.daemon.compose import zone_of
+from guard.cli.state import is_missing, ledger_path, state_folder
+from guard.daemon.compose import LEDGER, zone_of
 from guard.errors import LedgerError, PolicyError, UsageError, XoAnswerError, XoAuthError
 from guard.ledger.sqlite import open_beside, read_ledger
 from guard.lifecycle.token import TOKEN, TokenFacts, TokenState, read_token_state, renewed
@@ -81,13 +81,17 @@ class _Renewal:
         return self.file, "" if self.file is not None else "[xo] token_file is not set"
 
     def known(self) -> TokenState:
-        """What the daemon knows of its token; an empty state where there is no ledger that can be read."""
+        """What the daemon knows of its token; an empty state where there is no ledger yet. Raises LedgerError for one that
+        cannot be read, such as that of another XO: which token its daemon has is unknown then.
+        """
         try:
-            path = ledger_path(self._arguments.state, self._env)
-            with read_ledger(path, xo=self.policy.xo.url, clock=clock.now) as ledger:
-                return read_token_state(asyncio.run(ledger.recall(TOKEN)))
+            folder = state_folder(self._arguments.state, self._env)
         except LedgerError:
             return TokenState()
+        if is_missing(folder / LEDGER):
+            return TokenState()
+        with read_ledger(folder / LEDGER, xo=self.policy.xo.url, clock=clock.now) as ledger:
+            return read_token_state(asyncio.run(ledger.recall(TOKEN)))
 
     def remember(self, facts: TokenFacts) -> None:
         """So that guard status need not wait for the daemon's next reading. Where it fails, it has to.
@@ -170,7 +174,9 @@ def _replace(renewal: _Renewal, file: Path, before: TokenFacts, valid_for: timed
 
 
 def _delete_old(renewal: _Renewal) -> tuple[int, list[str]]:
-    """Raises XoError where the new one does not work: then the old one may be all there is."""
+    """Raises XoError where the new one does not work: then the old one may be all there is; LedgerError where the daemon may
+    still have the old one.
+    """
     old = None if renewal.file is None else old_token(renewal.file)
     if renewal.file is None or old is None:
         raise UsageError(

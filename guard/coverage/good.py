@@ -17,6 +17,7 @@ from guard.mechanics.outlook import Outlook
 Good = Mapping[str, Mapping[str, datetime]]
 """VM id -> target id (a repository or SR) -> when the last good backup there began."""
 
+_AHEAD = timedelta(hours=1)  # what XO's clock may be ahead; what begins later than that was written by a wrong clock
 _HEALTH_CHECK = "health check"
 _ENDED_BADLY = frozenset({"failure", "interrupted"})
 
@@ -27,10 +28,12 @@ def last_good(outlook: Outlook) -> Good:
     unfit = _unfit(outlook.estate.logs)
     found: dict[str, dict[str, datetime]] = {}
     newest: dict[tuple[str, str], int] = {}
+    latest = (outlook.now + _AHEAD).timestamp() * 1000
     for (job, vm, target), transfers in outlook.history.transfers.items():
         if job in mirrors:
             continue
-        start = next((one.start for one in reversed(transfers) if (one.run, vm) not in unfit), None)
+        good = (one.start for one in reversed(transfers) if (one.run, vm) not in unfit and one.start <= latest)
+        start = next(good, None)
         if start is not None and start > newest.get((vm, target), 0):
             newest[vm, target] = start
             found.setdefault(vm, {})[target] = datetime.fromtimestamp(start / 1000, UTC)

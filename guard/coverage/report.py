@@ -56,9 +56,9 @@ class Coverage:
 
     @property
     def is_whole(self) -> bool:
-        """Whether no VM is uncovered or stale, nothing of that is unknown, and no repository is full soon."""
+        """Whether no VM is uncovered or stale, nothing of that is unknown, no pool lost, and no repository is full soon."""
         lacking = self.gaps.uncovered or self.stale or self.unknown or self.filling_soon
-        return not lacking and not self.gaps.why_unknown
+        return not lacking and not self.gaps.why_unknown and not self.gaps.away
 
 
 def make_coverage(estate: Estate, policy: Policy, now: datetime, stories: Sequence[DueRun] = ()) -> Coverage:

@@ -21,6 +21,7 @@ from guard.estate.estate import Estate
 from guard.estate.xo_records import Schedule
 from guard.gate.watch import LOOKED_LIKE
 from guard.ledger.sqlite import SqliteLedger
+from guard.lifecycle.accepted import alarm_is_accepted, loop_without_accepted
 from guard.lifecycle.channels import ChannelStatus
 from guard.lifecycle.due_run import DueRun, fold
 from guard.lifecycle.events import RunKey
@@ -63,6 +64,7 @@ class Gatherer:
         self._stories: dict[RunKey, RunFacts] = {}
         self._open: frozenset[RunKey] = frozenset()
         self._read_to: datetime | None = None
+        self._looked_at: datetime | None = None  # the last look that read XO and whose stories are known here
         self._estate: Estate | None = None
         self._estate_told: Figures = {}
         self._logged: dict[str, datetime] = {}
@@ -90,10 +92,10 @@ class Gatherer:
         expires = read_token_state(await self._sources.ledger.recall(TOKEN)).expires_at
         return {} if expires is None else {"guard_xo_token_expiry_timestamp_seconds": [((), expires.timestamp())]}
 
-    async def _of_runs(self, _loop: Loop | None, now: datetime) -> Figures:
+    async def _of_runs(self, loop: Loop | None, now: datetime) -> Figures:
         ledger = self._sources.ledger
         runs = await open_due_runs(ledger)
-        await self._follow(runs, now)
+        await self._follow(runs, loop, now)
         return figures.held_figures(runs, await read_doings(ledger, runs, self._sources.policy(), now))
 
     async def _of_estate(self, _loop: Loop | None, now: datetime) -> Figures:
@@ -121,6 +123,8 @@ class Gatherer:
             names = figures.names_of(shown)
             dues = await apart(figures.next_dues, shown, now, self._sources.policy().xo.zone)
             found |= figures.schedule_figures(shown.schedules, names, dues, stories, self._logged)
+        if loop is not None:
+            loop = loop_without_accepted(loop, self._sources.policy().accepts, now)
         return {**found, **await apart(figures.story_figures, stories, loop, names, now)}
 
     async def _as_looked_like(self, estate: Estate) -> Estate:
@@ -131,31 +135,44 @@ class Gatherer:
         schedules = msgspec.json.decode(told, type=dict[str, tuple[Schedule, ...]]).get("schedules", ())
         return replace(estate, schedules=schedules)
 
-    async def _follow(self, open_runs: Sequence[DueRun], now: datetime) -> None:
-        """Keep the stories of the window: all of it at first, a day at a time, then what has changed since."""
+    async def _follow(self, open_runs: Sequence[DueRun], loop: Loop | None, now: datetime) -> None:
+        """Keep the stories of the window: all of it at first, a day at a time, then what has changed since.
+
+        What came due while guard was away, or could not read XO, is entered and ended in the first look that reads it: so
+        that one is followed by reading back to the one before.
+        """
         for run in open_runs:
-            self._keep(run)
+            self._keep(run, now)
         still = frozenset(run.key for run in open_runs)
         ledger = self._sources.ledger
         for key in self._open - still:
-            self._keep(fold(key, await ledger.load(key)))
+            self._keep(fold(key, await ledger.load(key)), now)
         self._open = still
         since = now - WINDOW if self._read_to is None else min(self._read_to, now) - MARGIN
+        has_read = loop is not None and not loop.xo_error
+        if has_read:
+            since = min(since, now - WINDOW if self._looked_at is None else self._looked_at - MARGIN)
         while since < now + MARGIN:
             until = min(since + _A_DAY, now + MARGIN)
             for key, events in (await ledger.between(since, until)).items():
                 if key not in still:
-                    self._keep(fold(key, events))
+                    self._keep(fold(key, events), now)
                 await asyncio.sleep(0)
             since = until
             self._read_to = until + MARGIN  # a day that cannot be read is tried again, those before it are not
         self._read_to = now
+        if loop is not None and has_read:
+            self._looked_at = loop.at
+        self._saved = {vm: at for vm, at in self._saved.items() if at >= now - WINDOW}
         self._stories = {key: one for key, one in self._stories.items() if key.due >= now - WINDOW or key in still}
 
-    def _keep(self, run: DueRun | None) -> None:
+    def _keep(self, run: DueRun | None, now: datetime) -> None:
         if run is None:
             return
-        facts = figures.facts_of(run)
+        facts, accepts = figures.facts_of(run), self._sources.policy().accepts
+        if accepts and run.alarms:
+            loud = tuple(one for one in run.alarms if not alarm_is_accepted(run, one, accepts, now))
+            facts = replace(facts, run=replace(facts.run, alarms=loud))
         for vm, at in facts.saved.items():
             self._saved[vm] = max(at, self._saved.get(vm, at))
         self._stories[run.key] = replace(facts, saved={})

@@ -1,13 +1,15 @@
 """Where the daemon's log goes: systemd's journal with fields, or stderr as JSON or plain lines; and who writes into it.
 
 Logging never fails and never stops the work: what the journal does not take goes to stderr, and what stderr does not take
-is lost.
+is lost. Both are waited for once; from then on, until they take something again, not at all: due times do not wait for a
+journal that hangs, nor for whoever should read stderr.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -35,7 +37,8 @@ from guard.views.remedies import standing_sentence
 
 JOURNAL = "/run/systemd/journal/socket"
 SEND_BUFFER_BYTES = 8 * 1024 * 1024  # as far as the system lets it grow: a line is one datagram
-WAIT_S = 1.0  # for a journal that is busy
+WAIT_S = 1.0  # for a journal or a stderr that is busy
+AT_ONCE = select.PIPE_BUF // 16  # characters of 10 bytes at most: a stream that is ready takes them without a wait
 Form = Literal["auto", "journal", "json", "plain"]
 
 
@@ -57,6 +60,8 @@ class Log:
         if form == "auto":
             form = "journal" if _is_journal(stderr, env) else "plain"
         self._form, self._stderr, self._clock, self._journal = form, stderr, clock, journal
+        self._journal_takes = self._stderr_takes = True
+        self._is_cut = False
 
     def __call__(self, text: str) -> None:
         """A text of the daemon itself; it may have several lines."""
@@ -68,14 +73,39 @@ class Log:
             return
         text = as_json(line, self._clock()) if self._form == "json" else plain(line)
         with suppress(OSError, ValueError):  # a stream that was closed raises ValueError
-            self._stderr.write(text)
+            self._write(text)
+
+    def _write(self, text: str) -> None:
+        """Raises OSError, ValueError. A line that was cut is ended before the next one."""
+        text = "\n" + text if self._is_cut else text
+        for start in range(0, len(text), AT_ONCE):
+            self._stderr_takes = self._is_ready(WAIT_S if self._stderr_takes else 0)
+            if not self._stderr_takes:
+                self._is_cut = self._is_cut or start > 0
+                return
+            self._stderr.write(text[start : start + AT_ONCE])
             self._stderr.flush()
+        self._is_cut = False
+
+    def _is_ready(self, wait_s: float) -> bool:
+        """Whether stderr takes something now; one that is no file of the system, or closed, waits for nobody."""
+        try:
+            number = self._stderr.fileno()
+        except (OSError, ValueError):
+            return True
+        poll = select.poll()
+        poll.register(number, select.POLLOUT)
+        return bool(poll.poll(wait_s * 1000))
 
     def _sent(self, line: Line) -> bool:
         """Whether the journal took it; what is too long for one datagram goes in pieces."""
+        self._journal_takes = self._send(line, WAIT_S if self._journal_takes else 0)
+        return self._journal_takes
+
+    def _send(self, line: Line, wait_s: float) -> bool:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as ear:
-                ear.settimeout(WAIT_S)
+                ear.settimeout(wait_s)
                 ear.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
                 ear.connect(self._journal)
                 try:

@@ -13,18 +13,20 @@ from guard.estate.workaround import State
 from guard.gate.predict import rules_as_told
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import Alarmed, AnyEvent, AttemptEnded, Decided, End, Ended, RunKey, Started
-from guard.lifecycle.loop import SwitchedOff
+from guard.lifecycle.loop import CLOCKS_DIFFER, SwitchedOff
 from guard.lifecycle.remedy import Remedy
 from guard.notify.message import Event, Message, Tier
 from guard.policy.accept_schema import AcceptRule
 from guard.policy.schema import Policy, default_policy
-from guard.policy.tiers_schema import tier_of
+from guard.policy.tiers_schema import TIERS, tier_of
 from guard.units import format_time
 from guard.views import messages_own
 from guard.views.message_parts import Context, Told
 from guard.views.messages import QUIET_ENDS, told_of
+from guard.views.messages_warned import warned
 
-CLOCKS_DIFFER, CLOCKS_AGREE = timedelta(seconds=30), timedelta(seconds=15)
+CLOCKS_AGREE = timedelta(seconds=15)
+WARNED_AGAIN = timedelta(hours=20)  # the next night's digest tells it again
 MOST_PAGES = 3  # of one cause and one look; more are put together
 MOST_TITLES = 20
 UNREAD = timedelta(minutes=5)  # an XO that restarts is back by then
@@ -49,6 +51,7 @@ class News:
         self._pages: list[Message] = []  # of the look that goes on
         self._unfired: dict[RunKey, Message] = {}  # of the look that goes on; its end may say more
         self._judged: dict[RunKey, tuple[str, ...]] = {}  # what was told of the last decision
+        self._warned: dict[tuple[str, ...], datetime] = {}  # what was warned of, and when
         self._unread_since: datetime | None = None
         self._unwritten_since: datetime | None = None
         self._reserve_held = True
@@ -59,6 +62,8 @@ class News:
         told = told_of(run, event, self._context(run))
         if isinstance(event, Ended):
             await self._settled(run, event)
+        if isinstance(event, Decided):
+            await self._warn(run, event)
         if told is None:
             return
         if isinstance(event, Decided):
@@ -72,6 +77,26 @@ class News:
             self._unfired[run.key] = message
         else:
             await self._tell(message)
+
+    async def _warn(self, run: DueRun, event: Decided) -> None:
+        """What a prediction warns of, once a day: every run of the night would repeat it."""
+        self._warned = {mark: at for mark, at in self._warned.items() if event.at - at < WARNED_AGAIN}
+        for told in warned(run, event):
+            tier = self._tier(told)
+            if tier is Tier.RECORD or told.mark in self._warned:
+                continue
+            self._warned[told.mark] = event.at
+            await self._tell(
+                Message(
+                    tier=tier,
+                    event=Event.LOG,
+                    title=told.title,
+                    text=told.text,
+                    at=event.at,
+                    schedule=run.key.schedule,
+                    code=told.code,
+                )
+            )
 
     async def _settled(self, run: DueRun, event: Ended) -> None:
         self._judged.pop(run.key, None)
@@ -181,11 +206,16 @@ class News:
         await self._tell_now(self._own(messages_own.accept_ended(entry, still), at))
 
     async def relay(self, message: Message) -> None:
-        """A message made elsewhere, with the tier that the policy gives its code, or guard's troubles."""
-        given = self._policy_of().tiers
-        tier = given.get(message.code or "", given.get("trouble", message.tier))
-        is_known = accepting(self._policy_of().accepts, message.at, message.code or "", About()) is not None
-        await self._tell_now(msgspec.structs.replace(message, tier=Tier.RECORD if is_known else Tier(tier)))
+        """A message made elsewhere. Where it has a code, the policy's word on that counts; its word on guard's troubles makes
+        nothing more urgent than it is.
+        """
+        tier: str = message.tier
+        if message.code is not None:
+            given = self._policy_of().tiers
+            tier = given.get(message.code, max(tier, given.get("trouble", tier), key=TIERS.index))
+            if accepting(self._policy_of().accepts, message.at, message.code, About()) is not None:
+                tier = Tier.RECORD
+        await self._tell_now(msgspec.structs.replace(message, tier=Tier(tier)))
 
     async def looked(self) -> None:
         """Pages of one look with one cause are one page: an XO that was down for a night wakes a person once."""
@@ -197,7 +227,12 @@ class News:
         for page in pages:
             by_code.setdefault(page.code, []).append(page)
         for same in by_code.values():
-            for page in same if len(same) <= MOST_PAGES else [_together(same)]:
+            if len(same) <= MOST_PAGES:
+                shown = same
+            else:  # each schedule's health check hears of its own run all the same
+                fails = [one for one in same if one.event is Event.FAIL]
+                shown = [_together(same), *(msgspec.structs.replace(one, tier=Tier.RECORD) for one in fails)]
+            for page in shown:
                 await self._tell_now(page)
         await self._paged.keep()
 
@@ -250,7 +285,7 @@ def _together(pages: Sequence[Message]) -> Message:
     return Message(
         tier=Tier.PAGE,
         event=Event.ALARM,
-        title=f"{len(pages)} times {pages[0].code}",
+        title=f"{len(pages)} times {pages[0].code or 'the same, of no known cause'}",
         text="\n".join("  " + title for title in shown) + f"\nThe first one: {pages[0].text}",
         at=pages[0].at,
         code=pages[0].code,

@@ -6,14 +6,14 @@ message. A guard that was away over the time of a digest tells the night when it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from datetime import datetime, time, timedelta, tzinfo
 
 import msgspec
 
 from guard.daemon.news import News
-from guard.decision.accept import is_by
-from guard.finding import Finding
+from guard.decision.accept import About, accepting
+from guard.lifecycle.accepted import loop_without_accepted, still_there
 from guard.lifecycle.due_run import DueRun, fold
 from guard.lifecycle.ledger import Ledger
 from guard.lifecycle.loop import Loop
@@ -21,8 +21,11 @@ from guard.notify.digest import next_digest
 from guard.notify.message import Event, Message, Tier, to_bytes
 from guard.notify.ports import Outbox
 from guard.notify.route import DIGEST
+from guard.outcomes.alarms import SCHEDULE_DISABLED
+from guard.policy.accept_schema import AcceptRule
 from guard.policy.schema import Policy
 from guard.views.nightly import accept_lines, night_of, night_text, night_title
+from guard.views.status import off_text
 
 NIGHTLY = "nightly"
 AHEAD = timedelta(minutes=1)
@@ -65,7 +68,7 @@ class Nightly:
             told = Told(digest=now, until=now, accepts=now)
             await self._keep(told)
         self._told = told
-        told = await self._accepts(told, now)
+        told = await self._accepts(told, now, loop)
         at = self._latest_digest(told.digest, now)
         if at is None:
             return
@@ -85,6 +88,8 @@ class Nightly:
         policy = self._policy_of()
         if not policy.notify.quiet_digest and not accept_lines(policy.accepts, now):
             return
+        if loop is not None:
+            loop = loop_without_accepted(loop, policy.accepts, now)
         night = night_of(await self._runs(told.until - LONGEST_RUN, now), told.until, now, policy.accepts)
         message = Message(
             tier=Tier.DIGEST,
@@ -95,15 +100,15 @@ class Nightly:
         )
         await self._outbox.put(DIGEST, to_bytes(message), at)
 
-    async def _accepts(self, told: Told, now: datetime) -> Told:
+    async def _accepts(self, told: Told, now: datetime, loop: Loop | None) -> Told:
         """Each entry that ended since the last look is told once."""
         over = [one for one in self._policy_of().accepts if told.accepts < one.ends <= now]
         if not over:
             return told
         runs = await self._runs(now - STANDS, now)
         for entry in over:
-            findings = (one for one in latest_findings(runs) if is_by(one.accepted, entry))
-            await self._news.accept_ended(entry, tuple(dict.fromkeys(one.summary for one in findings)), at=entry.ends)
+            still = (*still_there(runs, entry), *_still_off(loop, entry))
+            await self._news.accept_ended(entry, still, at=entry.ends)
         told = msgspec.structs.replace(told, accepts=now)
         await self._keep(told)
         return told
@@ -120,12 +125,13 @@ class Nightly:
         self._told = told
 
 
-def latest_findings(runs: Iterable[DueRun]) -> list[Finding]:
-    """What the last decision of each schedule found."""
-    latest: Mapping[str, DueRun] = {
-        run.key.schedule: run for run in sorted(runs, key=lambda one: one.key.due) if run.decided is not None
-    }
-    return [one for run in latest.values() if run.decided is not None for one in run.decided.verdict.findings]
+def _still_off(loop: Loop | None, entry: AcceptRule) -> tuple[str, ...]:
+    """The schedules whose being off an entry accepted up to its end."""
+    at = entry.ends - timedelta(microseconds=1)
+    about = {one: About(schedule=(one.schedule, one.name)) for one in (loop.switched_off if loop is not None else ())}
+    return tuple(
+        off_text(one) for one, of in about.items() if accepting((entry,), at, SCHEDULE_DISABLED.id, of) is not None
+    )
 
 
 def _read(told: bytes | None) -> Told | None:

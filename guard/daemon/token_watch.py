@@ -69,6 +69,7 @@ class TokenWatch:
         self._read_with: Token | None = None
         self._next_due: datetime | None = None
         self._last_due: datetime | None = None
+        self._said = ""
 
     def look(self, loop: Loop) -> None:
         """Begins what there is to do, unless the last one still goes on. Returns at once. Raises nothing."""
@@ -94,12 +95,19 @@ class TokenWatch:
             after = await self._step(before, xo_answers=xo_answers)
             if after != before:
                 await self._ledger.remember(TOKEN, msgspec.json.encode(after))
+            self._said = ""
         except LedgerError:
             return  # the looks tell of a ledger that takes nothing
         except GuardError as error:
-            self._log(f"guard's XO token could not be looked after: {error}")
+            self._say(f"guard's XO token could not be looked after: {error}")
         except Exception as error:  # noqa: BLE001  a bug in what only watches a token must not end the daemon
-            self._log(f"a bug of guard's while it looked after its XO token: {type(error).__name__}")
+            self._say(f"a bug of guard's while it looked after its XO token: {type(error).__name__}")
+
+    def _say(self, trouble: str) -> None:
+        """Once, as it may go on for days of looks."""
+        if trouble != self._said:
+            self._log(trouble)
+        self._said = trouble
 
     async def _step(self, state: TokenState, *, xo_answers: bool) -> TokenState:
         xo, now = self._policy_of().xo, self._clock()

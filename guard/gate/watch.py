@@ -392,4 +392,6 @@ class Watch:
                 *((f"nothing could be remedied: {self._rounds.trouble}",) if self._rounds.trouble else ()),
             ),
             wake=wake,
+            stands_aside=self._stood_aside if self._policy_of().may_act else "",
+            clock_ahead_s=look.ahead.total_seconds(),
         )

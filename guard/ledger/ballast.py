@@ -8,6 +8,21 @@ from pathlib import Path
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
+def beside(ledger: Path) -> Path:
+    """Where a ledger's ballast lies."""
+    return ledger.with_name(f"{ledger.name}.ballast")
+
+
+def is_set_aside(ledger: Path) -> bool:
+    """Whether a ledger has its ballast, for who only looks at it. True where that cannot be seen: opening the ledger tells."""
+    try:
+        return beside(ledger).lstat().st_blocks > 0
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+
+
 class Ballast:
     """``size`` bytes beside the ledger. ``held`` tells whether they are set aside at the moment."""
 

@@ -15,7 +15,7 @@ import msgspec
 
 from guard.errors import ConflictError, LedgerError
 from guard.ledger import files, remedies
-from guard.ledger.ballast import Ballast
+from guard.ledger.ballast import Ballast, beside
 from guard.ledger.faults import PERHAPS_FULL, SQLITE_ERRORS, code_of, explained, readable
 from guard.ledger.migrations import MIGRATIONS, migrate, version
 from guard.ledger.outbox import Q, SqliteOutbox
@@ -49,7 +49,7 @@ def open_ledger(
         files.check(path, connection)
         migrate(connection)
 
-    ballast = Ballast(path.with_name(f"{path.name}.ballast"), ballast_bytes)
+    ballast = Ballast(beside(path), ballast_bytes)
     ballast.adopt()
     ledger = _opened(path, xo, clock, prepare, ballast)
     ballast.restore()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
-from guard.decision.accept import About, accepting
+from guard.decision.accept import About, accepting, is_by
 from guard.decision.verdict import Held
 from guard.finding import Finding, Level, Scope, ScopeKind
 from guard.lifecycle.due_run import Attempt, DueRun
@@ -18,6 +18,8 @@ from guard.outcomes.alarms import RUN_REFUSED, SCHEDULE_DISABLED
 from guard.outcomes.causes import Cause
 from guard.outcomes.outcome import Outcome
 from guard.policy.accept_schema import AcceptRule
+
+_A_MOMENT = timedelta(microseconds=1)
 
 
 def about(run: DueRun, scopes: Iterable[Scope] = (), vms: Iterable[tuple[str, ...]] = ()) -> About:
@@ -36,18 +38,31 @@ def loud_causes(run: DueRun, outcome: Outcome, entries: Sequence[AcceptRule], at
 
 
 def _is_accepted_cause(run: DueRun, cause: Cause, entries: Sequence[AcceptRule], at: datetime) -> bool:
-    scopes = [one for one in (cause.scope, cause.target) if one is not None]
-    is_vm = cause.scope.kind is ScopeKind.VM
-    names = [(cause.scope.id, cause.scope.name)] if is_vm else []
-    if accepting(entries, at, cause.code, about(run, scopes, names)) is not None:
+    if accepting(entries, at, cause.code, _about_cause(run, cause)) is not None:
         return True
-    vm = cause.scope.id if is_vm else ""
-    return any(_is_word_on(one, cause.code, vm) for one in _words(run, at))
+    vm = cause.scope.id if cause.scope.kind is ScopeKind.VM else ""
+    words = [one for one in _words(run, at) if _is_word_on(one, cause.code, vm)]
+    return any(_is_same_thing(one.scope, cause.target) for one in words)
+
+
+def _about_cause(run: DueRun, cause: Cause) -> About:
+    scopes = [one for one in (cause.scope, cause.target) if one is not None]
+    names = [(cause.scope.id, cause.scope.name)] if cause.scope.kind is ScopeKind.VM else []
+    return about(run, scopes, names)
 
 
 def _is_word_on(finding: Finding, code: str, vm: str) -> bool:
-    """Whether an accepted finding is about this code of this VM, '' for the whole run."""
-    return finding.code == code and (not finding.holds or vm in finding.holds)
+    """Whether a finding is about this code of this VM, '' for the whole run."""
+    if finding.code != code:
+        return False
+    if finding.holds:
+        return vm in finding.holds
+    return finding.scope.kind is not ScopeKind.VM or finding.scope.id == vm
+
+
+def _is_same_thing(found: Scope, target: Scope | None) -> bool:
+    """Whether what was predicted of a repository or SR is about the one that missed its copy, where the log tells that."""
+    return target is None or found.kind is not target.kind or found.id == target.id
 
 
 def _words(run: DueRun, at: datetime) -> list[Finding]:
@@ -68,15 +83,23 @@ def loud_findings(run: DueRun, at: datetime) -> tuple[Finding, ...]:
     )
 
 
+def loud_warnings(run: DueRun, at: datetime) -> tuple[Finding, ...]:
+    """What the last decision only warns of and is not accepted."""
+    return tuple(
+        one for one in _findings(run) if one.level is Level.WARN and (one.accepted is None or at >= one.accepted.until)
+    )
+
+
 def loud_held(run: DueRun, held: Iterable[Held], at: datetime) -> tuple[Held, ...]:
     """The VMs that are held for something that is not accepted."""
-    words = _words(run, at)
+    words, loud = _words(run, at), loud_findings(run, at)
     return tuple(
         one
         for one in held
         if not words
         or not one.codes
         or not all(any(_is_word_on(each, code, one.vm) for each in words) for code in one.codes)
+        or any(_is_word_on(each, code, one.vm) for each in loud for code in one.codes)
     )
 
 
@@ -111,6 +134,37 @@ def _calmed(run: DueRun, attempt: Attempt, entries: Sequence[AcceptRule], at: da
         return attempt
     calm = msgspec.structs.replace(attempt.ended.outcome, status="success")
     return replace(attempt, ended=msgspec.structs.replace(attempt.ended, outcome=calm))
+
+
+def still_there(runs: Iterable[DueRun], entry: AcceptRule) -> tuple[str, ...]:
+    """What an entry that ends accepted up to then and is still there, as sentences: findings of each schedule's last
+    decision, causes of its last run that ended, alarms of what goes on.
+    """
+    ordered = sorted(runs, key=lambda run: run.key.due)
+    judged = {run.key.schedule: run for run in ordered if run.decided is not None}
+    over = {run.key.schedule: run for run in ordered if any(one.ended is not None for one in run.attempts)}
+    told = [
+        one.summary
+        for run in judged.values()
+        for one in _findings(run)
+        if one.code == entry.code and is_by(one.accepted, entry)
+    ]
+    at = entry.ends - _A_MOMENT
+    for run in over.values():
+        last = [one.ended.outcome for one in run.attempts if one.ended is not None][-1]
+        told += [
+            f"{one.scope.name or one.scope.id}: {one.code}: {one.text}"
+            for one in last.causes
+            if accepting((entry,), at, one.code, _about_cause(run, one)) is not None
+        ]
+    told += [
+        alarm.text
+        for run in ordered
+        if run.ended is None
+        for alarm in run.alarms
+        if alarm.code == entry.code and alarm_is_accepted(run, alarm, (entry,), at)
+    ]
+    return tuple(dict.fromkeys(told))
 
 
 def loop_without_accepted(loop: Loop, entries: Sequence[AcceptRule], at: datetime) -> Loop:

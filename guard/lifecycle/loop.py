@@ -10,6 +10,7 @@ import msgspec
 from guard.estate.xo_records import Schedule
 
 STANDS = timedelta(hours=24)  # how long an alarm is shown that nothing else ends
+CLOCKS_DIFFER = timedelta(seconds=30)  # a due time's minute is not sure any more
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +39,8 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True):
 
     ``next_due``: when XO fires next. ``wake``: before then nothing is expected to happen. ``switched_off``: and not on
     again. ``more_running``: runs XO knows of whose log was not read. ``unwatched``: why a schedule's due times are unknown.
+    ``stands_aside``: why guard acts on nothing although the policy says enforce, '' where it does. ``clock_ahead_s``: how far
+    guard's clock is ahead of XO's.
     """
 
     at: datetime
@@ -49,6 +52,8 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True):
     unwatched: tuple[str, ...] = ()
     switched_off: tuple[SwitchedOff, ...] = ()
     wake: datetime | None = None
+    stands_aside: str = ""
+    clock_ahead_s: float = 0.0
 
 
 def gone_off(schedules: Iterable[Schedule], before: Iterable[Schedule], now: datetime) -> tuple[SwitchedOff, ...]:

@@ -168,12 +168,16 @@ def may_try(state: TokenState, now: datetime, dues: tuple[datetime, ...]) -> boo
 
 
 def level(state: TokenState, now: datetime) -> int | None:
-    """The level of ``LEVELS`` that is reached and was not told yet; None where there is none."""
+    """The level of ``LEVELS`` that is reached and was not told yet; None where there is none.
+
+    What a clock that was days ahead made guard tell does not count once that clock is right again.
+    """
     remaining = left(state, now)
     if remaining is None:
         return None
     reached = [days for days in LEVELS if remaining <= days * _DAY]
-    if not reached or (state.told is not None and state.told <= reached[-1]):
+    told = state.told if state.told is not None and remaining <= (state.told + 1) * _DAY else None
+    if not reached or (told is not None and told <= reached[-1]):
         return None
     return reached[-1]
 

@@ -33,7 +33,8 @@ def collected(messages: Sequence[Message], at: datetime, zone: tzinfo, unreadabl
     messages = [one for one in messages if one.event is not Event.DIGEST]
     if heads and not messages and not unreadable:
         text = "\n".join(text for _, text in heads)
-        return Message(tier=Tier.DIGEST, event=Event.DIGEST, title=heads[-1][0], text=text, at=at)
+        title = "; ".join(dict.fromkeys(title for title, _ in heads))  # a quiet night must not hide the one before
+        return Message(tier=Tier.DIGEST, event=Event.DIGEST, title=title, text=text, at=at)
     told: dict[tuple[str, str], list[Message]] = {}
     for message in sorted(messages, key=lambda one: (one.event is not Event.FAIL, one.at)):
         told.setdefault((message.title, message.text), []).append(message)

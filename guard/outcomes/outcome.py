@@ -125,7 +125,9 @@ def _vm(scope: Scope, task: LogTask, run_status: str, told: _Told) -> VmOutcome:
             before = by_target.get(target)
             if before is None or before.status != "success":  # a retry comes later; one that worked stays
                 by_target[target] = child
-    targets = tuple(_target(target, export, status, run_status, told.of_copy(scope, target)) for target, export in by_target.items())
+    targets = tuple(
+        _target(target, export, status, run_status, told.of_copy(scope, target)) for target, export in by_target.items()
+    )
     return VmOutcome(
         vm=scope,
         status=status,
@@ -137,9 +139,7 @@ def _vm(scope: Scope, task: LogTask, run_status: str, told: _Told) -> VmOutcome:
     )
 
 
-def _target(
-    target: Scope, export: LogTask, vm_status: str, run_status: str, why: tuple[Cause, ...]
-) -> TargetOutcome:
+def _target(target: Scope, export: LogTask, vm_status: str, run_status: str, why: tuple[Cause, ...]) -> TargetOutcome:
     sizes = [_size(one) for one in export.tasks if one.message == "transfer" and one.status == "success"]
     status = _status(export, run_status)
     if status == "success" and not sizes and vm_status in ENDED_BADLY:

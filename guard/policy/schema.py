@@ -43,7 +43,9 @@ class XoSection(Section, frozen=True, kw_only=True):
     ] = False
     renew_for: Annotated[
         timedelta,
-        Meta(description="How long a renewed token is valid. XO allows half a year at most, unless it is set otherwise."),
+        Meta(
+            description="How long a renewed token is valid. XO allows half a year at most, unless it is set otherwise."
+        ),
     ] = timedelta(days=180)
     ca_file: Annotated[
         str | None,

@@ -33,13 +33,16 @@ class TiersSection(msgspec.Struct, frozen=True, kw_only=True):
     skipped: Annotated[Tier, Meta(description="XO skipped a run.")] = "digest"
     # guard's verdict on a due time that will not start whole
     defer: Annotated[
-        Tier, Meta(description="All of it waits, inside its deadline. Never page: there is nothing to act on yet.")
+        Tier, Meta(description="All of it waits, inside its deadline. Never page: nothing is lost yet.")
     ] = "digest"
     start_some: Annotated[
         Tier, Meta(description="Some VMs start and the others wait, inside their deadline. Never page.")
     ] = "digest"
     refuse: Annotated[Tier, Meta(description="guard foresees that it will not start it; refused follows.")] = "digest"
     skip: Annotated[Tier, Meta(description="Another run covers this due time.")] = "digest"
+    warn: Annotated[Tier, Meta(description="A prediction warns of something that holds no VM back. Never page.")] = (
+        "record"
+    )
     follow_up: Annotated[
         Tier, Meta(description="VMs that failed are started once more, or are not after all. Never page.")
     ] = "digest"
@@ -77,13 +80,19 @@ STATES: Mapping[str, Tier] = {
     name: getattr(TiersSection(), name)  # each is one of the three words
     for name in TiersSection.__struct_fields__
 }
-NEVER_PAGED = frozenset({"defer", "start_some", "follow_up"})
-"""Inside their deadline there is nothing to act on: a page of these is lowered to digest."""
+TOLD_AHEAD = (
+    *("COALESCE_STUCK", "ENCRYPTION_LIMIT", "REPOSITORY_NO_SPACE", "REPOSITORY_ON_XO_DISK", "RUNS_TWICE"),
+    *("SELECTION_SHRUNK", "SR_NO_SPACE", "XO_DISK_LOW"),
+)
+NEVER_PAGED = frozenset({"defer", "start_some", "follow_up", "warn"})
+"""Nothing is lost yet, as a deadline or the whole run is still ahead: a page of these is lowered to digest."""
 PAIRS: Mapping[tuple[str, str], Tier] = {
     ("refused", "ON_HOLD"): "digest",  # somebody said so, and knows
     ("missed", "SCHEDULE_DISABLED"): "digest",  # paged when it was switched off
     ("alarm", "START_UNCERTAIN"): "digest",  # by policy it is started again
     ("trouble", "CLOCKS_DIFFERENT"): "digest",  # XO starts everything by itself meanwhile
+    # a person can still prevent what comes of these, and nothing else would tell
+    **dict.fromkeys((("warn", code) for code in TOLD_AHEAD), "digest"),
 }
 """(state, code) -> where the code makes another tier right than the state's own."""
 TOLD_BY_CHANNELS = frozenset({"NOTIFY_FAILING", "NOTIFY_DROPPED"})

@@ -24,7 +24,7 @@ def read_tiers(table: Mapping[str, Any], report: _Report) -> dict[str, Tier]:
         elif value not in TIERS:
             report(path, value, f"expected one of {', '.join(TIERS)}")
         elif value == "page" and key in NEVER_PAGED:
-            report(path, value, "inside its deadline there is nothing to act on; expected digest or record")
+            report(path, value, "nothing is lost yet; expected digest or record")
         else:
             found[key] = value
     return found

@@ -49,7 +49,14 @@ def _head(coverage: Coverage) -> list[str]:
     counts = f"{plural(told.vms, 'VM')}: {told.covered} in an enabled schedule, {len(told.uncovered)} in none"
     counts += f", {len(told.on_purpose)} left out on purpose" if told.on_purpose else ""
     counts += f"; beside {plural(told.replicas, 'replica')} that backup jobs made" if told.replicas else ""
-    return lines + wrap(f"{counts}.", "  ", first="") + _longest(coverage)
+    return lines + wrap(f"{counts}.", "  ", first="") + _away(coverage) + _longest(coverage)
+
+
+def _away(coverage: Coverage) -> list[str]:
+    names = [one.name for one in coverage.gaps.away]
+    if not names:
+        return []
+    return wrap(f"Not counted: the VMs behind {_names(names)}, to which XO is not connected.", "  ", first="")
 
 
 def _longest(coverage: Coverage) -> list[str]:

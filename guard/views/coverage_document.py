@@ -37,6 +37,7 @@ def coverage_document(coverage: Coverage) -> dict[str, Any]:
             "covered": told.covered,
             "replicas": told.replicas,
             "unknown": told.why_unknown or None,
+            "servers_away": [{"id": one.id, "name": one.name, "status": one.status} for one in told.away],
             "uncovered": [
                 {
                     "id": one.vm,

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from guard.finding import ClearedBy, Code, Harm
 from guard.views.text import wrap
 
-
 RUNBOOK = "docs/runbook.md"
 
 

@@ -26,8 +26,9 @@ from guard.mechanics.fallback import is_fallback
 from guard.mechanics.outlook import Outlook
 from guard.mechanics.versions import is_tested
 from guard.meter import Timing, Traffic
-from guard.outcomes.alarms import SCHEDULE_DISABLED
+from guard.outcomes.alarms import RUN_REFUSED, SCHEDULE_DISABLED, START_UNCERTAIN, XO_DID_NOT_FIRE
 from guard.outcomes.score import Tally, tally
+from guard.policy.codes import ON_HOLD
 from guard.policy.schema import Policy
 from guard.views.channels import DIGEST
 from guard.views.doings import Doings
@@ -158,7 +159,7 @@ def story_figures(facts: Sequence[RunFacts], loop: Loop | None, names: Mapping[s
 
     alarms: Counter[tuple[str, ...]] = Counter()
     for run in standing((one.run for one in facts), now):
-        alarms.update((*called(run.key.schedule, name_of(run)), code) for code in run.alarm_codes)
+        alarms.update((*called(run.key.schedule, name_of(run)), code) for code in _calling(run))
     for off in loop.switched_off if loop is not None else ():
         alarms[*called(off.schedule, off.name), SCHEDULE_DISABLED.id] += 1
     ends = Counter(one.run.ended.end for one in facts if one.run.ended is not None and now - one.run.ended.at < STANDS)
@@ -170,7 +171,8 @@ def story_figures(facts: Sequence[RunFacts], loop: Loop | None, names: Mapping[s
                 found[at] += count
     newest: dict[str, RunFacts] = {}
     for one in sorted((one for one in facts if one.predicted_at is not None), key=lambda one: one.run.key.due):
-        newest[one.run.key.schedule] = one
+        if not names or one.run.key.schedule in names:  # of a schedule that is gone nothing is to be done
+            newest[one.run.key.schedule] = one
     labels = {schedule: called(schedule, name_of(one.run)) for schedule, one in newest.items()}
     return {
         "guard_alarms": list(alarms.items()),
@@ -191,6 +193,16 @@ def story_figures(facts: Sequence[RunFacts], loop: Loop | None, names: Mapping[s
             if one.predicted_at is not None
         ],
     }
+
+
+def _calling(run: DueRun) -> frozenset[str]:
+    """The alarms of a due run that call for somebody: not what a start has made up for, nor what a person holds."""
+    over = {XO_DID_NOT_FIRE.id, START_UNCERTAIN.id} if run.attempts else set()
+    refused_for = {code for given in run.given_up for vm in given.vms for code in vm.codes or (given.code,)}
+    refused_for |= {given.code for given in run.given_up if not given.vms}
+    if refused_for == {ON_HOLD.id}:
+        over.add(RUN_REFUSED.id)
+    return run.alarm_codes - over
 
 
 def name_of(run: DueRun) -> str:

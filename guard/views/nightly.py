@@ -8,20 +8,26 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from guard.decision.accept import ending
-from guard.lifecycle.accepted import is_accepted_outcome
+from guard.lifecycle.accepted import alarm_is_accepted, is_accepted_outcome
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import End
 from guard.lifecycle.loop import Loop
 from guard.lifecycle.report import UNSTARTED
+from guard.outcomes.alarms import START_UNCERTAIN, XO_DID_NOT_FIRE
 from guard.policy.accept_schema import AcceptRule
 from guard.units import format_bytes, format_time, plural
+from guard.views.status import off_text
+
+MOST_NOTES = 5
+_MADE_UP_FOR = frozenset({XO_DID_NOT_FIRE.id, START_UNCERTAIN.id})
+"""Alarms of a run that goes on which guard itself sees to; where it could not, the run's end says so."""
 
 
 @dataclass(frozen=True)
 class Night:
     """What came of the due runs that ended since the last digest. ``known``: of those that went wrong, for accepted causes
     alone. ``covered``: by another run, so nothing was lost. ``open``: not over yet; ``wrong_so_far``: of these, where a run
-    of XO's failed already.
+    of XO's failed already, or an alarm stands.
     """
 
     since: datetime
@@ -49,7 +55,7 @@ def night_of(runs: Iterable[DueRun], since: datetime, until: datetime, accepts: 
             continue
         if run.ended is None:
             counts["open"] += run.key.due <= until
-            counts["wrong_so_far"] += _went(run, accepts, until) == "wrong"
+            counts["wrong_so_far"] += _went(run, accepts, until) == "wrong" or _is_alarmed(run, accepts, until)
             continue
         counts["due"] += 1
         counts[_went(run, accepts, until)] += 1
@@ -71,21 +77,40 @@ def _went(run: DueRun, accepts: Sequence[AcceptRule], at: datetime) -> str:
     return "known" if all(is_accepted_outcome(run, one, accepts, at) for one in bad) else "wrong"
 
 
+def _is_alarmed(run: DueRun, accepts: Sequence[AcceptRule], at: datetime) -> bool:
+    calling = (one for one in run.alarms if one.code not in _MADE_UP_FOR)
+    return any(not alarm_is_accepted(run, one, accepts, at) for one in calling)
+
+
 def night_title(night: Night, loop: Loop | None) -> str:
-    """``loop``: the last look."""
+    """``loop``: the last look. No night is called quiet in which a schedule was off or its due times unknown."""
     runs = plural(night.due, "due run")
+    so_far = f", {night.wrong_so_far} that {'goes' if night.wrong_so_far == 1 else 'go'} on did not so far"
+    wrong = f"{night.wrong} did not go well{so_far if night.wrong_so_far else ''}"
     if loop is not None and loop.xo_error:
-        return f"XO cannot be read: {runs} ended"
+        return f"XO cannot be read: {runs} ended{'' if night.is_quiet else f', {wrong}'}"
+    beside = _beside(loop)
     if not night.is_quiet:
-        so_far = f", {night.wrong_so_far} that {'goes' if night.wrong_so_far == 1 else 'go'} on did not so far"
-        return f"{runs}: {night.wrong} did not go well{so_far if night.wrong_so_far else ''}"
+        return f"{runs}: {wrong}{beside}"
+    return f"{_well(night)}{beside}" if beside else f"Quiet night: {_well(night)}"
+
+
+def _beside(loop: Loop | None) -> str:
+    """What is wrong though no run shows it."""
+    off = len(loop.switched_off) if loop is not None else 0
+    told = f"; {plural(off, 'schedule')} {'is' if off == 1 else 'are'} off" if off else ""
+    return told + ("; not all due times are watched" if loop is not None and loop.unwatched else "")
+
+
+def _well(night: Night) -> str:
+    runs = plural(night.due, "due run")
     if not night.due:
-        return "Quiet night: no due run ended"
+        return "no due run ended"
     known = f", {night.known} failed for accepted causes" if night.known else ""
     covered = f", {night.covered} covered by other runs" if night.covered else ""
     all_of = "" if known or covered else "all "
     well = f"{night.well} went well" if known or covered else f"{all_of}went well"
-    return f"Quiet night: {runs}, {well}{covered}{known}"
+    return f"{runs}, {well}{covered}{known}"
 
 
 def night_text(night: Night, accepts: Sequence[AcceptRule], loop: Loop | None, now: datetime, zone: tzinfo) -> str:
@@ -99,6 +124,10 @@ def night_text(night: Night, accepts: Sequence[AcceptRule], loop: Loop | None, n
         lines.append(f"XO cannot be read: {loop.xo_error}")
     elif loop is not None and loop.next_due is not None:
         lines.append(f"Next due: {format_time(loop.next_due, zone)}.")
+    if loop is not None:
+        notes = [off_text(one) for one in loop.switched_off] + [f"Not watched: {one}" for one in loop.unwatched]
+        more = len(notes) - MOST_NOTES
+        lines += notes[:MOST_NOTES] + [f"And {more} more; guard status lists them."] * (more > 0)
     lines += accept_lines(accepts, now)
     return "\n".join(lines)
 

@@ -16,6 +16,7 @@ from guard.outcomes.alarms import SCHEDULE_DISABLED
 from guard.units import format_bytes, format_duration, format_time, plural
 from guard.views.channels import channel_documents, channel_lines, failing_long, failing_text
 from guard.views.doings import NOTHING, Doings, doings_document, doings_lines
+from guard.views.status_standing import Condition
 from guard.views.text import clean, wrap
 
 STALE = timedelta(minutes=5)  # the loop looks every half minute; a reading of a large XO may take two
@@ -111,21 +112,13 @@ def status_text(
     day: Lately = NOTHING_LATELY,
     acting: Doings = NOTHING,
     channels: Sequence[ChannelStatus] = (),
+    stands: Sequence[Condition] = (),
 ) -> str:
     """Running with progress, next due, what guard holds, alarms, the last day, age of the last look."""
     if loop is None:
         return "\n".join(["The daemon has not looked at XO yet.", *doings_lines(acting, zone)]) + "\n"
     age = format_duration(max(0.0, (now - loop.at).total_seconds()))
-    lines: list[str] = []
-    if loop.at - now > FUTURE:
-        ahead = format_duration((loop.at - now).total_seconds())
-        lines += wrap(
-            f"The last look lies {ahead} ahead: the clock was set back. What follows was so then.", "  ", first=""
-        )
-    if now - loop.at > STALE:
-        lines += wrap(
-            f"guard daemon does not look: its last look is {age} old. What follows was so then.", "  ", first=""
-        )
+    lines = _old_look_lines(loop, now)
     if loop.xo_error:
         since = f" since {format_time(loop.unread_since, zone)}" if loop.unread_since is not None else ""
         lines += wrap(f"XO cannot be read{since}: {loop.xo_error}", "  ", first="")
@@ -146,6 +139,8 @@ def status_text(
     for alarm in _alarms(loop, alarmed):
         more = f" ({alarm.earlier} earlier ones of this schedule stand too)" if alarm.earlier else ""
         lines += wrap(f"Alarm {alarm.code}: {alarm.text}{more}", "  ", first="")
+    for condition in stands:
+        lines += wrap(f"{condition.code.id}: {condition.text}.", "  ", first="")
     for note in loop.unwatched:
         lines += wrap(f"Not watched: {note}", "  ", first="")
     if day.bad:
@@ -155,6 +150,21 @@ def status_text(
     return "\n".join(lines) + "\n"
 
 
+def _old_look_lines(loop: Loop, now: datetime) -> list[str]:
+    """That what follows is not how it is now, where the last look is not of now."""
+    ahead_s = (loop.at - now).total_seconds()
+    lines: list[str] = []
+    if loop.at - now > FUTURE:
+        told = f"The last look lies {format_duration(ahead_s)} ahead: the clock was set back. What follows was so then."
+        lines += wrap(told, "  ", first="")
+    if now - loop.at > STALE:
+        told = (
+            f"guard daemon does not look: its last look is {format_duration(-ahead_s)} old. What follows was so then."
+        )
+        lines += wrap(told, "  ", first="")
+    return lines
+
+
 def status_document(
     loop: Loop | None,
     alarmed: tuple[DueRun, ...],
@@ -162,6 +172,7 @@ def status_document(
     day: Lately = NOTHING_LATELY,
     acting: Doings = NOTHING,
     channels: Sequence[ChannelStatus] = (),
+    stands: Sequence[Condition] = (),
 ) -> dict[str, Any]:
     """The document ``guard.status/1``. ``running`` is null while XO cannot be read."""
     blind = loop is None or bool(loop.xo_error)
@@ -196,6 +207,7 @@ def status_document(
             }
             for one in (_alarms(loop, alarmed) if loop is not None else ())
         ],
+        "standing": [{"code": one.code.id, "text": one.text} for one in stands],
         "unwatched": list(loop.unwatched) if loop is not None else [],
         "last_day": {"over": day.over, "bad": day.bad},
         "channels": channel_documents(channels),
@@ -208,6 +220,7 @@ def nagios(
     now: datetime,
     day: Lately = NOTHING_LATELY,
     channels: Sequence[ChannelStatus] = (),
+    stands: Sequence[Condition] = (),
 ) -> tuple[int, str]:
     """(exit code, one line with perfdata): 0 OK, 1 warning, 2 critical, 3 unknown (Monitoring Plugins guidelines)."""
     if loop is None:
@@ -229,6 +242,8 @@ def nagios(
         return CRITICAL, _line(f"GUARD CRITICAL - {told}") + perfdata
     if loop.xo_error:
         return WARNING, _line(f"GUARD WARNING - XO cannot be read: {loop.xo_error}") + perfdata
+    if stands:
+        return WARNING, _line(f"GUARD WARNING - {stands[0].code.id}: {stands[0].text}") + perfdata
     failing = failing_long(channels, now)
     if failing:
         return WARNING, _line(f"GUARD WARNING - {failing_text(failing[0], now)}") + perfdata

@@ -10,7 +10,6 @@ READS = frozenset(
         "remote.getAllInfo",
         "schedule.getAll",
         "session.getUser",
-        "session.getUser",
         "session.signIn",  # of the socket alone: nothing of it stays in XO
         "system.getServerVersion",
         "user.getAuthenticationTokens",

@@ -14,7 +14,7 @@ import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
 from guard.errors import XoAnswerError, XoAuthError, XoError, XoTimeoutError, XoUnreachableError
-from guard.http import led_to, shortened, untrusted
+from guard.http import led_to, origin, shortened, untrusted
 from guard.meter import Meter, Way, timed
 from guard.xo.methods import READS
 
@@ -93,7 +93,10 @@ class Rpc:
 
     def _reason(self, error: Exception) -> str:
         told = error.response.headers.get_all("Location") if isinstance(error, websockets.InvalidStatus) else ()
-        return shortened(str(error)) + (f", which leads to {led_to(self._url, told[0])}" if told else "")
+        if not told:
+            return shortened(str(error))
+        there = led_to(self._url, told[0])
+        return f"{shortened(str(error))}, which leads to {origin(there) if '://' in there else there}"
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

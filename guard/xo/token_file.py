@@ -3,11 +3,13 @@
 The order, so that no moment is without a token that works: a file beside it is made and given the same owner; XO is asked
 for the new token; it is written there, and proven by a sign-in with what was read back; the old token is written to
 ``<file>.old``; the new file takes the place of the old one. Whoever dies in between leaves the old one in place, and the
-next try gets the same new token from XO.
+next try gets the same new token from XO. The file is locked meanwhile: of two renewals at once the second would put an
+empty file in the place of the token.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -31,17 +33,28 @@ class TokenFile:
         except OSError as error:
             raise PolicyError(f"{file}: [xo] token_file cannot be read ({error.strerror})") from error
         self._new, self._old = _beside(self.path, NEW), _beside(self.path, OLD)
+        self._lock: int | None = None
+        self._made = False
 
     def __enter__(self) -> Self:
         """Makes the file beside it, still empty: what XO would be asked for in vain shows here. Raises PolicyError."""
-        self._make(self._new)
+        self._lock = self._locked()
+        try:
+            self._make(self._new)
+        except PolicyError:
+            os.close(self._lock)
+            raise
+        self._made = True
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(OSError):
-            self._new.unlink()
+        if self._made:  # once it has taken the place of the old one, a file of that name is another renewal's
+            with suppress(OSError):
+                self._new.unlink()
+        if self._lock is not None:
+            os.close(self._lock)
 
     def write(self, token: Token) -> Token:
         """The token as it is read back from the file beside, durable there. Raises PolicyError."""
@@ -54,10 +67,28 @@ class TokenFile:
         self._fill(self._old, old)
         try:
             self._new.replace(self.path)
-            _sync(self.path.parent)
         except OSError as error:
             raise self._cannot(error) from error
+        self._made = False
+        with suppress(OSError):  # it is in place, and either token works should the power fail now
+            _sync(self.path.parent)
         return self._old
+
+    def _locked(self) -> int:
+        """The token's file, locked until it is closed. Raises PolicyError."""
+        try:
+            handle = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise self._cannot(error) from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(handle)
+            if isinstance(error, BlockingIOError):
+                told = "another guard token renew is at work on it, and nothing was replaced; try again when that one is done"
+                raise PolicyError(f"{self.path}: {told}") from error
+            raise self._cannot(error) from error
+        return handle
 
     def _make(self, path: Path) -> None:
         try:
@@ -78,7 +109,8 @@ class TokenFile:
 
     def _fill(self, path: Path, token: Token) -> None:
         try:
-            with path.open("wb") as stream:
+            # not through a link that somebody put in its place meanwhile
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW), "wb") as stream:
                 stream.write(token.reveal().encode() + b"\n")
                 stream.flush()
                 os.fsync(stream.fileno())

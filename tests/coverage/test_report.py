@@ -17,6 +17,7 @@ from tests.builders import (
     make_log,
     make_repository_info,
     make_schedule,
+    make_server,
     make_transfer,
     make_vm,
     make_vm_task,
@@ -43,6 +44,7 @@ def test_it_is_whole_when_every_vm_is_covered_and_young_and_no_repository_is_ful
         {"logs": []},
         {"reading": {PartName.JOBS: {"complete": False}}},
         {"repository_info": {"repo": make_repository_info(available=0)}},
+        {"servers": [make_server(), make_server("lost", status="disconnected")]},
     ],
 )
 def test_a_gap_an_old_backup_an_unknown_one_and_a_full_repository_make_it_not_whole(world):

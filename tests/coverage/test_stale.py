@@ -132,6 +132,12 @@ def test_a_backup_whose_health_check_failed_is_not_good():
     }
 
 
+def test_a_backup_that_a_wrong_clock_dated_into_the_future_does_not_make_a_vm_young_for_ever():
+    ahead = good_log(NOW + timedelta(days=400))
+    assert told(make_estate(logs=[old_log(), ahead])) == [(Age.NONE_IN_LOGS, None, "")]
+    assert told(make_estate(logs=[old_log(), good_log(NOW + timedelta(minutes=5))])) == []
+
+
 def test_another_failure_after_the_transfer_leaves_the_backup_good():
     failed = make_log(make_vm_task("vm", make_transfer(1), status="failure"), status="failure")
     assert told(make_estate(logs=[old_log(), failed])) == []

@@ -16,6 +16,7 @@ from tests.builders import (
     make_job,
     make_log,
     make_schedule,
+    make_server,
     make_transfer,
     make_vbd,
     make_vdi,
@@ -171,3 +172,31 @@ def test_a_list_that_was_not_read_whole_makes_the_gaps_unknown(part):
     assert (cut.uncovered, part in cut.why_unknown) == ((), True)
     unread = found(world(make_vm("lone"), reading={PartName(part): {"ok": False, "error": "XO answered 500"}}))
     assert unread.why_unknown == "XO answered 500"
+
+
+def nested(levels):
+    """A pattern of so many levels; guard follows 64 of them."""
+    return {"__not": nested(levels - 1)} if levels else "x"
+
+
+def test_a_pattern_that_guard_cannot_follow_leaves_it_unknown_which_vms_are_covered():
+    told = found(world(make_vm("lone"), smart("odd", {"tags": nested(100)})))
+    assert told.uncovered == ()
+    assert told.why_unknown.startswith("job odd: guard cannot follow its pattern")
+
+
+@pytest.mark.parametrize("wanted", [{"__or": "x"}, nested(100)])
+def test_a_part_of_a_pattern_that_xo_never_comes_to_does_not_end_the_search_for_a_reason(wanted):
+    pattern = {"$pool": "gone", "tags": wanted}
+    assert reason(world(make_vm("lone", tags=["a"]), smart("odd", pattern))) == (Why.NO_JOB, "no job takes it", "")
+
+
+def test_servers_that_xo_lost_are_named_since_their_vms_are_in_no_count():
+    lost = make_server("lost", status="disconnected", error={"code": "EHOSTUNREACH"})
+    servers = [
+        make_server(),
+        lost,
+        make_server("by a person", status="disconnected", enabled=False),
+        make_server("second of a pool", status="disconnected", error={"connectedServerId": "server"}),
+    ]
+    assert found(make_estate(servers=servers)).away == (lost,)

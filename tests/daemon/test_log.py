@@ -105,6 +105,46 @@ def test_a_journal_that_went_away_or_takes_nothing_more_is_no_error(journal, mon
     assert stderr.getvalue() == "guard: all well\n" * 2
 
 
+@pytest.fixture
+def deaf(monkeypatch):
+    """A stderr whose reader reads nothing, and that reader."""
+    monkeypatch.setattr("guard.daemon.log.WAIT_S", 0.2)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    theirs.setblocking(False)
+    with ours, theirs, ours.makefile("w", encoding="utf-8") as stderr:
+        yield stderr, theirs
+
+
+def unread(theirs):
+    found = b""
+    while True:
+        try:
+            found += theirs.recv(1024 * 1024)
+        except BlockingIOError:
+            return found.decode()
+
+
+def test_a_journal_and_a_stderr_that_nobody_reads_hold_nothing_up(journal, deaf):
+    told = log("journal", deaf[0], journal)
+    telling = threading.Thread(target=lambda: [told.line(LINE) for _ in range(2000)], daemon=True)
+    telling.start()
+    telling.join(30)
+    assert not telling.is_alive()
+    assert unread(deaf[1]).startswith("guard: all well\n" * 2)
+
+
+def test_a_line_that_was_cut_for_a_reader_who_stopped_does_not_run_into_the_next_one(deaf):
+    stderr, theirs = deaf
+    told = log("plain", stderr)
+    told("x" * 1_000_000)
+    told("lost")
+    cut = unread(theirs)
+    assert cut.startswith("guard: xxx")
+    assert set(cut[7:]) == {"x"}
+    told("the next")
+    assert unread(theirs) == "\nguard: the next\n"
+
+
 class Full(io.StringIO):
     def write(self, text):
         raise OSError(28, "No space left on device")

@@ -10,7 +10,7 @@ import pytest
 from guard.daemon.news import News
 from guard.decision.verdict import Action
 from guard.estate.workaround import OwnFile, State
-from guard.finding import Scope, ScopeKind
+from guard.finding import Level, Scope, ScopeKind
 from guard.lifecycle.events import End, GaveUp, RunKey
 from guard.lifecycle.loop import SwitchedOff
 from guard.lifecycle.remedy import Effect, Remedy, RemedyKind, Result
@@ -206,6 +206,23 @@ def test_many_pages_of_one_look_with_one_cause_are_one_page(count):
         assert "The first one: Schedule nightly 0 was on and is off now" in together.text
         assert ("  and 1 more; all of them: guard status" in lines) is (count == 21)
         assert sum(line.startswith("  ") for line in lines) == min(count, 21)
+
+
+def test_pages_put_together_still_reach_each_schedules_health_check():
+    wire = Wire()
+    keys = [RunKey(f"s{number}", DUE) for number in range(4)]
+    runs = [story(*BEGUN, attempt_ended(status="failure", says="something nobody knows"), key=key) for key in keys]
+    page, *rest = wire.hears(*(wire.news.happened(run, run.attempts[0].ended) for run in runs))
+    assert (page.tier, page.event, page.title) == ("page", "alarm", "4 times UNCLASSIFIED")
+    assert [(one.tier, one.event, one.schedule) for one in rest] == [("record", "fail", key.schedule) for key in keys]
+
+
+def test_pages_without_a_code_that_are_put_together_have_a_title_that_can_be_read():
+    wire = Wire()
+    bare = replace(LOST, outcome=replace(LOST.outcome, causes=()))
+    runs = [story(*BEGUN, bare, key=RunKey(f"s{number}", DUE)) for number in range(4)]
+    page = wire.hears(*(wire.news.happened(run, bare) for run in runs))[0]
+    assert (page.title, page.code) == ("4 times the same, of no known cause", None)
 
 
 def test_what_is_no_page_is_told_at_once():
@@ -426,6 +443,22 @@ def test_a_message_made_elsewhere_has_the_tier_of_its_code_or_of_guards_troubles
         assert [one.tier for one in wire.hears(wire.news.relay(made))] == [tier]
 
 
+@pytest.mark.parametrize(
+    ("code", "tiers", "tier"),
+    [
+        ("TOKEN_EXPIRES", {"trouble": "page"}, "digest"),
+        ("TOKEN_EXPIRES", {"trouble": "record"}, "record"),
+        ("TOKEN_EXPIRES", {"TOKEN_EXPIRES": "page"}, "page"),
+        (None, {"trouble": "page"}, "digest"),
+        (None, {"trouble": "record"}, "digest"),
+    ],
+)
+def test_writing_down_the_default_for_guards_troubles_makes_no_page_of_what_was_for_the_digest(code, tiers, tier):
+    made = Message(tier=Tier.DIGEST, event=Event.LOG, title="guard renewed its XO token", text="x", at=DUE, code=code)
+    wire = Wire(tiers=tiers)
+    assert [one.tier for one in wire.hears(wire.news.relay(made))] == [tier]
+
+
 def test_standing_aside_for_the_same_reason_is_paged_once_also_across_a_restart():
     class Kept(dict):
         async def recall(self, name):
@@ -439,3 +472,16 @@ def test_standing_aside_for_the_same_reason_is_paged_once_also_across_a_restart(
         wire = Wire(memory=memory)
         told += wire.hears(wire.news.stands_aside(reason, at=after(hours=hours)))
     assert [one.tier for one in told] == ["page", "digest", "page"]
+
+
+def test_what_a_prediction_warns_of_is_in_the_digest_once_a_day_whichever_run_showed_it():
+    wire = Wire()
+    low = finding("XO_DISK_LOW", level=Level.WARN, holds=(), scope=Scope(ScopeKind.XO, "/var", "XO"))
+    deep = finding("CHAIN_TOO_LONG", level=Level.WARN, holds=())
+    other = RunKey("other", DUE)
+    wire.happened(seen(), decided(low, deep, action=Action.START))
+    wire.happened(seen(), decided(low, action=Action.START), key=other)
+    assert [(one.tier, one.title) for one in wire.messages] == [("digest", "XO_DISK_LOW: XO")]
+    tomorrow = RunKey("other", DUE + timedelta(days=1))
+    wire.happened(seen(due=tomorrow.due), decided(low, due=tomorrow.due, action=Action.START), key=tomorrow)
+    assert [one.at for one in wire.messages] == [DUE - timedelta(seconds=55), tomorrow.due - timedelta(seconds=55)]

@@ -6,11 +6,11 @@ from datetime import UTC, timedelta
 
 import pytest
 from guard.daemon.news import News
-from guard.daemon.nightly import NIGHTLY, Nightly, latest_findings
+from guard.daemon.nightly import NIGHTLY, Nightly
 from guard.finding import Accepted
 from guard.ledger.sqlite import open_ledger
 from guard.lifecycle.events import End
-from guard.lifecycle.loop import Loop
+from guard.lifecycle.loop import Loop, SwitchedOff
 from guard.notify.memory import MemoryOutbox
 from guard.notify.message import from_bytes
 from guard.notify.queue import Queue
@@ -20,7 +20,7 @@ from guard.policy.schema import default_policy
 from msgspec.structs import replace
 from tests.builders import DUE
 from tests.ledger.opening import INSTANCE, XO
-from tests.lifecycle.stories import KEY, after, attempt_ended, decided, ended, finding, seen, started, story
+from tests.lifecycle.stories import KEY, after, attempt_ended, decided, ended, finding, seen, started
 from tests.notify.told import Recorder
 from tests.virtual_time import run as finished
 
@@ -255,8 +255,35 @@ def test_one_that_had_ended_before_it_was_written_is_no_news(house):
     assert guard.told == []
 
 
-def test_what_the_last_decision_of_a_schedule_found_is_what_counts():
-    old = story(seen(), decided(finding("OLD")))
-    new = story(seen(), decided(finding("NEW")))
-    new = type(new)(**{**vars(new), "key": replace(KEY, due=DUE + timedelta(days=1))})
-    assert [one.code for one in latest_findings([new, old, story(seen())])] == ["NEW"]
+def test_an_accept_of_what_runs_failed_of_pages_at_its_end_though_no_check_foresaw_it(house):
+    guard = house(accepts=(accept(),))
+    guard.look(EVENING)
+    guard.happened(seen(), decided(), started(), attempt_ended(status="failure"), ended())
+    guard.live(after(hours=20))
+    (message,) = guard.told
+    assert message.tier == "page"
+    assert "CHAIN_UNHEALTHY: " in message.text.splitlines()[1]
+
+
+def test_an_accept_of_a_schedule_that_is_off_pages_at_its_end_as_long_as_it_is_off(house):
+    entry = replace(accept(), code="SCHEDULE_DISABLED", scope="schedule:nightly")
+    guard = house(accepts=(entry,))
+    guard.look(EVENING)
+    off = [SwitchedOff(schedule=one, name=one, at=DUE) for one in ("nightly", "hourly")]
+    guard.look(after(hours=20), Loop(at=after(hours=20), switched_off=tuple(off)))
+    (message,) = guard.told
+    assert message.tier == "page"
+    assert "Schedule nightly was on and is off now" in message.text
+    assert "hourly" not in message.text
+
+
+def test_a_schedule_whose_being_off_is_accepted_does_not_stand_in_the_way_of_a_quiet_night(house):
+    entry = replace(accept(ends=after(days=60)), code="SCHEDULE_DISABLED", scope="schedule:nightly")
+    guard = house(accepts=(entry,))
+    guard.look(EVENING)
+    loop = Loop(at=MORNING, switched_off=(SwitchedOff(schedule="n", name="nightly", at=DUE),))
+    guard.look(MORNING, loop)
+    assert guard.mail.titles == ["Quiet night: no due run ended"]
+    guard.policy = default_policy()
+    guard.look(MORNING + timedelta(days=1), loop)
+    assert guard.mail.titles[1:] == ["no due run ended; 1 schedule is off"]

@@ -321,6 +321,7 @@ def test_a_token_that_cannot_be_read_and_a_bug_are_logged_and_end_nothing():
         async with place.watching() as watch:
             watch._token_of = token_of
             await place.look(watch)
+            await place.look(watch)
 
     def unreadable():
         raise PolicyError("the token file is gone")

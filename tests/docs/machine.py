@@ -23,6 +23,8 @@ from tests.docs.shell import Simple
 UNITS = sorted(path.name for path in (ROOT / "systemd").iterdir())
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 SCRIPTS = sorted(PROJECT["scripts"])
+XO_UNITS = frozenset({"xo-server", "xo-server.service"})
+"""Units of XO's own machine: guard has no file of theirs."""
 PUT = (
     *(f"{folder}/{unit}" for folder in ("/etc/systemd/system", "/usr/local/lib/systemd/system") for unit in UNITS),
     *(f"/usr/local/bin/{script}" for script in SCRIPTS),
@@ -202,7 +204,7 @@ class Machine:
         wrong = [one for one in options if known and not _has_option(known, one)]
         if wrong:
             return f"systemctl has no option {wrong[0]}"
-        for unit in units:
+        for unit in set(units) - XO_UNITS:
             file = unit_file(unit)
             if file is None:
                 return f"systemd/ has no unit {unit}"
@@ -222,7 +224,7 @@ class Machine:
                     return f"journalctl has no option {word}"
                 if word in ("-u", "--unit"):
                     unit = words.pop(0)
-                    if unit_file(unit) is None:
+                    if unit not in XO_UNITS and unit_file(unit) is None:
                         return f"systemd/ has no unit {unit}"
                 elif (
                     re.search(rf"{re.escape(word)}(?:,? --[\w-]+)?=\S", known)

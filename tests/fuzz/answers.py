@@ -9,7 +9,6 @@ import ssl
 import tempfile
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from unittest import mock
 
 import msgspec
@@ -19,7 +18,7 @@ from guard.xo import client
 from guard.xo.client import XoSettings, read_estate
 from guard.xo.token import Token
 from tests.fuzz.judge import call
-from tests.fuzz.mutate import MARKER, bend, bend_bytes, swell, text_of
+from tests.fuzz.mutate import MARKER, bend, bend_bytes, own_folder, swell, text_of
 from tests.replay import recorded, replaying
 
 NAME = "answers"
@@ -120,7 +119,7 @@ def make(random):
 
 @cache
 def _policy():
-    folder = Path(tempfile.mkdtemp(prefix="guard-fuzz-"))
+    folder = own_folder()
     token = folder / "token"
     token.write_text(MARKER)
     token.chmod(0o600)

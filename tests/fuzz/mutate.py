@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import copy
 import json
+import shutil
+import tempfile
+from pathlib import Path
 
 MARKER = "s3cr3t-that-nobody-may-see"
 """What stands for a secret in every input: it must never come out again."""
@@ -51,6 +55,13 @@ _NUMBERS = (
     *(946_684_800_000, 1_795_383_448_123, 4_102_444_800_000, -62_135_596_800_000, 253_402_300_800_000),
 )
 _OTHERS = (None, True, False, [], {}, [None], [[]], {"": None}, {"id": None}, {"__or": []}, {"__and": 1}, {"__not": {}})
+
+
+def own_folder():
+    """A folder that is gone when the process is."""
+    folder = Path(tempfile.mkdtemp(prefix="guard-fuzz-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _alike(value):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import tempfile
 from functools import cache
-from pathlib import Path
 
 from guard.estate.capture import to_bytes
 from guard.policy.sample import sample
 from tests.builders import make_estate
 from tests.fuzz.judge import call
-from tests.fuzz.mutate import MARKER, bend_bytes
+from tests.fuzz.mutate import MARKER, bend_bytes, own_folder
 
 NAME = "policy"
 _SMALL = """\
@@ -152,7 +151,7 @@ def _changed_lines(random, text):
 
 @cache
 def capture_file():
-    file = Path(tempfile.mkdtemp(prefix="guard-fuzz-")) / "estate"
+    file = own_folder() / "estate"
     file.write_bytes(to_bytes(make_estate()))
     return str(file)
 

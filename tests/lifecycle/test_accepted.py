@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from guard.lifecycle.accepted import (
     loud_causes,
     loud_findings,
     loud_held,
+    still_there,
     without_accepted,
 )
 from guard.lifecycle.events import End, GaveUp
@@ -22,7 +24,7 @@ from guard.lifecycle.loop import Loop, SwitchedOff
 from guard.policy.accept_schema import AcceptRule
 from msgspec.structs import replace
 from tests.builders import DUE
-from tests.lifecycle.stories import after, alarmed, attempt_ended, decided, finding, seen, started, story
+from tests.lifecycle.stories import after, alarmed, attempt_ended, decided, ended, finding, seen, started, story
 
 AT = after(hours=1)
 WORD = Accepted(until=AT + timedelta(days=1), shown="2026-11-26", reason="known")
@@ -89,6 +91,27 @@ def test_a_cause_of_the_whole_run_is_about_no_vm():
 def test_a_cause_whose_prediction_was_accepted_is_accepted_as_long_as_that_holds(found, is_known):
     run = failed(found)
     assert is_accepted_outcome(run, outcome_of(run), (), AT) is is_known
+
+
+NAS, USB = Scope(ScopeKind.REPOSITORY, "r", "nas"), Scope(ScopeKind.REPOSITORY, "u", "usb")
+
+
+@pytest.mark.parametrize(
+    ("scope", "target", "is_known"),
+    [
+        (NAS, NAS, True),
+        (USB, NAS, False),
+        (USB, None, True),
+        (Scope(ScopeKind.JOB, "job", "nightly"), NAS, True),
+        (Scope(ScopeKind.VM, "vm", "web"), NAS, True),
+        (Scope(ScopeKind.VM, "db", "db"), None, False),
+    ],
+)
+def test_what_was_accepted_of_one_repository_or_vm_hides_no_failure_of_another(scope, target, is_known):
+    run = failed(finding(accepted=WORD, holds=(), scope=scope))
+    (cause,) = outcome_of(run).causes
+    lost = replace(outcome_of(run), causes=(replace(cause, target=target),))
+    assert is_accepted_outcome(run, lost, (), AT) is is_known
 
 
 def test_a_failure_without_a_cause_is_never_accepted():
@@ -177,3 +200,47 @@ def test_monitoring_sees_no_schedule_whose_being_off_is_accepted():
 def test_a_story_is_about_its_schedule_its_sequence_and_its_job():
     found = about(story(seen()))
     assert (found.schedule, found.job) == (("schedule", "schedule", ""), ("job", "nightly"))
+
+
+def test_a_vm_held_by_two_findings_with_one_code_is_told_while_one_of_them_is_not_accepted():
+    sr1, sr2 = Scope(ScopeKind.SR, "sr1", "fast"), Scope(ScopeKind.SR, "sr2", "slow")
+    known, loud = finding(accepted=WORD, scope=sr1), finding(scope=sr2)
+    run = story(seen(), decided(known, loud))
+    assert loud_held(run, ONE, AT) == ONE
+    assert loud_held(story(seen(), decided(known, finding(accepted=WORD, scope=sr2))), ONE, AT) == ()
+    assert loud_held(story(seen(), decided(known, finding(scope=sr2, holds=("db",)))), ONE, AT) == ()
+
+
+# --- what still stands when an entry ends
+
+
+def own(one):
+    return Accepted(until=one.ends, shown=one.until, reason=one.reason)
+
+
+def test_what_an_entry_accepted_and_the_last_decision_or_run_of_a_schedule_shows_is_still_there():
+    one = entry()
+    night = timedelta(days=1)
+    old = story(seen(), decided(finding(accepted=own(one), summary="Old.")))
+    new = replace_key(story(seen(), decided(finding(accepted=own(one), summary="New."))), due=DUE + night)
+    assert still_there([new, old, story(seen())], one) == ("New.",)
+    assert still_there([new, old], entry(code="SR_NO_SPACE")) == ()  # with the same end and reason
+    lost = failed()
+    assert still_there([lost], one)[0].startswith("vm: CHAIN_UNHEALTHY: ")
+    assert still_there([lost], entry("vm:other")) == ()
+    well = replace_key(story(seen(), decided(), started(), attempt_ended()), due=DUE + night)
+    assert still_there([lost, well], one) == ()
+    assert still_there([lost, replace_key(story(seen(), started()), due=DUE + night)], one) != ()
+
+
+def replace_key(run, **changes):
+    return dataclasses.replace(run, key=replace(run.key, **changes))
+
+
+def test_an_accepted_alarm_is_still_there_as_long_as_its_run_goes_on():
+    stuck = story(seen(), decided(), started(), alarmed())
+    assert still_there([stuck], entry(code="JOB_STUCK")) == ("Nothing moved for 30 min.",)
+    assert still_there([stuck], entry("schedule:other", code="JOB_STUCK")) == ()
+    assert still_there([stuck], entry()) == ()
+    over = story(seen(), decided(), started(), alarmed(), attempt_ended(), ended())
+    assert still_there([over], entry(code="JOB_STUCK")) == ()

@@ -221,6 +221,15 @@ def test_a_token_nobody_renews_is_told_at_each_level_once_and_pages_two_days_bef
     assert [days for days, _ in expected] == list(LEVELS)
 
 
+def test_what_a_clock_days_ahead_made_guard_tell_is_told_again_when_its_time_comes():
+    ahead = NOW + 30 * DAY
+    one = noticed(state(days=20), Notice(days=0, is_page=True, failing=False))
+    assert (level(state(days=20), ahead), level(one, ahead)) == (0, None)
+    assert [level(one, NOW + days * DAY) for days in (0, 6, 13, 18)] == [None, 14, 7, 2]
+    near = noticed(state(days=2), Notice(days=2, is_page=True, failing=False))
+    assert level(near, NOW - MINUTE) is None  # a clock that was put right by a minute tells nothing twice
+
+
 def test_a_token_first_seen_late_is_told_once_for_the_level_it_is_at():
     assert told_over(2.5, renews=False) == [(3, False), (2, True), (1, True), (0, True)]
 

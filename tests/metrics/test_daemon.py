@@ -19,19 +19,21 @@ from guard.daemon.metrics import Metrics
 from guard.errors import LedgerUnwritableError, PolicyError
 from guard.gate.watch import LOOKED_LIKE
 from guard.lifecycle.channels import ChannelStatus
-from guard.lifecycle.events import RunKey
-from guard.lifecycle.loop import Loop
+from guard.lifecycle.events import End, RunKey
+from guard.lifecycle.loop import Loop, SwitchedOff
 from guard.lifecycle.token import TOKEN
 from guard.meter import Meter
+from guard.policy.accept_schema import AcceptRule
 from guard.policy.load import load
 from guard.simulator.faults import Faults, HttpStatus
 from guard.simulator.serve import running
 from guard.simulator.world import GIB
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 from tests.builders import DUE, make_estate, make_log, make_schedule, make_transfer, make_vm_task
 from tests.daemon.test_compose import shell
 from tests.ledger.opening import opened
-from tests.lifecycle.stories import KEY, after, attempt_ended, decided, ended, finding, seen, started
+from tests.lifecycle.stories import KEY, after, alarmed, attempt_ended, decided, ended, finding, seen, started
 from tests.metrics.asking import ask, free_port
 from tests.xo.test_client import NOW, small_world
 
@@ -289,16 +291,16 @@ class Fixed:
     """A gatherer over one ledger, without a server."""
 
     def __init__(self, ledger):
-        self.now, self.estate = DUE, None
+        self.now, self.estate, self.policy = DUE, None, policy()
         self.gatherer = Gatherer(
-            Sources(ledger, None, lambda: self.estate, str, self._none, lambda: policy()), lambda: self.now
+            Sources(ledger, None, lambda: self.estate, str, self._none, lambda: self.policy), lambda: self.now
         )
 
     async def _none(self):
         return ()
 
-    async def gather(self):
-        found, trouble = await self.gatherer.gather(None)
+    async def gather(self, loop=None):
+        found, trouble = await self.gatherer.gather(loop)
         assert trouble == ""
         return {(name, *labels): value for name, samples in found.items() for labels, value in samples}
 
@@ -370,6 +372,78 @@ def test_stories_are_followed_from_look_to_look_and_forgotten_after_a_month(tmp_
         return counts
 
     assert gathering(tmp_path, work) == [1, 2, 3, 2]
+
+
+MISSED = (seen(), alarmed("XO_DID_NOT_FIRE"), ended(End.MISSED, at=after(hours=9)))
+UNFIRED = ("guard_alarms", "schedule", "nightly / schedule", "XO_DID_NOT_FIRE")
+
+
+def test_a_run_missed_while_guard_was_away_is_an_alarm_though_it_is_entered_hours_later(tmp_path):
+    async def work(fixed, ledger):
+        fixed.now = after(hours=9)
+        await fixed.gather()  # as at the start, before the first look is over
+        await ledger.append(KEY, 0, *MISSED)
+        return await fixed.gather(Loop(at=fixed.now))
+
+    found = gathering(tmp_path, work)
+    assert found[UNFIRED] == 1
+    assert found["guard_due_times", "missed"] == 1
+
+
+def test_so_is_one_missed_while_xo_could_not_be_read_or_the_machine_slept(tmp_path):
+    async def work(fixed, ledger):
+        fixed.now = after(hours=-1)
+        await fixed.gather(Loop(at=fixed.now))
+        fixed.now = after(hours=9)
+        await fixed.gather(Loop(at=fixed.now, xo_error="No XO answers", unread_since=DUE))
+        await ledger.append(KEY, 0, *MISSED)
+        blind = await fixed.gather(Loop(at=fixed.now, xo_error="No XO answers", unread_since=DUE))
+        return blind, await fixed.gather(Loop(at=fixed.now))
+
+    blind, found = gathering(tmp_path, work)
+    assert UNFIRED not in blind
+    assert found[UNFIRED] == 1
+
+
+def test_what_was_looked_at_before_is_not_read_again_at_every_look(tmp_path):
+    async def work(fixed, ledger):
+        read, between = [], ledger.between
+
+        async def counting(first, last):
+            read.append(fixed.now - first)
+            return await between(first, last)
+
+        ledger.between = counting
+        await fixed.gather(Loop(at=fixed.now))
+        whole = len(read)
+        for minutes in (1, 2):
+            fixed.now = after(minutes=minutes)
+            await fixed.gather(Loop(at=fixed.now))
+        return whole, read[whole:]
+
+    whole, later = gathering(tmp_path, work)
+    assert whole >= 30
+    assert len(later) == 2
+    assert max(later) <= timedelta(hours=2)
+
+
+def test_what_was_accepted_is_no_alarm_for_prometheus_either(tmp_path):
+    async def work(fixed, ledger):
+        await ledger.append(KEY, 0, seen(), started(), alarmed())
+        off = (SwitchedOff(schedule="other", name="hourly", at=DUE), SwitchedOff(schedule="third", name="x", at=DUE))
+        loop = Loop(at=DUE, switched_off=off)
+        before = await fixed.gather(loop)
+        entry = AcceptRule(code="JOB_STUCK", until="2026-11-30", reason="known", ends=after(days=5))
+        hourly = replace(entry, code="SCHEDULE_DISABLED", scope="schedule:hourly")
+        fixed.policy = replace(fixed.policy, accepts=(entry, hourly))
+        return before, await fixed.gather(loop)
+
+    before, later = gathering(tmp_path, work)
+    told = [{(one[1], one[3]) for one in found if one[0] == "guard_alarms"} for found in (before, later)]
+    assert told == [
+        {("schedule", "JOB_STUCK"), ("other", "SCHEDULE_DISABLED"), ("third", "SCHEDULE_DISABLED")},
+        {("third", "SCHEDULE_DISABLED")},
+    ]
 
 
 def test_a_bug_in_what_is_dear_is_not_met_again_at_every_look(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from guard.estate.estate import PartName
 from guard.estate.observations import Observations, Waiting
 from guard.finding import Level
 from guard.lifecycle.channels import ChannelStatus
-from guard.lifecycle.events import End, RunKey
+from guard.lifecycle.events import End, GaveUp, RunKey
 from guard.lifecycle.loop import Loop, Progress, SwitchedOff
 from guard.mechanics.fallback import Fallback, FallbackKind, at_minutes
 from guard.meter import Timing, Traffic
@@ -181,9 +181,46 @@ def test_the_newest_prediction_of_a_schedule_is_its_verdict():
     assert found["guard_schedule_prediction_timestamp_seconds"] == {labels: stamp(late.decided.at)}
 
 
-def test_a_schedule_that_is_gone_is_called_as_its_story_did():
+def test_before_xo_was_read_whole_a_schedule_is_called_as_its_story_did():
     found = told(figures.story_figures(facts(story(seen(), decided())), None, {}, NOW))
     assert ("schedule", "nightly / schedule", "start") in found["guard_schedule_verdict"]
+
+
+def test_a_schedule_that_is_gone_has_no_verdict_any_more():
+    found = told(figures.story_figures(facts(story(seen(), decided())), None, {"other": "b"}, NOW))
+    assert not {"guard_schedule_verdict", "guard_schedule_prediction_timestamp_seconds"} & set(found)
+
+
+@pytest.mark.parametrize("code", ["XO_DID_NOT_FIRE", "START_UNCERTAIN"])
+def test_what_a_start_made_up_for_is_no_alarm_any_more(code):
+    def alarms(*more):
+        return told(figures.story_figures(facts(story(seen(), alarmed(code), *more)), LOOP, NAMES, after(3600)))
+
+    labels = ("schedule", "nightly / every night", code)
+    assert alarms()["guard_alarms"] == {labels: 1}
+    assert "guard_alarms" not in alarms(started())
+    assert alarms(ended(End.MISSED))["guard_alarms"] == {labels: 1}
+
+
+def given_up(*codes, code=""):
+    vms = tuple(msgspec.structs.replace(held(), codes=codes) for _ in codes[:1])
+    return GaveUp(at=after(5), vms=vms, whole=True, end=End.REFUSED, code=code)
+
+
+@pytest.mark.parametrize(
+    ("given", "is_alarm"),
+    [
+        (given_up("ON_HOLD"), False),
+        (given_up(code="ON_HOLD"), False),
+        (given_up("ON_HOLD", "SR_NO_SPACE"), True),
+        (given_up("SR_NO_SPACE"), True),
+        (given_up(code="SR_NO_SPACE"), True),
+    ],
+)
+def test_what_a_person_holds_wakes_nobody_through_prometheus(given, is_alarm):
+    run = story(seen(), decided(), given, alarmed("RUN_REFUSED"), ended(End.REFUSED))
+    found = told(figures.story_figures(facts(run), LOOP, NAMES, after(3600)))
+    assert ("guard_alarms" in found) is is_alarm
 
 
 def test_predictions_are_held_against_outcomes_by_code():

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from guard.notify.digest import MOST_ENTRIES, collected, next_digest
 from guard.notify.message import folded, from_bytes, key, lines, one_line, to_bytes
+from msgspec.structs import replace
 from tests.notify.told import NOW, message
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -154,6 +155,8 @@ def test_a_digest_of_nothing_else_is_how_the_night_went():
     told = collected([head], NOW, UTC)
     assert (told.title, told.text, told.code) == (head.title, head.text, None)
     assert (told.tier, told.event) == ("digest", "digest")
+    quiet = replace(head, title="Quiet night: no due run ended")
+    assert collected([head, head, quiet], NOW, UTC).title == f"{head.title}; {quiet.title}"
     unread = collected([head], NOW, UTC, unreadable=1)
     assert unread.title == "Digest of 2027-03-26: Quiet night: 12 due runs, all went well"
     assert "1 message could not be read back" in unread.text

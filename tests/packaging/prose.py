@@ -54,12 +54,14 @@ An error, told in one sentence on standard error. A wrong option or argument is 
 .B 2
 What was asked for has an answer that is not good: a run that would not start whole
 .RB ( "plan \-\-exit\-code" ),
+VMs without a backup
+.RB ( "coverage \-\-exit\-code" ),
 VMs left out
 .RB ( start ),
 something of guard's left in XO
 .RB ( release ),
 a change that is left to a person
-.RB ( workaround ).
+.RB ( workaround ", " token ).
 .TP
 .B 130
 Interrupted.
@@ -85,6 +87,9 @@ XO's token, mode 600, alone in the file. For an instance:
 The ledger: everything guard saw, decided and did. systemd makes the folder, mode 700. For an instance:
 .IR /var/lib/guard\-paris .
 .TP
+.I /opt/guard/share/guard/prometheus/guard\-alerts.yaml
+Alert rules for Prometheus.
+.TP
 .I /usr/local/share/guard/installed
 What
 .B make install
@@ -105,6 +110,9 @@ comes before it.
 .TP
 .B NOTIFY_SOCKET
 Set by systemd: where the daemon says that it is ready and alive.
+.TP
+.B JOURNAL_STREAM
+Set by systemd: whether what the daemon writes goes to the journal.
 .TP
 .BR SUDO_USER ", " USER
 Who set a hold, a bypass or a start, for those who see it later.

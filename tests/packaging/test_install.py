@@ -144,12 +144,16 @@ def test_what_a_person_made_or_changed_stays_unless_a_purge_is_asked_for(machine
     for folder in ("/var/lib/guard", "/var/lib/private/guard-paris"):
         machine.write(f"{folder}/ledger.sqlite-wal", "")
     machine.write("/var/lib/guardian/of-another", "")
+    machine.write("/var/lib/guard-without-a-policy/ledger.sqlite", "")
     (machine.inside("/var/lib/guard-paris")).symlink_to("private/guard-paris")
-    make(machine, "uninstall", "PURGE=1", "FORCE=1")
+    told = make(machine, "uninstall", "PURGE=1", "FORCE=1").stdout
+    assert "kept /var/lib/guard-without-a-policy, for which there is no policy: remove it by hand" in told
     left = changes(before, machine.files())
     assert left.keys() == {
         "/var/lib/guardian",
         "/var/lib/guardian/of-another",
+        "/var/lib/guard-without-a-policy",
+        "/var/lib/guard-without-a-policy/ledger.sqlite",
         # the unit was a person's own when it was installed the second time
         f"{UNITS}/guard-plan.timer",
         UNITS,
@@ -208,7 +212,7 @@ def test_nothing_is_removed_while_what_guard_has_in_xo_cannot_be_given_back(mach
     told = make(machine, "uninstall", "FORCE=1").stdout
     assert "as FORCE=1 says" in told
     calls = asked()[len(names) :]
-    disabled = {name for verb, name, *_ in calls if verb == "disable"}
+    disabled = {call[1] for call in calls if call[0] == "disable"}
     assert disabled >= {"guard.service", "guard@.service", "guard-release.timer", "guard-workaround.socket"}
     assert [verb for verb, *_ in calls if verb != "disable"][-2:] == ["reset-failed", "daemon-reload"]
     assert calls[-1] == ["daemon-reload"]
@@ -261,6 +265,8 @@ def test_what_cannot_be_done_is_told_and_leaves_everything_as_it_was(machine):
         told = machine.run("sh", script, "install", SOURCE, env=env, check=False)
         assert (told.returncode, told.stdout) == (1, "")
         assert sentence in told.stderr
+    told = machine.run("sh", script, "install", "guard", check=False)
+    assert "guard: expected guard's folder or its wheel" in told.stderr
     told = machine.run("setpriv", "--reuid=65534", "sh", script, "install", SOURCE, check=False)
     assert "this needs root" in told.stderr
     assert "holds no guard" in machine.run("sh", script, "install", check=False).stderr
@@ -273,3 +279,54 @@ def test_what_cannot_be_done_is_told_and_leaves_everything_as_it_was(machine):
     assert "/usr/local/bin/guard is something else already; move it away first" in told.stderr
     make(machine, "uninstall")
     assert changes(before, machine.files()).keys() == {"/usr/local/bin/guard"}
+
+
+def test_an_uninstall_takes_away_what_was_put_elsewhere_although_it_is_not_told_where(machine):
+    before = machine.files()
+    make(machine, "install", "VENV=/srv/guard", "UNITDIR=/etc/systemd/system")
+    asked = pretend_systemd(machine)
+    given = {"/usr/local/sbin/systemctl"}
+    make(machine, "uninstall")
+    calls = asked()
+    for verb in ("stop", "disable"):
+        assert [verb, "guard.service"] in calls
+        assert [verb, "guard-release.timer"] in calls
+    assert changes(before, machine.files()).keys() == given
+
+
+def test_an_installation_that_was_broken_off_is_brought_to_its_end(machine):
+    make(machine, "install")
+    machine.run("rm", "-r", "/opt/guard")
+    machine.run("python3", "-m", "venv", "--without-pip", "/opt/guard")
+    assert "not made to its end; it is made anew" in make(machine, "install").stdout
+    assert machine.run("guard", "--version").stdout.startswith("guard ")
+
+
+def test_a_policy_that_is_a_link_of_a_persons_own_stays_one(machine):
+    make(machine, "install")
+    machine.run("mv", POLICY, "/srv/policy.toml")
+    machine.run("ln", "-s", "/srv/policy.toml", POLICY)
+    change(machine, f"{SOURCE}/config/guard.toml", "# Policy of guard.", "# Policy of guard, newer.")
+    assert f"{POLICY}.new" in make(machine, "install").stdout
+    make(machine, "uninstall")
+    assert machine.inside(POLICY).readlink().as_posix() == "/srv/policy.toml"
+    assert has(machine, "/srv/policy.toml")
+
+
+def test_a_ledger_without_a_guard_to_ask_and_a_guard_without_a_list_are_no_reason_to_go_on(machine):
+    make(machine, "install")
+    machine.write("/var/lib/guard/ledger.sqlite", "")
+    machine.run("rm", "-r", "/opt/guard")
+    before = machine.files()
+    refused = make(machine, "uninstall", check=False)
+    assert refused.returncode != 0
+    assert "/usr/local/bin/guard is gone, so it cannot be asked; make install brings it back" in refused.stderr
+    assert changes(before, machine.files()) == {}
+
+    # a service that runs, of which this PREFIX has no list
+    pretend_systemd(machine)
+    before = machine.files()
+    refused = make(machine, "uninstall", "PREFIX=/usr", "PURGE=1", check=False)
+    assert refused.returncode != 0
+    assert "guard runs, so nothing is purged" in refused.stderr
+    assert changes(before, machine.files()) == {}

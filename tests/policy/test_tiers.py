@@ -23,12 +23,22 @@ PAGES = {
     "trouble",
     "accept_ended_stands",
 }
-RECORDS = {"start", "success", "ran", "left_to_xo", "observed", "covered", "probe"}
+RECORDS = {"start", "success", "ran", "left_to_xo", "observed", "covered", "probe", "warn"}
 LOWERED = {
     ("refused", "ON_HOLD"),
     ("missed", "SCHEDULE_DISABLED"),
     ("alarm", "START_UNCERTAIN"),
     ("trouble", "CLOCKS_DIFFERENT"),
+}
+RAISED = {
+    ("warn", "COALESCE_STUCK"),
+    ("warn", "ENCRYPTION_LIMIT"),
+    ("warn", "REPOSITORY_NO_SPACE"),
+    ("warn", "REPOSITORY_ON_XO_DISK"),
+    ("warn", "RUNS_TWICE"),
+    ("warn", "SELECTION_SHRUNK"),
+    ("warn", "SR_NO_SPACE"),
+    ("warn", "XO_DISK_LOW"),
 }
 
 
@@ -41,11 +51,11 @@ def problems(text):
 @pytest.mark.parametrize(("state", "code"), list(product(STATES, ("", *EVERY_CODE))))
 def test_by_default_a_page_is_what_costs_backups_and_needs_a_person(state, code):
     right = "page" if state in PAGES else "record" if state in RECORDS else "digest"
-    assert tier_of({}, state, (code,) if code else ()) == ("digest" if (state, code) in LOWERED else right)
+    assert tier_of({}, state, (code,) if code else ()) == ("digest" if (state, code) in LOWERED | RAISED else right)
 
 
 def test_every_exception_is_one_of_a_known_state_and_a_known_code():
-    assert set(PAIRS) == LOWERED
+    assert set(PAIRS) == LOWERED | RAISED
     assert all(state in STATES and code in EVERY_CODE for state, code in PAIRS)
 
 
@@ -74,9 +84,7 @@ def test_a_code_that_stands_for_others_comes_after_them_and_before_the_state():
 def test_a_deferral_inside_its_deadline_is_never_a_page(state):
     assert tier_of({"CHAIN_UNHEALTHY": "page"}, state, ("CHAIN_UNHEALTHY",)) == "digest"
     (said,) = problems(f'{state} = "page"\n')
-    assert said == (
-        f"p:4: notify.tiers.{state} = 'page': inside its deadline there is nothing to act on; expected digest or record"
-    )
+    assert said == (f"p:4: notify.tiers.{state} = 'page': nothing is lost yet; expected digest or record")
 
 
 def test_what_the_policy_says_is_kept_as_it_is_written_and_nothing_else():

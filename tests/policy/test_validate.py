@@ -348,7 +348,7 @@ def test_of_thousands_of_problems_a_hundred_are_told():
 
 
 def test_a_value_nested_too_deeply_to_be_shown_is_told_as_such():
-    found = problems(f"limit = [{{x.{'.'.join('y' * 900)} = 1}}]\n[xo]\nurl = [{{x.{'.'.join('y' * 900)} = 1}}]\n")
+    found = problems(f"limit = [{{x.{'.'.join('y' * 990)} = 1}}]\n[xo]\nurl = [{{x.{'.'.join('y' * 990)} = 1}}]\n")
     assert any("xo.url = a value nested too deeply" in one for one in found)
 
 

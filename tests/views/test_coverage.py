@@ -25,6 +25,7 @@ from tests.builders import (
     make_repository,
     make_repository_info,
     make_schedule,
+    make_server,
     make_transfer,
     make_vbd,
     make_vdi,
@@ -120,6 +121,13 @@ def test_vms_left_out_on_purpose_and_replicas_are_told_apart():
         in told
     )
     assert "Left out on purpose: tag xo:no-bak: 1 VM, 0 B of disks: spare" in told
+
+
+def test_servers_that_xo_lost_are_named_and_in_the_document():
+    estate = make_estate(servers=[make_server("lost", status="disconnected")], logs=[OLD, night()])
+    assert "Not counted: the VMs behind lost, to which XO is not connected." in flat(estate)
+    away = coverage_document(cover(estate))["vms"]["servers_away"]
+    assert away == [{"id": "lost", "name": "lost", "status": "disconnected"}]
 
 
 def test_a_list_that_xo_filtered_makes_it_unknown_which_vms_are_covered():

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import pytest
 from guard.checks import CODES
-from guard.finding import Code
-from guard.views.explain import codes_text, explain_text
+from guard.finding import ClearedBy, Code
+from guard.views.explain import codes_text, explain_text, has_runbook
 
 CODE = Code(id="SR_FULL", title="An SR is full", why="It has no room.", do="Free some.", page_section="ENOSPC")
 
 
-def test_a_code_is_told_in_four_paragraphs():
+def test_a_code_is_told_in_paragraphs_and_with_the_place_of_its_runbook():
     assert explain_text(CODE) == (
         "SR_FULL: An SR is full.\n\n"
         "Why: It has no room.\n\n"
         "What to do: Free some.\n\n"
-        'XO\'s troubleshooting page: "ENOSPC"\n'
+        'XO\'s troubleshooting page: "ENOSPC"\n\n'
+        "Runbook: docs/runbook.md#sr_full\n"
     )
 
 
 def test_a_code_that_is_not_on_xos_page_says_so():
     unknown = Code(id="X", title="t", why="w", do="d")
-    assert explain_text(unknown).endswith("Not on XO's troubleshooting page.\n")
+    assert "\n\nNot on XO's troubleshooting page.\n\n" in explain_text(unknown)
+
+
+def test_what_time_alone_clears_needs_nobody_and_has_no_runbook():
+    passing = Code(id="X", title="t", why="w", do="d", clears=(ClearedBy.TIME,))
+    assert not has_runbook(passing)
+    assert explain_text(passing).endswith("Not on XO's troubleshooting page.\n")
+    by_both = Code(id="X", title="t", why="w", do="d", clears=(ClearedBy.TIME, ClearedBy.PERSON))
+    assert has_runbook(by_both)
 
 
 def test_the_list_names_each_code_once_in_order_with_its_title():

@@ -7,12 +7,12 @@ from datetime import UTC, timedelta
 
 import pytest
 from guard.lifecycle.events import End, RunKey
-from guard.lifecycle.loop import Loop
+from guard.lifecycle.loop import Loop, SwitchedOff
 from guard.policy.accept_schema import AcceptRule
 from guard.views.nightly import Night, accept_lines, night_of, night_text, night_title
 from msgspec.structs import replace
 from tests.builders import DUE
-from tests.lifecycle.stories import after, attempt_ended, decided, ended, seen, started, story
+from tests.lifecycle.stories import after, alarmed, attempt_ended, decided, ended, seen, started, story
 
 SINCE, UNTIL = after(hours=-17), after(hours=7)
 BEGUN = (seen(), decided(), started())
@@ -90,6 +90,49 @@ def test_while_xo_cannot_be_read_no_night_is_called_quiet():
     assert night_title(night(GOOD), loop) == "XO cannot be read: 1 due run ended"
     text = night_text(night(GOOD), (), loop, UNTIL, UTC)
     assert text.splitlines()[-1] == "XO cannot be read: No XO answers"
+
+
+def test_what_did_not_go_well_is_told_also_while_xo_cannot_be_read():
+    loop = Loop(at=UNTIL, xo_error="No XO answers")
+    assert night_title(night(GOOD, BAD), loop) == "XO cannot be read: 2 due runs ended, 1 did not go well"
+
+
+@pytest.mark.parametrize(
+    ("code", "accepts", "is_quiet"),
+    [
+        ("JOB_STUCK", (), False),
+        ("JOB_STUCK", (replace(KNOWN, code="JOB_STUCK"),), True),
+        ("XO_DID_NOT_FIRE", (), True),
+        ("START_UNCERTAIN", (), True),
+    ],
+)
+def test_a_run_that_goes_on_with_an_alarm_is_no_quiet_night(code, accepts, is_quiet):
+    found = night(GOOD, story(*BEGUN, alarmed(code)), accepts=accepts)
+    assert (found.open, found.is_quiet) == (1, is_quiet)
+
+
+@pytest.mark.parametrize(
+    ("off", "unwatched", "title"),
+    [
+        (1, (), "1 due run, all went well; 1 schedule is off"),
+        (2, ("a zone",), "1 due run, all went well; 2 schedules are off; not all due times are watched"),
+        (0, ("a zone",), "1 due run, all went well; not all due times are watched"),
+    ],
+)
+def test_no_night_is_called_quiet_in_which_a_schedule_was_off_or_not_watched(off, unwatched, title):
+    switched = tuple(SwitchedOff(schedule=str(one), name=f"n{one}", at=DUE) for one in range(off))
+    loop = Loop(at=UNTIL, switched_off=switched, unwatched=unwatched)
+    assert night_title(night(GOOD), loop) == title
+    assert night_title(night(BAD), loop) == title.replace("1 due run, all went well", "1 due run: 1 did not go well")
+    text = night_text(night(GOOD), (), loop, UNTIL, UTC)
+    assert text.count("was on and is off now") == off
+    assert text.count("Not watched: a zone") == len(unwatched)
+
+
+def test_of_much_that_is_off_or_not_watched_only_some_is_named():
+    loop = Loop(at=UNTIL, unwatched=tuple(f"reason {one}" for one in range(8)))
+    lines = night_text(night(GOOD), (), loop, UNTIL, UTC).splitlines()
+    assert lines[1:] == [*(f"Not watched: reason {one}" for one in range(5)), "And 3 more; guard status lists them."]
 
 
 def test_the_text_says_what_was_saved_what_goes_on_what_is_next_and_what_ends_soon():

@@ -52,6 +52,7 @@ def test_before_the_first_look_there_is_nothing_to_tell():
         "brakes": [],
         "changed": [],
         "alarms": [],
+        "standing": [],
         "unwatched": [],
         "last_day": {"over": 0, "bad": 0},
         "channels": [],
@@ -145,6 +146,7 @@ def test_the_document_has_every_figure():
                 "earlier": 0,
             }
         ],
+        "standing": [],
         "unwatched": [],
         "last_day": {"over": 0, "bad": 0},
         "channels": [],

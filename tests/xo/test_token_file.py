@@ -91,6 +91,50 @@ def test_a_link_planted_in_the_place_of_the_new_file_is_not_followed(file, tmp_p
     assert read_token(file, {}) == NEW
 
 
+def test_two_renewals_at_once_do_not_put_an_empty_file_in_the_place_of_the_token(file):
+    with TokenFile(file) as first:
+        first.write(NEW)
+        with pytest.raises(PolicyError, match="xo-token: another guard token renew is at work on it"):
+            TokenFile(file).__enter__()
+        first.swap(OLD)
+    assert (read_token(file, {}), old_token(file)) == (NEW, OLD)
+    with TokenFile(file) as later:
+        assert later.write(NEW) == NEW
+
+
+def test_one_that_is_done_leaves_alone_what_the_next_one_makes(file):
+    first = TokenFile(file).__enter__()
+    first.write(NEW)
+    first.swap(OLD)
+    with TokenFile(file) as second:
+        second.write(OLD)
+        first.__exit__(None, None, None)
+        second.swap(NEW)
+    assert (read_token(file, {}), old_token(file)) == (OLD, NEW)
+
+
+def test_a_link_planted_while_xo_is_asked_is_not_written_through(file, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("somebody's")
+    with TokenFile(file) as place:
+        file.with_name("xo-token.new").unlink()
+        file.with_name("xo-token.new").symlink_to(elsewhere)
+        with pytest.raises(PolicyError, match="cannot be replaced"):
+            place.write(NEW)
+    assert (elsewhere.read_text(), read_token(file, {})) == ("somebody's", OLD)
+
+
+def test_a_folder_that_cannot_be_made_durable_is_no_failure_as_the_token_is_in_place(file, monkeypatch):
+    def refuse(_):
+        raise OSError(22, "Invalid argument")
+
+    with TokenFile(file) as place:
+        place.write(NEW)
+        monkeypatch.setattr(token_file, "_sync", refuse)
+        place.swap(OLD)
+    assert (read_token(file, {}), old_token(file)) == (NEW, OLD)
+
+
 def test_a_token_file_that_is_not_there_is_told(tmp_path):
     with pytest.raises(PolicyError, match=r"nowhere: \[xo\] token_file cannot be read \(No such file"):
         TokenFile(tmp_path / "nowhere")
@@ -108,7 +152,7 @@ def test_a_folder_nobody_may_write_to_is_told_before_anything_is_made(file, monk
     assert files(file.parent) == {"xo-token": 0o600}
 
 
-@pytest.mark.parametrize("fails_at", range(8))
+@pytest.mark.parametrize("fails_at", range(13))
 def test_wherever_it_fails_the_old_token_is_read_and_no_new_one_is_lost_beside(file, monkeypatch, fails_at):
     """A disk that is full, or a device that fails, at the nth call that touches it."""
     calls = iter(range(100))
