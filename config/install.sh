@@ -93,6 +93,12 @@ make_dir() { # PATH, with those above it; the ones that were not there are noted
 
 is_there() { [ -e "$1" ] || [ -L "$1" ]; }
 
+put_file() { # SOURCE PATH: whole or not at all, and in the list only then: a full disk leaves the old one, which is known
+    install -m 644 "$1" "$DESTDIR$2.part" || { rm -f "$DESTDIR$2.part"; die "$2 could not be written"; }
+    mv -f "$DESTDIR$2.part" "$DESTDIR$2"
+    note file "$(sum "$1")" "$2"
+}
+
 put() { # SOURCE PATH
     make_dir "$(dirname "$2")"
     new=$(sum "$1")
@@ -101,16 +107,14 @@ put() { # SOURCE PATH
     has=
     [ ! -f "$place" ] || has=$(sum "$place")
     if ! is_there "$place" || { [ -n "$has" ] && [ "$has" = "$before" ] && [ ! -L "$place" ]; }; then
-        note file "$new" "$2"
-        install -m 644 "$1" "$place"
+        put_file "$1" "$2"
     elif [ "$has" = "$new" ]; then
         note file "$new" "$2"
     elif [ "$before" = "$new" ]; then # changed by a person, who was told of this one before
         note file "$new" "$2"
         [ -z "$(listed file "$2.new")" ] || note file "$(listed file "$2.new")" "$2.new"
     else
-        note file "$new" "$2.new"
-        install -m 644 "$1" "$place.new"
+        put_file "$1" "$2.new"
         [ -z "$before" ] || note file "$new" "$2"
         say "kept $2, which is not as it was put there; the new one is beside it: $2.new"
     fi

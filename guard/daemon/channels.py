@@ -52,7 +52,7 @@ class Sender:
         now = self._clock()
         long = {one.name: one for one in failing_long(channels, now)}
         for name in sorted(long.keys() - self._failing):
-            self._log(failing_text(long[name], now))
+            self._log(f"warning: {failing_text(long[name], now)}")
         for name in sorted(self._failing - long.keys()):
             self._log(f"messages get through by {name} again")
         self._failing = frozenset(long)

@@ -16,12 +16,15 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TextIO
 
+from guard.daemon.news import CLOCKS_AGREE
 from guard.estate.workaround import State
 from guard.gate.ports import Teller
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import AnyEvent
-from guard.lifecycle.loop import SwitchedOff
+from guard.lifecycle.loop import CLOCKS_DIFFER, SwitchedOff
 from guard.lifecycle.remedy import Remedy
+from guard.outcomes.alarms import CLOCKS_DIFFERENT
+from guard.units import format_duration
 from guard.views.log import (
     Line,
     Priority,
@@ -134,6 +137,7 @@ class LoggedNews:
 
     def __init__(self, news: Teller, log: Callable[[Line], None]) -> None:
         self._news, self._log = news, log
+        self._clocks_differ = False
 
     async def happened(self, run: DueRun, event: AnyEvent) -> None:
         self._log(line_of(run, event))
@@ -148,7 +152,12 @@ class LoggedNews:
         await self._news.unread(error, since=since, at=at)
 
     async def clocks(self, ahead: timedelta, *, at: datetime) -> None:
-        """Asked at every look; told when they differ."""
+        """Asked at every look; logged and told when they differ."""
+        differ = abs(ahead) >= (CLOCKS_AGREE if self._clocks_differ else CLOCKS_DIFFER)
+        if differ and not self._clocks_differ:
+            text = f"the clocks of guard and XO differ by {format_duration(abs(ahead).total_seconds())}"
+            self._log(Line(message=text, priority=Priority.WARNING, event="clocks", codes=(CLOCKS_DIFFERENT.id,)))
+        self._clocks_differ = differ
         await self._news.clocks(ahead, at=at)
 
     async def stands_aside(self, reason: str, *, at: datetime) -> None:

@@ -103,7 +103,7 @@ async def run(
             try:
                 reload()
             except GuardError as error:
-                log(f"the policy stays as it was: {error}")
+                log(f"warning: the policy stays as it was: {error}")
             else:
                 log("the policy was read anew")
             systemd.ready(said)
@@ -120,7 +120,7 @@ async def run(
             said = wrong = str(error)
         sending.begin()
         if wrong != trouble:
-            log(wrong or "XO can be read again")
+            log(f"warning: {wrong}" if wrong else "XO can be read again")
             trouble = wrong
         if not is_ready:
             systemd.ready(said)
@@ -142,9 +142,10 @@ async def _let_go(watch: Looks, log: Callable[[str], None]) -> None:
                     return
                 await asyncio.sleep(LET_GO_EVERY_S)
     except TimeoutError:
-        log(f"stops although not all schedules could be given back within {LET_GO_S:g} s: see guard release --dry-run")
+        left = "stops although not all schedules could be given back"
+        log(f"warning: {left} within {LET_GO_S:g} s: see guard release --dry-run")
     except LedgerError as error:
-        log(f"stops, and whether all schedules were given back is not known: {error}")
+        log(f"warning: stops, and whether all schedules were given back is not known: {error}")
 
 
 class _Sending:

@@ -59,9 +59,12 @@ class News:
 
     async def happened(self, run: DueRun, event: AnyEvent) -> None:
         """One message for a start, an end, an alarm, or a decision that is not a whole start and not what was told before."""
-        told = told_of(run, event, self._context(run))
-        if isinstance(event, Ended):
+        await self._happened(run, event)
+        if isinstance(event, Ended):  # only now: what the end itself says may be what was paged the night before
             await self._settled(run, event)
+
+    async def _happened(self, run: DueRun, event: AnyEvent) -> None:
+        told = told_of(run, event, self._context(run))
         if isinstance(event, Decided):
             await self._warn(run, event)
         if told is None:

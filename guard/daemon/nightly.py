@@ -86,7 +86,8 @@ class Nightly:
 
     async def _head(self, told: Told, at: datetime, now: datetime, loop: Loop | None) -> None:
         policy = self._policy_of()
-        if not policy.notify.quiet_digest and not accept_lines(policy.accepts, now):
+        is_unwatched = loop is not None and bool(loop.unwatched)  # nothing else tells that
+        if not (policy.notify.quiet_digest or is_unwatched or accept_lines(policy.accepts, now)):
             return
         if loop is not None:
             loop = loop_without_accepted(loop, policy.accepts, now)

@@ -106,7 +106,7 @@ class TokenWatch:
     def _say(self, trouble: str) -> None:
         """Once, as it may go on for days of looks."""
         if trouble != self._said:
-            self._log(trouble)
+            self._log(f"warning: {trouble}")
         self._said = trouble
 
     async def _step(self, state: TokenState, *, xo_answers: bool) -> TokenState:

@@ -139,8 +139,14 @@ class Queue:
         return task
 
     async def _forget(self, rows: Sequence[Row]) -> None:
+        """Who took a channel away may not know that a page still waited for it: the other channels tell."""
+        why = "this channel is not in the policy any more"
         for row in rows:
-            await self._boxes.drop(row, "this channel is not in the policy any more")
+            await self._boxes.drop(row, why)
+        pages = [row.message for row in rows if row.message is not None and row.message.tier is Tier.PAGE]
+        told = trouble.dropped(rows[0].channel, pages, why, self._clock())
+        if told is not None:
+            await self.tell(told)
 
     async def _serve(self, channel: Channel, rows: list[Row], now: datetime) -> None:
         """One channel's due rows: new ones first, so that what cannot be delivered does not stand in their way."""

@@ -82,7 +82,7 @@ def test_with_two_channels_the_other_one_tells_and_with_one_the_log_does(tmp_pat
         home.live(60)
         assert home.logged == []
         home.live(1)
-        assert home.logged == ["nothing gets through by mail for 60 min: answered 500"]
+        assert home.logged == ["warning: nothing gets through by mail for 60 min: answered 500"]
         home.live(100)
         assert len(home.logged) == 1
 

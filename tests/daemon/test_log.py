@@ -235,6 +235,20 @@ def test_everything_is_logged_before_it_is_told_and_told_unchanged():
     ]
 
 
+def test_clocks_that_differ_are_logged_once_until_they_agree_again():
+    lines = []
+    logged = LoggedNews(Heard(lines), lines.append)
+
+    async def look():
+        for ahead in (0, 40, -50, 20, 10, -31):
+            await logged.clocks(timedelta(seconds=ahead), at=DUE)
+
+    asyncio.run(look())
+    assert [(one.message, one.priority, one.codes) for one in lines] == [
+        (f"the clocks of guard and XO differ by {by} s", Priority.WARNING, ("CLOCKS_DIFFERENT",)) for by in (40, 31)
+    ]
+
+
 def test_the_units_may_reach_the_journals_socket():
     for name in ("guard.service", "guard@.service"):
         unit = (Path(__file__).parents[2] / "systemd" / name).read_text()

@@ -150,20 +150,20 @@ def test_a_stop_whose_ledger_fails_ends_all_the_same_and_says_so():
     scene = Scene(IDLE)
     scene.claims = LedgerError("the disk is full")
     assert scene.play() == 0
-    assert scene.logged == ["stops, and whether all schedules were given back is not known: the disk is full"]
+    assert scene.logged == ["warning: stops, and whether all schedules were given back is not known: the disk is full"]
 
 
 def test_what_goes_wrong_is_logged_once_and_so_is_its_end():
     scene = Scene(IDLE, BLIND, BLIND, IDLE, IDLE)
     scene.play()
-    assert scene.logged == ["No XO answers", "XO can be read again"]
+    assert scene.logged == ["warning: No XO answers", "XO can be read again"]
 
 
 def test_a_ledger_that_cannot_be_written_is_tried_again_at_the_next_look():
     scene = Scene(LedgerError("the disk is full"), LedgerError("the disk is full"), IDLE)
     scene.play()
     assert scene.at == [0, 30, 60]
-    assert scene.logged == ["the disk is full", "XO can be read again"]
+    assert scene.logged == ["warning: the disk is full", "XO can be read again"]
     assert ("alive", "the disk is full") in scene.told
 
 
@@ -193,7 +193,7 @@ def test_a_bad_policy_stays_out_and_the_looks_go_on():
     scene.bad_policy = PolicyError("g.toml:3: no such key")
     scene.flags.ask_reload()
     scene.play()
-    assert scene.logged == ["the policy stays as it was: g.toml:3: no such key"]
+    assert scene.logged == ["warning: the policy stays as it was: g.toml:3: no such key"]
     assert len(scene.at) == 2
 
 

@@ -326,6 +326,16 @@ def test_a_refusal_that_stays_the_same_is_paged_the_first_night_and_after_a_week
     )
 
 
+def test_a_schedule_that_nobody_starts_night_after_night_is_paged_the_first_night_and_after_a_week():
+    wire = Wire()
+    missed = (*NOT_FIRED, ended(End.MISSED, at=after(hours=9), code="XO_DID_NOT_FIRE", reason="XO was down."))
+    for number in range(9):
+        events, key = night(number, *missed)
+        wire.happened(*events, key=key)
+    assert [(at - missed[-1].at).days for at in pages(wire)] == [0, 7]
+    assert [one.title for one in wire.messages] == ["nightly / schedule: missed"] * 9
+
+
 def test_a_night_without_it_makes_the_next_one_a_page_again_and_one_that_another_run_covers_does_not():
     for end, often in ((End.RAN, 2), (End.COVERED, 1)):
         wire = Wire()

@@ -134,6 +134,15 @@ def test_where_the_policy_wants_no_quiet_digest_there_is_none(house):
     assert guard.mail.sent == []
 
 
+def test_that_due_times_are_not_watched_is_told_even_there(house):
+    guard = house(notify={"quiet_digest": False})
+    guard.look(EVENING)
+    guard.look(MORNING, Loop(at=MORNING, unwatched=("no prediction could be made: XO hangs",)))
+    (digest,) = guard.mail.sent
+    assert digest.title == "no due run ended; not all due times are watched"
+    assert digest.text.splitlines()[-1] == "Not watched: no prediction could be made: XO hangs"
+
+
 def test_an_accept_that_ends_soon_is_told_even_there(house):
     entry = accept(ends=after(days=3), until="2026-11-28")
     guard = house(notify={"quiet_digest": False}, accepts=(entry,))

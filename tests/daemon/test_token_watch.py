@@ -332,6 +332,6 @@ def test_a_token_that_cannot_be_read_and_a_bug_are_logged_and_end_nothing():
     asyncio.run(go(unreadable))
     asyncio.run(go(bug))
     assert place.logged == [
-        "guard's XO token could not be looked after: the token file is gone",
-        "a bug of guard's while it looked after its XO token: ZeroDivisionError",
+        "warning: guard's XO token could not be looked after: the token file is gone",
+        "warning: a bug of guard's while it looked after its XO token: ZeroDivisionError",
     ]

@@ -667,7 +667,7 @@ def test_a_reload_moves_the_port_and_one_that_is_in_use_leaves_everything_as_it_
 
         daemon(tmp_path, texts, work, logged)
     assert told == [(200, None), (200, None), (None, 200), (None, None)]
-    (refused,) = [line for line in logged if line.startswith("the policy stays as it was")]
+    (refused,) = [line for line in logged if line.startswith("warning: the policy stays as it was")]
     assert "[metrics] listen" in refused
     assert logged.count("the policy was read anew") == 2
 

@@ -67,6 +67,9 @@ def test_other_channels_take_over_and_what_waited_for_one_that_is_gone_is_droppe
         await house.queue.tell(message(title="after"))
         await house.later(hours=1)
         assert (old.sent, new.titles) == ([], ["after"])
+        await house.later(minutes=0)
+        assert new.titles[1:] == ["1 message could not be delivered by webhook"]
+        assert "before" in new.sent[1].text
         assert [one.name for one in await house.queue.status()] == ["mail", "digest"]
         assert await house.outbox.waiting() == 0
 
@@ -349,12 +352,19 @@ def test_what_another_version_wrote_is_dropped_and_told():
     asyncio.run(run())
 
 
-def test_what_waits_for_a_channel_that_left_the_policy_is_dropped():
+def test_what_waits_for_a_channel_that_left_the_policy_is_dropped_and_a_page_of_it_is_told():
     async def run():
-        house = House(Recorder("webhook"))
-        await house.outbox.put("mail", to_bytes(message()), NOW)
+        web = Recorder("webhook")
+        house = House(web)
+        await house.outbox.put("mail", to_bytes(message("digest", "digest")), NOW)
         await house.queue.pump(house.now)
         assert await house.outbox.waiting() == 0
+        await house.outbox.put("mail", to_bytes(message()), NOW)
+        await house.later(minutes=0)
+        await house.later(minutes=0)
+        assert await house.outbox.waiting() == 0
+        assert [one.code for one in web.sent] == [NOTIFY_DROPPED.id]
+        assert "this channel is not in the policy any more" in web.sent[0].text
 
     asyncio.run(run())
 

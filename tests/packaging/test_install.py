@@ -302,6 +302,22 @@ def test_an_installation_that_was_broken_off_is_brought_to_its_end(machine):
     assert machine.run("guard", "--version").stdout.startswith("guard ")
 
 
+def test_an_upgrade_that_ended_on_a_full_disk_is_made_good_by_the_next_one(machine):
+    make(machine, "install")
+    unit, script = f"{UNITS}/guard.service", "/opt/guard/share/guard/install.sh"
+    before = machine.inside(unit).read_text(encoding="utf-8")
+    change(machine, "/opt/guard/share/guard/systemd/guard.service", "RestartSec=15s", "RestartSec=16s")
+    full = 'for last in "$@"; do :; done; case $last in */guard.service*) : >"$last"; exit 1;; esac'
+    machine.write("/usr/local/sbin/install", f'#!/bin/sh\n{full}\nexec /usr/bin/install "$@"\n', 0o755)
+    failed = machine.run("sh", script, "install", check=False)
+    assert (failed.returncode, f"{unit} could not be written" in failed.stderr) == (1, True)
+    assert not has(machine, f"{unit}.part")
+    assert machine.inside(unit).read_text(encoding="utf-8") == before
+    machine.inside("/usr/local/sbin/install").unlink()
+    machine.run("sh", script, "install")
+    assert machine.inside(unit).read_text(encoding="utf-8") == before.replace("RestartSec=15s", "RestartSec=16s")
+
+
 def test_a_policy_that_is_a_link_of_a_persons_own_stays_one(machine):
     make(machine, "install")
     machine.run("mv", POLICY, "/srv/policy.toml")

@@ -228,7 +228,7 @@ class _Calls:
                 raise error_of(work.error)
             return msgspec.Raw(msgspec.json.encode(work.result))
         except RpcError as error:
-            raise _typed(method, error.body) from error
+            raise _typed(method, error.body, hidden=None) from error
 
 
 class LogsById(RestApi):

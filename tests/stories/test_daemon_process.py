@@ -212,9 +212,11 @@ def test_a_reload_is_told_to_systemd_and_a_broken_policy_leaves_the_old_one_in_f
         code, said, _ = guard.stop()
         assert code == 0
         assert said[0] == "guard: the policy was read anew"
-        assert said[1].startswith(f"guard: the policy stays as it was: {home.policy}:4: xo.nonsense = 1: unknown key")
+        assert said[1].startswith(
+            f"guard: warning: the policy stays as it was: {home.policy}:4: xo.nonsense = 1: unknown key"
+        )
         assert f"; {home.policy}:5: xo.more_nonsense = 2" in said[1]
-        assert said[2].startswith("guard: the policy stays as it was: [xo] url changed")
+        assert said[2].startswith("guard: warning: the policy stays as it was: [xo] url changed")
         assert len(said) == 3
 
 
