@@ -161,7 +161,7 @@ class Evening:
 
     def guard(self, text):
         done = self.in_shell(text)
-        assert done.stdout, f"{text} says nothing"
+        assert done.stdout or done.stderr, f"{text} says nothing"
         self.said = done.stdout
 
     def start_service(self, text, unit):

@@ -20,6 +20,7 @@ from tests.router.compare import Answers, difference
 from tests.router.questions import AS_ADMIN, Question, all_questions, guards_own
 from tests.router.router import require_router, running_router
 
+pytestmark = pytest.mark.made_up_secrets("the stub of XO is told its tokens by a file")
 RECORDED = Path(__file__).parents[1] / "recordings" / "logs" / "rest_schedule_run_failures.task.json"
 
 
