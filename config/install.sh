@@ -185,7 +185,7 @@ fill_venv() { # SOURCE
     compile=
     [ -z "$DESTDIR" ] || compile=--no-compile
     # shellcheck disable=SC2086  # nothing, or one option
-    "$venv/bin/python" -I -m pip install --quiet --disable-pip-version-check --upgrade $compile "$source${EXTRAS:+[$EXTRAS]}"
+    "$venv/bin/python" -I -m pip install --quiet --no-cache-dir --disable-pip-version-check --upgrade $compile "$source${EXTRAS:+[$EXTRAS]}"
     [ -z "$DESTDIR" ] || relocate
 }
 
@@ -236,12 +236,23 @@ drop_old() { # what an earlier version put in place, and this one does not; the 
     mv "$list.new" "$list"
 }
 
-next_steps() {
-    version=$("$DESTDIR$VENV/bin/python" -I -c 'import guard; print(guard.__version__)')
-    say "version $version is in place; nothing was enabled or started."
+version_there() { "$DESTDIR$VENV/bin/python" -I -c 'import guard; print(guard.__version__)'; }
+
+is_set_up() { # whether a person gave it a token, or a policy of its own
+    is_there "$DESTDIR$ETC/xo-token" || [ "$(sum "$DESTDIR$ETC/guard.toml")" != "$(listed file "$ETC/guard.toml")" ]
+}
+
+next_steps() { # BEFORE: the version that was there, nothing where there was none
+    version=$(version_there)
+    case $1 in
+        "") say "version $version is in place; nothing was enabled or started." ;;
+        "$version") say "version $version was installed again; nothing was enabled or started." ;;
+        *) say "upgraded from version $1 to $version; nothing was enabled or started." ;;
+    esac
     [ -z "$DESTDIR" ] || return 0
-    if systemd_runs && systemctl --quiet is-active guard.service; then
-        say "the service still runs what was there before: systemctl restart guard"
+    if is_set_up; then
+        if [ -n "$1" ]; then start="restart guard"; else start="enable --now guard"; fi
+        say "policy, token and ledger were kept. Next: guard config check, then systemctl $start"
         return 0
     fi
     cat <<EOF
@@ -256,6 +267,8 @@ EOF
 
 install_all() { # [SOURCE]
     check_settings install
+    version_before=
+    [ ! -f "$list" ] || version_before=$(version_there 2>/dev/null) || version_before=
     [ -z "$DESTDIR" ] || mkdir -p "$DESTDIR"
     make_dir_of_list
     if [ -n "${1:-}" ]; then
@@ -266,7 +279,7 @@ install_all() { # [SOURCE]
     if systemd_runs; then
         systemctl daemon-reload
     fi
-    next_steps
+    next_steps "$version_before"
 }
 
 make_dir_of_list() {
@@ -379,11 +392,15 @@ leave_venvs() { # removed where it was made here; where it was there before, gua
 
 tell_what_stays() {
     for one in "$ETC" "$STATE" "$STATE"-*; do
+        if [ "$one" = "$ETC" ]; then holds="policies, secrets"; else holds="a ledger"; fi
         if is_there "$DESTDIR$one" && [ "$PURGE" = 1 ]; then
             say "kept $one, for which there is no policy: remove it by hand, if it is guard's"
         elif is_there "$DESTDIR$one"; then
-            say "kept $one (policies, secrets, ledger): make uninstall PURGE=1, or remove it by hand"
+            say "kept $one ($holds): make uninstall PURGE=1, or remove it by hand"
         fi
+    done
+    for one in "$STATE".*; do
+        ! is_there "$DESTDIR$one" || say "kept $one, a copy that a person made: remove it by hand"
     done
 }
 

@@ -17,12 +17,14 @@ from guard.checks.clock_change import storm_sentence
 from guard.checks.options import ClockChangeOptions
 from guard.checks.run import run_checks
 from guard.checks.view import View
-from guard.decision.accept import ended, names_nothing, with_accepted
+from guard.decision.accept import ended, with_accepted
 from guard.decision.brakes import Brake, holding, on_hold
 from guard.decision.concurrency import fewer_at_once
 from guard.decision.deadline import interval_after, run_deadline, vm_deadlines
 from guard.decision.decide import decide, holding_whole, new_holds
+from guard.decision.idle import idle_limits, idle_schedules
 from guard.decision.limits import goes_on, no_slots
+from guard.decision.named import names_nothing
 from guard.decision.verdict import Action, Verdict
 from guard.decision.windows import outside_window
 from guard.estate.estate import Estate
@@ -237,6 +239,7 @@ def make_plan(
     notes = (
         *agenda.notes,
         *_silent_pools(estate),
+        *(Note(one, unknown=False) for one in (*idle_schedules(policy, estate), *idle_limits(policy, estate))),
         *_idle_accepts(policy, estate, now),
         *_storms_ahead(agenda, policy, estate, start, until),
     )
@@ -359,7 +362,7 @@ def _idle_accepts(policy: Policy, estate: Estate, now: datetime) -> Iterator[Not
         told = f"accept[{number}] of the policy ({entry.code} for {entry.scope})"
         if entry in over:
             yield Note(f"{told} ended on {entry.until} and does nothing any more.", unknown=False)
-        elif names_nothing(entry, estate):
+        elif names_nothing(entry.scope, estate):
             yield Note(f"{told}: XO shows no {entry.scope.partition(':')[0]} of that name or id.", unknown=False)
 
 

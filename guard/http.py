@@ -210,6 +210,10 @@ class Http:
         text = str(error)
         if "CERTIFICATE" in text.upper():
             return untrusted(self._url, text)
+        if is_plain(text):
+            return XoUnreachableError(
+                f"What answers at {self._url} speaks http, not https ({text}). Check [xo] url: its scheme, and the port"
+            )
         if "SSL" in text.upper():
             return XoUnreachableError(
                 f"{self._url} does not speak TLS as it should ({text}). Check [xo] url: https or http, and the port"
@@ -250,6 +254,11 @@ def led_to(url: str, location: str) -> str:
 def operation_of(path: str) -> str:
     """What a GET asks for: the collection of a path. Ids are none of it, so that there are few."""
     return path.removeprefix("/rest/v0/").strip("/").partition("/")[0]
+
+
+def is_plain(why: str) -> bool:
+    """Whether OpenSSL's words mean that the other side answered without TLS. OpenSSL 3.2 gave that a name of its own."""
+    return any(told in why.upper() for told in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"))
 
 
 def untrusted(url: str, why: str) -> XoUnreachableError:
@@ -325,6 +334,8 @@ class Poster:
                 f"The TLS certificate of {place} is not trusted ({why}). Set [{self._section}] ca_file to its CA, or to "
                 "the self-signed certificate itself"
             )
+        if is_plain(why):
+            return f"{place} speaks http, not https ({why}). Check the address in [{self._section}]"
         return f"{place} cannot be reached ({why})"
 
     def _refusal(self, answer: httpx.Response) -> str:

@@ -89,6 +89,25 @@ def read_secret_file(file: Path | None, env: Mapping[str, str], *, credential: s
     return path, content
 
 
+def file_trouble(file: Path, env: Mapping[str, str], *, credential: str) -> str:
+    """What will keep a secret's file from being read, as far as that can be seen without reading it; '' for nothing.
+
+    Where the unit was given a systemd credential of that name, the file does not matter.
+    """
+    folder = env.get("CREDENTIALS_DIRECTORY")
+    try:
+        if folder and (Path(folder) / credential).exists():
+            return ""
+        mode = file.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return "there is no such file"
+    except (OSError, ValueError):  # it cannot be seen from here; who reads it tells
+        return ""
+    if not stat.S_ISREG(mode):
+        return "is no file"
+    return f"others may read this secret (mode {mode & 0o777:o}); run: chmod 600 {file}" if mode & 0o077 else ""
+
+
 def _content(path: Path) -> Secret | None:
     """None for what is no UTF-8 text: the decoder's own error would carry the bytes along. Raises OSError."""
     with path.open("rb") as stream:

@@ -21,7 +21,7 @@ PATIENCE = 30.0
 
 @contextmanager
 def served(port="0"):
-    """(process, URL)."""
+    """(process, what it printed)."""
     line = [sys.executable, "-c", "from guard.cli.main import run; run()", "demo", "--serve", port]
     process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
@@ -31,7 +31,7 @@ def served(port="0"):
             more = os.read(process.stderr.fileno(), 65_536)
             assert more, said
             said += more
-        yield process, re.search(r'url = "(\S+)"', said.decode())[1]
+        yield process, said.decode()
     finally:
         process.kill()
         process.communicate()
@@ -43,12 +43,15 @@ def guard(*arguments):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_is_an_xo_that_guard_can_plan_until_it_is_asked_to_stop(tmp_path, number):
+def test_with_what_it_prints_and_no_more_guard_can_plan_until_it_is_asked_to_stop(tmp_path, number):
     token, policy = tmp_path / "xo-token", tmp_path / "guard.toml"
-    token.write_text(TOKEN)
-    token.chmod(0o600)
-    with served() as (process, url):
-        policy.write_text(f'[xo]\nurl = "{url}"\ntoken_file = "{token}"\n')
+    with served() as (process, said):
+        said = said.replace("/etc/guard/xo-token", str(token))
+        policy.write_text(re.search(r"( +\[xo\]\n(?: +\w+ = .*\n)+)", said)[1])
+        [make] = [line for line in said.splitlines() if "install" in line]
+        subprocess.run(["/bin/sh", "-c", make], check=True)
+        assert (token.read_text().strip(), token.stat().st_mode & 0o777) == (TOKEN, 0o600)
+        assert "When it ends it forgets everything, renewed tokens too" in said
         code, out, err = guard("plan", "--config", str(policy))
         assert (code, err) == (0, "")
         assert "CHAIN_UNHEALTHY: db-01" in out

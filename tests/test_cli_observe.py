@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import io
 import json
@@ -15,7 +16,7 @@ from guard.cli import clock
 from guard.cli import daemon as daemon_command
 from guard.cli.main import main
 from guard.cli.state import state_folder
-from guard.daemon.compose import LEDGER
+from guard.daemon.compose import LEDGER, only_one
 from guard.decision.verdict import Action
 from guard.finding import Scope, ScopeKind
 from guard.gate.watch import LOOP
@@ -55,7 +56,9 @@ def place(tmp_path):
 
 
 class Place:
-    """A policy and a state folder; ``put`` writes stories, ``guard`` runs a command."""
+    """A policy and a state folder; ``put`` writes stories, ``guard`` runs a command, status beside a daemon."""
+
+    daemon_runs = True
 
     def __init__(self, folder):
         self.folder = folder / "state"
@@ -77,7 +80,9 @@ class Place:
         """(exit code, stdout, stderr)"""
         out, err = io.StringIO(), io.StringIO()
         given = ["--config", str(self.policy), "--state", str(state or self.folder)]
-        code = main([*words, *given], out, err, env or {})
+        runs = words[0] == "status" and self.daemon_runs and any(self.folder.glob(LEDGER))
+        with only_one(self.folder) if runs else contextlib.nullcontext():
+            code = main([*words, *given], out, err, env or {})
         return code, out.getvalue(), err.getvalue()
 
     def told(self, *words):
@@ -186,6 +191,50 @@ def test_a_state_folder_that_may_not_be_entered_is_one_sentence_and_unknown_to_m
     code, out, err = place.guard("status", "--nagios")
     assert (code, err) == (3, "")
     assert out.startswith("GUARD UNKNOWN - ")
+
+
+def test_without_a_daemon_status_says_so_at_once_and_monitoring_gets_unknown(place):
+    place.put(seen(), started(), alarmed(), loop=LOOKED)
+    place.daemon_runs = False
+    said = " ".join(place.told("status").split())
+    assert said.startswith(
+        "No daemon runs on this folder (systemctl start guard). What follows was so when the last one"
+    )
+    code, line, _ = place.guard("status", "--nagios")
+    assert (code, line.count("\n")) == (3, 1)
+    assert "no daemon runs on this folder; at the last look: CRITICAL - 1 alarm: Nothing moved for 30 min.|age=" in line
+    assert json.loads(place.told("status", "--json"))["daemon_runs"] is False
+
+
+def test_beside_a_daemon_status_says_nothing_of_it_and_its_document_does(place):
+    place.put(*NIGHT, loop=LOOKED)
+    assert "daemon" not in place.told("status")
+    assert json.loads(place.told("status", "--json"))["daemon_runs"] is True
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("status",), ("why", "schedule"), ("report",), ("release",), ("hold", "all", "--until", "2 h", "--reason", "x")],
+    ids="_".join,
+)
+def test_a_ledger_that_is_gone_beside_a_daemon_is_told_with_what_to_do(place, words):
+    with only_one(place.folder):
+        code, out, err = place.guard(*words)
+    assert (code, out) == (1, "")
+    assert "ledger.sqlite: a daemon runs and its ledger is gone: restart guard" in err
+
+
+def test_a_state_folder_that_others_may_look_into_is_a_warning_to_monitoring_and_in_the_document(place):
+    place.put(*NIGHT, loop=LOOKED)
+    place.folder.chmod(0o755)
+    code, line, _ = place.guard("status", "--nagios")
+    assert (code, line.partition("|")[0]) == (
+        1,
+        f"GUARD WARNING - others may look into {place.folder} (mode 755): run chmod 700 {place.folder}",
+    )
+    assert json.loads(place.told("status", "--json"))["state_folder"]
+    place.put(*MISSED, key=RunKey("other", DUE))
+    assert place.guard("status", "--nagios")[0] == 2
 
 
 # --- why
@@ -321,7 +370,8 @@ def test_a_state_folder_that_is_none_is_told(place, words):
     code, out, err = place.guard(*words, state="/nowhere/guard")
     assert (code, out) == (1, "")
     assert err == (
-        "guard: /nowhere/guard: there is no such folder; the daemon keeps its ledger there: make it, or name one with --state\n"
+        "guard: /nowhere/guard: there is no such folder; the daemon keeps its ledger there: make it with"
+        " install -d -m 700 /nowhere/guard, or name one with --state\n"
     )
 
 
@@ -418,3 +468,33 @@ def test_a_daemon_without_its_token_ends_with_one_sentence(place):
     code, out, err = place.guard("daemon")
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "/nowhere/token" in err
+
+
+# --- the policy in force
+
+OFTEN = (replace(seen(name="often"), cron="*/3 * * * *"), decided(), started(), attempt_ended(), ended())
+LEFT = "Enforced, but left to XO: nightly / often. Why: it fires more often than every 30 min."
+
+
+def test_status_and_report_name_what_is_enforced_and_left_to_xo_all_the_same(place):
+    place.policy.write_text(POLICY + '[[schedule]]\nname = "often"\ngate = "enforce"\n')
+    place.put(*OFTEN, loop=LOOKED)
+    assert " ".join(place.told("status").split()).count(LEFT) == 1
+    assert json.loads(place.told("status", "--json"))["left_to_xo"] == ["nightly / often"]
+    assert LEFT in " ".join(place.told("report").split())
+    (told,) = json.loads(place.told("report", "--json"))["schedules"]
+    assert (told["enforced"], told["left_to_xo"]) == (True, "it fires more often than every 30 min")
+
+
+def test_what_only_was_enforced_is_enforced_no_more_in_the_report(place):
+    place.put(seen(), replace(decided(), acts=True), started(), attempt_ended(), ended(), loop=LOOKED)
+    assert not json.loads(place.told("report", "--json"))["schedules"][0]["enforced"]
+    assert "left to XO" not in place.told("status")
+
+
+def test_an_entry_that_does_nothing_is_told_by_status_and_report(place):
+    entry = "schedule[1] of the policy does nothing."
+    place.put(*NIGHT, loop=replace(LOOKED, idle_entries=(entry,)))
+    assert f"Note: {entry}" in place.told("status").splitlines()
+    assert f"Note: {entry}" in place.told("report").splitlines()
+    assert json.loads(place.told("report", "--json"))["idle_entries"] == [entry]

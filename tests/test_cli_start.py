@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from guard.cli import clock
 from guard.cli.main import main
+from guard.cli.who import person
 from guard.daemon.compose import LEDGER
 from guard.daemon.news import News
 from guard.errors import LedgerError
@@ -174,14 +175,20 @@ def test_its_story_holds_the_verdict_who_started_it_and_the_run(place):
     assert attempt.started.run in place.world.logs
 
 
-def test_who_started_it_is_the_user_or_somebody(place):
+def test_who_started_it_is_the_user_or_the_account_guard_runs_as(place):
     place.start("every night", env={"USER": "bob"})
     place.live.advance(NOW + timedelta(hours=1))
     place.start("every night", env={})
     assert [run.intents[0].starting.reason for run, _ in place.stories()] == [
         "Started by hand by bob.",
-        "Started by hand by somebody.",
+        f"Started by hand by {person({})}.",
     ]
+
+
+def test_a_job_that_has_only_one_schedule_may_be_named_in_its_place(place):
+    code, out, _ = place.start("nightly")
+    assert (code, out.startswith("START nightly / every night, as if it were due now")) == (0, True)
+    assert place.asked() == [{"id": place.job["id"], "schedule": place.schedule["id"]}]
 
 
 def test_vms_on_hold_are_left_out_and_the_others_are_started(place):
@@ -449,7 +456,6 @@ def test_a_job_without_settings_for_the_schedule_is_not_started(place):
     [
         ("every nigth", "'every nigth': XO has no schedule of that id or name; did you mean 'every night'?"),
         ("zzz", "'zzz': XO has no schedule of that id or name\n"),
-        ("nightly", "'nightly': XO has no schedule of that id or name; that is a job, with "),
         ("same", "'same': 2 schedules have that name; give the id: "),
         ("chain of jobs", "'chain of jobs' is a sequence, or another call job of XO's: guard start takes the schedule"),
         (
@@ -465,8 +471,6 @@ def test_what_guard_cannot_start_is_told_with_what_there_is(calm, wanted, said):
     if wanted == "same":
         assert f"{calm.twins['id']} (same of twins)" in err
         assert f"{calm.empty['id']} (same of empty)" in err
-    if wanted == "nightly":
-        assert f"{calm.schedule['id']} (every night of nightly)" in err
 
 
 def test_a_schedule_whose_job_is_gone_cannot_be_started(place):

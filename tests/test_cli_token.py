@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from guard.cli import clock
 from guard.cli.main import main
-from guard.daemon.compose import LEDGER
+from guard.daemon.compose import LEDGER, only_one
 from guard.ledger.sqlite import read_ledger
 from guard.lifecycle.loop import Loop
 from guard.lifecycle.token import TOKEN as DOCUMENT
@@ -368,7 +368,8 @@ def test_status_tells_until_when_and_of_a_folder_that_others_may_look_into(place
     def status(*words):
         out = io.StringIO()
         given = ["--config", str(place.policy), "--state", str(place.folder)]
-        code = main(["status", *words, *given], out, io.StringIO(), {})
+        with only_one(place.folder):
+            code = main(["status", *words, *given], out, io.StringIO(), {})
         return code, out.getvalue()
 
     _, text = status()

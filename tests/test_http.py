@@ -7,15 +7,25 @@ import gzip
 import json
 import re
 import socket
+import socketserver
 import ssl
+import threading
 from pathlib import Path
 
 import httpx
 import pytest
 import trustme
 from guard import http
-from guard.errors import PolicyError, XoAnswerError, XoAuthError, XoError, XoTimeoutError, XoUnreachableError
-from guard.http import Http, said, tls_context
+from guard.errors import (
+    NotifyError,
+    PolicyError,
+    XoAnswerError,
+    XoAuthError,
+    XoError,
+    XoTimeoutError,
+    XoUnreachableError,
+)
+from guard.http import Http, Poster, said, tls_context
 
 URL = "https://xo.example.org"
 TLS = tls_context(None, verify=True)
@@ -232,7 +242,9 @@ def test_a_small_gzip_that_unpacks_to_a_lot_is_given_up_too(monkeypatch):
     [
         ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate", "is not trusted"),
         ("[SSL: CERTIFICATE_VERIFY_FAILED] Hostname mismatch, certificate is not valid for 'xo'", "server_name"),
-        ("[SSL: WRONG_VERSION_NUMBER] wrong version number", "does not speak TLS as it should"),
+        ("[SSL: WRONG_VERSION_NUMBER] wrong version number", "speaks http, not https"),
+        ("[SSL: RECORD_LAYER_FAILURE] record layer failure", "speaks http, not https"),
+        ("[SSL: TLSV1_ALERT_PROTOCOL_VERSION] tlsv1 alert protocol version", "does not speak TLS as it should"),
         ("[Errno -2] Name or service not known", "The name in https://xo.example.org is not known"),
         ("[Errno 8] nodename nor servname provided (getaddrinfo failed)", "is not known"),
         ("[Errno -3] Temporary failure in name resolution", "is not known"),
@@ -370,7 +382,7 @@ def test_a_certificate_of_another_name_is_refused_until_that_name_is_told(tmp_pa
 
 
 def test_https_on_a_port_that_speaks_plain_http_is_not_called_a_bad_certificate():
-    with pytest.raises(XoUnreachableError, match=r"does not speak TLS as it should .*https or http, and the port"):
+    with pytest.raises(XoUnreachableError, match=r"speaks http, not https .*its scheme, and the port"):
         over_a_socket(None, tls=TLS)
 
 
@@ -478,3 +490,38 @@ def test_a_question_longer_than_any_url_is_no_crash():
 def test_a_ca_file_that_is_no_path_is_the_policys_fault():
     with pytest.raises(PolicyError, match=r"ca_file .* cannot be used"):
         tls_context(Path("/a\0b"), verify=True)
+
+
+# --- a server without TLS where https is asked for
+
+
+@pytest.fixture
+def plain():
+    """The port of a server that answers whatever it is sent in plain HTTP."""
+    with socketserver.TCPServer(("127.0.0.1", 0), PlainHandler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+class PlainHandler(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.recv(4096)
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+
+def test_https_asked_of_a_server_that_speaks_http_is_told_as_that(plain):
+    async def asked():
+        async with Http(f"https://127.0.0.1:{plain}", str, tls=tls_context(None, verify=False), timeout_s=10) as http:
+            await http.get("/rest/v0/ping")
+
+    with pytest.raises(XoUnreachableError, match="speaks http, not https"):
+        asyncio.run(asked())
+
+
+def test_a_webhook_with_https_to_a_server_that_speaks_http_is_told_as_that(plain):
+    poster = Poster("notify.webhook", tls=tls_context(None, verify=False), timeout_s=10)
+    with pytest.raises(NotifyError, match=r"speaks http, not https .* Check the address in \[notify.webhook\]"):
+        asyncio.run(poster.post(f"https://127.0.0.1:{plain}/hook", b"{}", {}))

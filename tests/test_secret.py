@@ -23,7 +23,7 @@ import rich.traceback
 from guard.errors import PolicyError
 from guard.notify.apprise import Target
 from guard.notify.secret import Login, read_login
-from guard.secret import Secret, one_word, read_secret_file
+from guard.secret import Secret, file_trouble, one_word, read_secret_file
 from guard.xapi.session import PoolSettings
 from guard.xo.token import Token, read_token
 from hypothesis import given
@@ -224,3 +224,29 @@ def test_what_is_revealed_is_kept_in_no_attribute():
         and any(isinstance(one, ast.Attribute) and one.attr == "reveal" for one in ast.walk(node.value))
     ]
     assert kept == []
+
+
+# --- what can be seen of a secret's file without reading it
+
+
+def test_what_will_keep_a_secret_from_being_read_is_seen_without_reading_it(tmp_path):
+    file = tmp_path / "token"
+    assert file_trouble(file, {}, credential="c") == "there is no such file"
+    assert file_trouble(file / "below", {}, credential="c") == "there is no such file"
+    assert file_trouble(tmp_path, {}, credential="c") == "is no file"
+    file.write_bytes(b"\xff")
+    file.chmod(0o640)
+    assert file_trouble(file, {}, credential="c") == f"others may read this secret (mode 640); run: chmod 600 {file}"
+    file.chmod(0o400)
+    assert file_trouble(file, {}, credential="c") == ""
+
+
+def test_where_the_unit_was_given_a_credential_the_file_does_not_matter(tmp_path):
+    (tmp_path / "c").write_text("x")
+    env = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert file_trouble(tmp_path / "none", env, credential="c") == ""
+    assert file_trouble(tmp_path / "none", env, credential="other") == "there is no such file"
+
+
+def test_a_file_that_cannot_be_seen_from_here_is_no_trouble():
+    assert file_trouble(Path("/nowhere\0"), {}, credential="c") == ""

@@ -7,7 +7,7 @@
 
 _shtab_guard_subparsers=(plan coverage capture explain match when config notify daemon hold unhold bypass unbypass start release token status why report workaround demo)
 
-_shtab_guard_plan_option_strings=(-h --help --config --estate --demo --from --within --schedule --json --exit-code)
+_shtab_guard_plan_option_strings=(-h --help --config --estate --demo --from --within --schedule --state --json --exit-code)
 _shtab_guard_coverage_option_strings=(-h --help --config --estate --demo --state --max-age --json --exit-code)
 _shtab_guard_capture_option_strings=(-h --help --config)
 _shtab_guard_explain_option_strings=(-h --help --log --json)
@@ -32,6 +32,7 @@ _shtab_guard_option_strings=(-h --help --version)
 
 _shtab_guard_plan___config_COMPGEN=_shtab_compgen_files
 _shtab_guard_plan___estate_COMPGEN=_shtab_compgen_files
+_shtab_guard_plan___state_COMPGEN=_shtab_compgen_dirs
 _shtab_guard_coverage___config_COMPGEN=_shtab_compgen_files
 _shtab_guard_coverage___estate_COMPGEN=_shtab_compgen_files
 _shtab_guard_coverage___state_COMPGEN=_shtab_compgen_dirs

@@ -3,62 +3,108 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, time, tzinfo
+from pathlib import Path
 from typing import Literal, TextIO
 
 import msgspec
 
+from guard.assess import rules_of
 from guard.cli import clock, source
+from guard.cli.last_policy import Known, read_or_last
 from guard.cli.state import ledger_path
+from guard.cli.who import person
 from guard.daemon.compose import zone_of
 from guard.decision.brakes import Brake, in_force, read_brakes
-from guard.errors import LedgerError, UsageError
+from guard.decision.named import names_nothing, near_names, schedules_meant
+from guard.errors import LedgerError, PolicyError, UsageError, XoError
 from guard.gate.watch import BRAKES
 from guard.ledger.sqlite import open_beside
+from guard.mechanics.zones import next_showing
+from guard.policy.schema import Policy
 from guard.policy.scopes import parse_scope
 from guard.units import parse_duration
-from guard.views.brakes import brakes_line
+from guard.views.brakes import brakes_line, brakes_text, names_nothing_text, not_checked_text, not_enforced_text
+from guard.xo.named import read_named
+from guard.xo.settings import xo_settings
+from guard.xo.token import read_token
 
 Kind = Literal["hold", "bypass"]
 _BYPASS_KINDS = ("all", "schedule", "job")
-_RIGHT = 'expected a duration such as "4 h", or a time such as 2027-03-27T18:00+01:00'
+_RIGHT = 'expected a duration such as "4 h", a time of day such as 09:00, or a time such as 2027-03-27T18:00+01:00'
+_TIME_OF_DAY = re.compile(r"\d{1,2}:\d{2}", re.ASCII)
 
 
-def put(kind: Kind, arguments: Namespace, stdout: TextIO, env: Mapping[str, str]) -> int:
-    """Set a brake; one of the same kind and scope is replaced. Raises UsageError, LedgerError."""
-    now = clock.now()
+def put(kind: Kind, arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
+    """Set a brake; one of the same kind and scope is replaced. Raises UsageError, LedgerError.
+
+    What it names is looked up only when it is in force: XO may be away, or slow.
+    """
+    now, scope = clock.now(), scope_of(kind, arguments.scope)
+    known = read_or_last(arguments, env)
     brake = Brake(
         kind=kind,
-        scope=scope_of(kind, arguments.scope),
-        until=until_of(arguments.until, now) if arguments.until is not None else None,
+        scope=scope,
+        until=until_of(arguments.until, now, zone_of(known.policy)) if arguments.until is not None else None,
         reason=arguments.reason.strip(),
         since=now,
-        by=env.get("SUDO_USER") or env.get("USER") or "somebody",
+        by=person(env),
     )
     if not brake.reason:
         raise UsageError("--reason is empty: say why, for those who see it later")
 
-    def added(known: tuple[Brake, ...]) -> tuple[Brake, ...]:
-        return (*(one for one in known if (one.kind, one.scope) != (brake.kind, brake.scope)), brake)
+    def added(before: tuple[Brake, ...]) -> tuple[Brake, ...]:
+        return (*(one for one in before if (one.kind, one.scope) != (brake.kind, brake.scope)), brake)
 
-    return _changed(added, arguments, stdout, env, now)
+    known.warn(stderr)
+    _change(added, known.policy, arguments, stdout, env, now)
+    for line in _doubts(brake, known, env):
+        print(f"guard: {line}", file=stderr)
+    return 0
 
 
-def take(kind: Kind, arguments: Namespace, stdout: TextIO, env: Mapping[str, str]) -> int:
+def take(kind: Kind, arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
     """End a brake. Raises UsageError when there is none of that scope."""
     now, scope = clock.now(), scope_of(kind, arguments.scope)
+    known = read_or_last(arguments, env)
 
-    def without(known: tuple[Brake, ...]) -> tuple[Brake, ...]:
-        left = tuple(one for one in known if (one.kind, one.scope) != (kind, scope))
-        if len(left) == len(known):
-            raise UsageError(f"{scope!r}: there is no such {kind}. {brakes_line(known, zone_of(policy))}")
+    def without(before: tuple[Brake, ...]) -> tuple[Brake, ...]:
+        left = tuple(one for one in before if (one.kind, one.scope) != (kind, scope))
+        if len(left) == len(before):
+            raise UsageError(f"{scope!r}: there is no such {kind}. {brakes_line(before, zone_of(known.policy))}")
         return left
 
-    policy = source.read_policy(arguments.config)
-    return _changed(without, arguments, stdout, env, now)
+    known.warn(stderr)
+    _change(without, known.policy, arguments, stdout, env, now)
+    return 0
+
+
+def _doubts(brake: Brake, known: Known, env: Mapping[str, str]) -> list[str]:
+    """Why a brake may not do what its author thinks: nothing is named by it, or guard holds nothing of what is."""
+    policy, found = known.policy, list[str]()
+    # what a broken file says of gates nobody knows
+    holds = brake.kind == "hold" and known.is_whole
+    enforced = policy.may_act
+    if brake.scope != "all" or (holds and enforced):
+        try:
+            token = read_token(Path(policy.xo.token_file) if policy.xo.token_file else None, env)
+            kind, _ = parse_scope(brake.scope)
+            estate = asyncio.run(read_named(xo_settings(policy), token, kind, clock=clock.now))
+        except (XoError, PolicyError) as error:
+            if brake.scope != "all":
+                found.append(not_checked_text(brake, str(error)))
+        else:
+            if names_nothing(brake.scope, estate):
+                return [names_nothing_text(brake, near_names(brake.scope, estate))]
+            meant = schedules_meant(brake.scope, estate)
+            enforced = any(rules_of(policy, estate, one).gate == "enforce" for one in meant)
+    if holds and not enforced:
+        found.append(not_enforced_text(brake))
+    return found
 
 
 def scope_of(kind: Kind, text: str) -> str:
@@ -75,42 +121,45 @@ def scope_of(kind: Kind, text: str) -> str:
     return f"{what}:{name}" if name else what
 
 
-def until_of(text: str, now: datetime) -> datetime:
-    """``--until`` as a time. Raises UsageError; also for one that has come already."""
+def until_of(text: str, now: datetime, zone: tzinfo) -> datetime:
+    """``--until`` as a time; a time of day is the next one in ``zone``. Raises UsageError; also for one that has come already."""
     until: datetime | None = None
     with suppress(ValueError, OverflowError):
         until = now + parse_duration(text)
+    if until is None and _TIME_OF_DAY.fullmatch(text.strip()):
+        with suppress(ValueError):
+            hour, minute = map(int, text.split(":"))
+            until = next_showing(time(hour, minute), zone, now)
     if until is None:
         try:
             until = source.parse_time(text, option="--until")
         except UsageError as error:
-            raise UsageError(f'{error}, or a duration such as "4 h"') from None
+            raise UsageError(f'{error}, a time of day such as 09:00, or a duration such as "4 h"') from None
     if until <= now:
         raise UsageError(f"--until {text!r}: that is over already; {_RIGHT}")
     return until
 
 
-def _changed(
+def _change(
     work: Callable[[tuple[Brake, ...]], tuple[Brake, ...]],
+    policy: Policy,
     arguments: Namespace,
     stdout: TextIO,
     env: Mapping[str, str],
     now: datetime,
-) -> int:
-    policy = source.read_policy(arguments.config)
+) -> None:
     path = ledger_path(arguments.state, env)
-    known: tuple[Brake, ...] = ()
+    left: tuple[Brake, ...] = ()
 
     def change(value: bytes | None) -> bytes:
-        nonlocal known
+        nonlocal left
         try:
             before = read_brakes(value)
         except LedgerError as error:
             raise LedgerError(f"{path}: {error}") from None
-        known = work(in_force(before, now))
-        return msgspec.json.encode(known)
+        left = work(in_force(before, now))
+        return msgspec.json.encode(left)
 
     with open_beside(path, xo=policy.xo.url, clock=clock.now) as ledger:
         asyncio.run(ledger.change(BRAKES, change))
-    stdout.write(brakes_line(known, zone_of(policy)) + "\n")
-    return 0
+    stdout.write(brakes_text(left, zone_of(policy)))

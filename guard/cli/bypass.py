@@ -10,5 +10,4 @@ from guard.cli import brakes
 
 
 def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
-    del stderr
-    return brakes.put("bypass", arguments, stdout, env)
+    return brakes.put("bypass", arguments, stdout, stderr, env)

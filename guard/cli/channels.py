@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import tzinfo
 from pathlib import Path
 
+from guard.cli import clock
 from guard.http import Poster, tls_context
 from guard.notify.apprise import AppriseTarget, read_targets
 from guard.notify.healthchecks import Healthchecks
@@ -15,15 +17,15 @@ from guard.notify.webhook import Webhook
 from guard.policy.notify_schema import NotifySection
 
 
-def configured(notify: NotifySection, env: Mapping[str, str]) -> dict[str, Callable[[], Sequence[Route]]]:
+def configured(notify: NotifySection, env: Mapping[str, str], zone: tzinfo) -> dict[str, Callable[[], Sequence[Route]]]:
     """Section -> what opens its channel (of [notify.apprise]: its channels), which raises PolicyError for a secret or a CA
-    that cannot be used.
+    that cannot be used. ``zone``: of times in messages.
     """
     found: dict[str, Callable[[], Sequence[Route]]] = {}
     if notify.webhook.url is not None:
         found["webhook"] = lambda: [_webhook(notify, env)]
     if notify.mail.host is not None:
-        found["mail"] = lambda: [_mail(notify, env)]
+        found["mail"] = lambda: [_mail(notify, env, zone)]
     checks = notify.healthchecks
     if checks.url is not None or checks.loop_url is not None or checks.schedules:
         found["healthchecks"] = lambda: [_healthchecks(notify, env)]
@@ -41,7 +43,7 @@ def _webhook(notify: NotifySection, env: Mapping[str, str]) -> Route:
     return Route(channel, for_people(page=options.page, digest=options.digest))
 
 
-def _mail(notify: NotifySection, env: Mapping[str, str]) -> Route:
+def _mail(notify: NotifySection, env: Mapping[str, str], zone: tzinfo) -> Route:
     options, login = notify.mail, None
     if options.login_file is not None:
         login = read_login(options.login_file, env, credential="mail-login", option="[notify.mail] login_file")
@@ -53,7 +55,8 @@ def _mail(notify: NotifySection, env: Mapping[str, str]) -> Route:
         recipients=options.recipients,
     )
     tls = tls_context(Path(options.ca_file) if options.ca_file else None, verify=True, section="notify.mail")
-    channel = Mail(mailbox, tls=tls, timeout_s=notify.time_limit.total_seconds(), login=login)
+    limit = notify.time_limit.total_seconds()
+    channel = Mail(mailbox, tls=tls, timeout_s=limit, clock=clock.now, zone=zone, login=login)
     return Route(channel, for_people(page=options.page, digest=options.digest))
 
 

@@ -13,7 +13,7 @@ from guard.cli import clock, source
 from guard.cli.channels import configured
 from guard.cli.shell import shell_of
 from guard.cli.state import state_folder
-from guard.daemon.compose import PolicyInForce, run_daemon
+from guard.daemon.compose import PolicyInForce, run_daemon, zone_of
 from guard.daemon.log import Log
 from guard.daemon.loop import Flags
 from guard.ledger.files import folder_troubles
@@ -34,7 +34,7 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
         log(f"warning: {trouble}")
 
     def routes_of(policy: Policy) -> list[Route]:
-        return [route for opening in configured(policy.notify, env).values() for route in opening()]
+        return [route for opening in configured(policy.notify, env, zone_of(policy)).values() for route in opening()]
 
     async def serve() -> None:
         await run_daemon(in_force, state, routes_of, shell, Flags())

@@ -17,9 +17,15 @@ A simulated Xen Orchestra serves on this machine until Ctrl-C. In the policy:
 
     [xo]
     url = "{url}"
+    token_file = "/etc/guard/xo-token"
 
-Its token: {token}
-Two of its schedules are due every three minutes, one at half past one (UTC).
+Its token, put into that file, for its user alone (any other file will do):
+
+    echo {token} | install -m 600 /dev/stdin /etc/guard/xo-token
+
+When it ends it forgets everything, renewed tokens too: put this one back then.
+Two of its schedules are due every three minutes, one every half hour (guard can
+act on that one), one at half past one (UTC).
 """
 
 

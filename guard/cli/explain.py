@@ -6,6 +6,7 @@ import difflib
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TextIO
 
 import msgspec
@@ -17,7 +18,7 @@ from guard.estate.xo_records import BackupLog
 from guard.outcomes.outcome import outcome
 from guard.policy.codes import EVERY_CODE
 from guard.views.causes import causes_document, causes_text
-from guard.views.explain import codes_text, explain_text
+from guard.views.explain import RUNBOOK, codes_text, explain_text
 from guard.views.text import json_line
 
 LARGEST_BYTES = 64 * 1024**2  # all the logs XO keeps of a large site fit
@@ -42,7 +43,8 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
         raise UsageError(
             f"{arguments.code} is no code of guard" + (f"; did you mean {near[0]}?" if near else "; see guard explain")
         )
-    stdout.write(explain_text(code))
+    installed = Path(sys.prefix) / "share/doc/guard/runbook.md"  # where the wheel puts it
+    stdout.write(explain_text(code, str(installed) if installed.is_file() else RUNBOOK))
     return 0
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from guard.cli import clock, source
 from guard.cli.channels import configured
+from guard.daemon.compose import zone_of
 from guard.errors import GuardError, NotifyError, UsageError
 from guard.notify.healthchecks import Healthchecks
 from guard.notify.message import Event, Message, Tier, one_line
@@ -22,7 +23,7 @@ from guard.policy.schema import Policy
 def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
     del stderr
     policy = source.read_policy(arguments.config)
-    wanted = configured(policy.notify, env)
+    wanted = configured(policy.notify, env, zone_of(policy))
     if not wanted:
         raise UsageError(
             f"{arguments.config} names no channel; set url in [notify.webhook], host in [notify.mail], url or loop_url in "

@@ -12,8 +12,9 @@ DEFAULT_CONFIG = "/etc/guard/guard.toml"
 DEFAULT_STATE = "/var/lib/guard"
 DEMO_PORT = 8480
 _POLICY = f"the policy (default: {DEFAULT_CONFIG})"
-_SCOPES = "all, or vm, pool, sr, repository, schedule or job with an id or a name: pool:Lyon"
-_BYPASS_SCOPES = "all, or schedule or job with an id or a name: job:nightly"
+_SCOPES = "all, or vm, pool, sr, repository, schedule or job with an id or the exact name: pool:Lyon"
+_BYPASS_SCOPES = "all, or schedule or job with an id or the exact name: job:nightly"
+_UNTIL = 'such as "4 h", a time of day (09:00) in the zone of [notify], or a time (ISO 8601)'
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,7 +33,15 @@ def build_parser() -> argparse.ArgumentParser:
     _estate_options(plan)
     plan.add_argument("--from", dest="start", metavar="TIME", help="plan from this time (ISO 8601) instead of now")
     plan.add_argument("--within", default="24 h", metavar="DURATION", help='how far ahead, such as "24 h" or "7 d"')
-    plan.add_argument("--schedule", metavar="ID|NAME", help="only this schedule")
+    plan.add_argument(
+        "--schedule", metavar="ID|NAME", help="only this schedule, or the only one of the job of that id or name"
+    )
+    plan.add_argument(
+        "--state",
+        default=None,
+        metavar="FOLDER",
+        help=f"guard's ledger, for the holds in force and what it did (default: {DEFAULT_STATE})",
+    )
     plan.add_argument("--json", action="store_true", help="print the document guard.plan/1")
     plan.add_argument("--exit-code", action="store_true", help="exit 2 when a run would not start whole, or is unknown")
 
@@ -118,7 +127,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     hold = commands.add_parser("hold", help="have guard start nothing that a scope names, until a time")
     hold.add_argument("scope", metavar="SCOPE", help=_SCOPES)
-    hold.add_argument("--until", required=True, metavar="TIME|DURATION", help='such as "4 h", or a time (ISO 8601)')
+    hold.add_argument("--until", required=True, metavar="TIME|DURATION", help=_UNTIL)
     _brake_options(hold)
 
     unhold = commands.add_parser("unhold", help="end a hold")
@@ -127,9 +136,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     bypass = commands.add_parser("bypass", help="leave schedules to XO: guard gives them back and only watches")
     bypass.add_argument("scope", metavar="SCOPE", help=_BYPASS_SCOPES)
-    bypass.add_argument(
-        "--until", metavar="TIME|DURATION", help='such as "4 h", or a time (ISO 8601); without it until guard unbypass'
-    )
+    bypass.add_argument("--until", metavar="TIME|DURATION", help=f"{_UNTIL}; without it until guard unbypass")
     _brake_options(bypass)
 
     unbypass = commands.add_parser("unbypass", help="end a bypass")
@@ -143,7 +150,7 @@ def build_parser() -> argparse.ArgumentParser:
         "are left out. Exit code: 0 when all that was asked for was started, 2 when something was not or nobody can "
         "tell, 1 for errors.",
     )
-    start.add_argument("schedule", metavar="SCHEDULE", help="id or name of the schedule")
+    start.add_argument("schedule", metavar="SCHEDULE", help="id or name of the schedule, or of a job that has only one")
     start.add_argument(
         "--vms", action="append", metavar="NAME|ID[,..]", help="only these VMs, of those that the job takes"
     )

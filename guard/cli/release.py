@@ -10,8 +10,9 @@ from typing import TextIO
 
 import msgspec
 
-from guard.cli import clock, source
+from guard.cli import clock
 from guard.cli.channels import configured
+from guard.cli.last_policy import read_or_last
 from guard.cli.shell import shell_of
 from guard.cli.state import is_missing, look_at_ledger, state_folder
 from guard.daemon.compose import LEDGER, Shell, zone_of
@@ -37,7 +38,9 @@ DONE, LEFT = 0, 2
 def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
     """0 when nothing stands any more, 2 when something is left, 1 (raised) for errors."""
     now, stale = clock.now(), _stale(arguments.stale)
-    policy = source.read_policy(arguments.config)
+    known = read_or_last(arguments, env)
+    known.warn(stderr)
+    policy = known.policy
     state = state_folder(arguments.state, env)
     if is_missing(state / LEDGER):
         stdout.write(f"Nothing to release: {state} holds no ledger.\n")
@@ -108,7 +111,7 @@ def _stray(left: Sequence[Placed], acting: Doings) -> list[Placed]:
 def _routes(policy: Policy, env: Mapping[str, str], shell: Shell) -> list[Route]:
     """The channels that can be opened: a secret that cannot be read must not keep a schedule switched off."""
     found: list[Route] = []
-    for name, opening in configured(policy.notify, env).items():
+    for name, opening in configured(policy.notify, env, zone_of(policy)).items():
         try:
             found += opening()
         except GuardError as error:

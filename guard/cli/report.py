@@ -9,13 +9,17 @@ from contextlib import suppress
 from datetime import datetime
 from typing import TextIO
 
+import msgspec
+
 from guard.cli import clock, source
 from guard.cli.state import look_at_ledger
 from guard.daemon.compose import zone_of
 from guard.daemon.workaround import workaround_lines
 from guard.errors import UsageError
+from guard.gate.watch import LOOP
 from guard.lifecycle.due_run import DueRun, fold
 from guard.lifecycle.ledger import Ledger
+from guard.lifecycle.loop import Loop
 from guard.lifecycle.report import make_report
 from guard.units import parse_duration
 from guard.views.report import report_document, report_text
@@ -30,12 +34,14 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     with look_at_ledger(arguments.state, env, policy) as ledger:
         runs = asyncio.run(_read(ledger, since, now))
         remedies = asyncio.run(ledger.remedies(since))
-    report = make_report(runs, since, now)
+        last_look = asyncio.run(ledger.recall(LOOP))
+    report = make_report(runs, since, now, policy)
+    idle = msgspec.json.decode(last_look, type=Loop).idle_entries if last_look else ()
     if arguments.json:
-        stdout.write(json_line(report_document(report, remedies)))
+        stdout.write(json_line(report_document(report, remedies, idle)))
     else:
         standing = asyncio.run(workaround_lines(policy, zone_of(policy), clock.now))
-        stdout.write(report_text(report, zone_of(policy), remedies, standing))
+        stdout.write(report_text(report, zone_of(policy), remedies, standing, idle))
     return 0
 
 

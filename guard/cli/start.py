@@ -11,6 +11,7 @@ from guard.cli import source
 from guard.cli.colour import style_for
 from guard.cli.shell import shell_of
 from guard.cli.state import ledger_path, look_at_ledger
+from guard.cli.who import person
 from guard.daemon.by_hand import look, start
 from guard.daemon.compose import zone_of
 from guard.daemon.pools import XoAndPools
@@ -36,7 +37,7 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     path = ledger_path(arguments.state, env)  # before XO is read, which may take minutes
     with look_at_ledger(arguments.state, env, policy) as ledger:
         judged = asyncio.run(look(ledger, xo, policy, wish, shell.clock))
-    lines = [*judged_lines(judged, style_for(stdout, env)), facts_line(judged)]
+    lines = [*judged_lines(judged, style_for(stdout, env), zone_of(policy)), facts_line(judged)]
     code = ALL if judged.is_whole else NOT_ALL
     if not judged.starts:
         lines += nothing_lines(judged)
@@ -66,7 +67,7 @@ def _wish(arguments: Namespace, env: Mapping[str, str]) -> Wish:
     vms = _split(arguments.vms)
     if arguments.vms is not None and not vms:
         raise UsageError("--vms names no VM; without --vms all that the job takes are meant")
-    by = env.get("SUDO_USER") or env.get("USER") or "somebody"
+    by = person(env)
     return Wish(schedule=arguments.schedule, vms=vms, overridden=overridden, reason=reason, by=by)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 from guard.cli import clock
 from guard.cli.parser import DEFAULT_STATE
-from guard.daemon.compose import LEDGER
+from guard.daemon.compose import LEDGER, is_running
 from guard.errors import LedgerError
 from guard.ledger.sqlite import SqliteLedger, read_ledger
 from guard.policy.schema import Policy
@@ -18,17 +19,21 @@ def state_folder(given: str | None, env: Mapping[str, str]) -> Path:
     folder = Path(given or env.get("STATE_DIRECTORY", "").partition(":")[0] or DEFAULT_STATE)
     if not folder.is_dir():
         raise LedgerError(
-            f"{folder}: there is no such folder; the daemon keeps its ledger there: make it, or name one with --state"
+            f"{folder}: there is no such folder; the daemon keeps its ledger there: make it with"
+            f" install -d -m 700 {shlex.quote(str(folder))}, or name one with --state"
         )
     return folder
 
 
 def is_missing(path: Path) -> bool:
-    """Whether there is no ledger. Raises LedgerError where that cannot be seen."""
+    """Whether there is no ledger. Raises LedgerError where that cannot be seen, or where a daemon has lost its own."""
     try:
-        return not path.exists()
+        is_there = path.exists()
     except OSError as error:
         raise LedgerError(f"{path}: cannot be read ({error.strerror}): only root and guard's own user may") from error
+    if not is_there and is_running(path.parent):
+        raise LedgerError(f"{path}: a daemon runs and its ledger is gone: restart guard (systemctl restart guard)")
+    return not is_there
 
 
 def ledger_path(given: str | None, env: Mapping[str, str]) -> Path:

@@ -10,5 +10,4 @@ from guard.cli import brakes
 
 
 def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> int:
-    del stderr
-    return brakes.take("bypass", arguments, stdout, env)
+    return brakes.take("bypass", arguments, stdout, stderr, env)

@@ -11,6 +11,7 @@ from typing import TextIO
 
 from guard.cli import clock, source
 from guard.cli.state import ledger_path
+from guard.cli.who import person
 from guard.daemon.compose import zone_of
 from guard.daemon.workaround import by_hand
 from guard.errors import LedgerError, UsageError, XoConfigError, XoConfigRefusedError
@@ -38,7 +39,7 @@ def execute(arguments: Namespace, stdout: TextIO, stderr: TextIO, env: Mapping[s
     if arguments.what != "apply" and (arguments.value or arguments.days is not None or arguments.reason):
         raise UsageError("--value, --days and --reason go with apply")
     policy = source.read_policy(arguments.config)
-    by = f"{env.get('SUDO_USER') or env.get('USER') or 'somebody'}, by guard workaround apply"
+    by = f"{person(env)}, by guard workaround apply"
     workaround = Workaround(policy.remedies, clock=clock.now, by=by)
     try:
         match arguments.what:

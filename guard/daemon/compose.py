@@ -6,13 +6,14 @@ import asyncio
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta, tzinfo
 from pathlib import Path
 
 from guard.daemon.channels import Sender, known_channels
 from guard.daemon.gather import Sources
+from guard.daemon.last_policy import LastPolicy
 from guard.daemon.log import LoggedNews
 from guard.daemon.loop import Flags, run
 from guard.daemon.metrics import Metrics
@@ -102,9 +103,10 @@ class Kept:
         shell: Shell,
         token_watch: TokenWatch | None = None,
         nightly: Nightly | None = None,
+        last_policy: LastPolicy | None = None,
     ) -> None:
         self._watch, self._ledger, self._resort = watch, ledger, resort
-        self._token_watch, self._nightly = token_watch, nightly
+        self._token_watch, self._nightly, self._last_policy = token_watch, nightly, last_policy
         self._queue, self._news, self._shell = queue, news, shell
         self._pruned_at: datetime | None = None
         self._unwritten_since: datetime | None = None
@@ -134,6 +136,8 @@ class Kept:
             self._unwritten_since = self._unwritten_since or now
             await self._news.last_resort(self._resort.trouble, since=self._unwritten_since)
             return loop
+        if self._unwritten_since is not None:
+            await self._news.written_again(since=self._unwritten_since, at=now)
         self._unwritten_since = None
         if self._pruned_at is None or now - self._pruned_at >= _PRUNE_EVERY:
             await self._ledger.prune(now - KEPT)
@@ -155,6 +159,8 @@ class Kept:
         try:
             await self._ledger.lease(self._shell.holder, now + LEASE)
             await self._resort.flush()
+            if self._last_policy is not None:
+                await self._last_policy.keep()
         except LedgerUnwritableError as error:
             if not await self._resort.begin(str(error)):
                 raise
@@ -220,6 +226,7 @@ async def run_daemon(
             zone=lambda: zone_of(in_force.policy),
             log=shell.log,
         )
+        last_policy = LastPolicy(ledger, lambda: in_force.policy)
         flags.install(asyncio.get_running_loop())
         sources = Sources(
             ledger=ledger,
@@ -238,7 +245,7 @@ async def run_daemon(
                 queue.use(opened, limits_of(fresh))
 
             await run(
-                metrics.around(Kept(watch, ledger, resort, queue, news, shell, token_watch, nightly)),
+                metrics.around(Kept(watch, ledger, resort, queue, news, shell, token_watch, nightly, last_policy)),
                 flags,
                 Systemd(shell.env, monotonic_us=shell.monotonic_us),
                 send_news=sender.pump,
@@ -249,7 +256,8 @@ async def run_daemon(
             )
         await token_watch.end()
         await watch.end()
-        await ledger.release()
+        with suppress(LedgerUnwritableError):  # the lease then runs out by itself
+            await ledger.release()
 
 
 @contextmanager
@@ -273,6 +281,27 @@ def only_one(state: Path) -> Iterator[None]:
         yield
     finally:
         os.close(folder)
+
+
+def is_running(state: Path) -> bool | None:
+    """Whether a daemon of this machine has the folder, which ``guard release`` has too while it works. None: it cannot be seen.
+
+    A shared lock, given back at once: any number may ask. A daemon that begins in that very moment is refused, and systemd
+    starts it again.
+    """
+    try:
+        folder = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return None
+    finally:
+        os.close(folder)
+    return False
 
 
 def zone_of(policy: Policy) -> tzinfo:

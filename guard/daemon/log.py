@@ -11,7 +11,7 @@ import errno
 import os
 import select
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TextIO
@@ -151,6 +151,10 @@ class LoggedNews:
         """Asked at every look; the daemon's loop logs it once."""
         await self._news.unread(error, since=since, at=at)
 
+    async def read_again(self, *, since: datetime, last: datetime, at: datetime, due: Sequence[DueRun]) -> None:
+        """The daemon's loop logs it."""
+        await self._news.read_again(since=since, last=last, at=at, due=due)
+
     async def clocks(self, ahead: timedelta, *, at: datetime) -> None:
         """Asked at every look; logged and told when they differ."""
         differ = abs(ahead) >= (CLOCKS_AGREE if self._clocks_differ else CLOCKS_DIFFER)
@@ -165,6 +169,10 @@ class LoggedNews:
             Line(message=f"guard leaves every start to XO: {reason}", priority=Priority.WARNING, event="stands_aside")
         )
         await self._news.stands_aside(reason, at=at)
+
+    async def acts_again(self, reason: str, *, at: datetime) -> None:
+        self._log(Line(message=f"guard acts again; what kept it from that is over: {reason}", event="acts_again"))
+        await self._news.acts_again(reason, at=at)
 
     async def remedied(self, remedy: Remedy) -> None:
         self._log(line_of_remedy(remedy))

@@ -17,8 +17,8 @@ from typing import Protocol
 
 from guard.daemon.systemd import Systemd
 from guard.errors import GuardError, LedgerError
-from guard.lifecycle.loop import Loop
-from guard.units import format_time
+from guard.lifecycle.loop import Loop, Progress
+from guard.units import format_time, plural
 
 LONGEST_LOOK_S = (
     3600.0  # every reading of XO has its time limit; beyond this the look is stuck, and the watchdog ends it
@@ -120,7 +120,7 @@ async def run(
             said = wrong = str(error)
         sending.begin()
         if wrong != trouble:
-            log(f"warning: {wrong}" if wrong else "XO can be read again")
+            log(f"warning: {wrong}" if wrong else "XO can be read, and the ledger be written")
             trouble = wrong
         if not is_ready:
             systemd.ready(said)
@@ -139,6 +139,7 @@ async def _let_go(watch: Looks, log: Callable[[str], None]) -> None:
         async with asyncio.timeout(LET_GO_S):
             while True:
                 if not await watch.let_go():
+                    log("stops; guard holds nothing in XO")
                     return
                 await asyncio.sleep(LET_GO_EVERY_S)
     except TimeoutError:
@@ -187,13 +188,16 @@ async def _look(watch: Looks, flags: Flags, alive: Callable[[], None], every_s: 
         await asyncio.gather(look, stop, return_exceptions=True)
 
 
+def _progress(run: Progress) -> str:
+    return f"{run.vms_done} of {plural(run.vms, 'VM')}" if run.vms else "no VM in its log yet"
+
+
 def status_line(loop: Loop) -> str:
     """One line of what goes on, for systemctl status and the journal; it changes only when something does."""
     if loop.xo_error:
         since = f" since {format_time(loop.unread_since, UTC)}" if loop.unread_since is not None else ""
         return f"XO cannot be read{since}: {loop.xo_error}"
-    runs = ", ".join(f"{one.job_name} ({one.vms_done} of {one.vms} VMs)" for one in loop.running) or "nothing runs"
-    due = (
-        f"next due {format_time(loop.next_due, UTC)}" if loop.next_due is not None else "nothing is due within two days"
-    )
-    return f"{runs}; {due}"
+    runs = ", ".join(f"{one.job_name} ({_progress(one)})" for one in loop.running) or "nothing runs"
+    if loop.next_due is None:
+        return f"{runs}; nothing is due within two days"
+    return f"{runs}; next due {format_time(loop.next_due, UTC)}" + (f", {loop.next_due_of}" if loop.next_due_of else "")

@@ -7,15 +7,17 @@ from datetime import datetime, timedelta, tzinfo
 
 import msgspec
 
-from guard.daemon.paged import Memory, Paged
+from guard.daemon.paged import Meanwhile, Memory, Paged
 from guard.decision.accept import About, accepting
 from guard.estate.workaround import State
+from guard.finding import Code
 from guard.gate.predict import rules_as_told
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import Alarmed, AnyEvent, AttemptEnded, Decided, End, Ended, RunKey, Started
 from guard.lifecycle.loop import CLOCKS_DIFFER, SwitchedOff
 from guard.lifecycle.remedy import Remedy
 from guard.notify.message import Event, Message, Tier
+from guard.outcomes.alarms import GATE_STANDS_ASIDE, LEDGER_UNWRITABLE, XO_UNREADABLE
 from guard.policy.accept_schema import AcceptRule
 from guard.policy.schema import Policy, default_policy
 from guard.policy.tiers_schema import TIERS, tier_of
@@ -24,13 +26,14 @@ from guard.views import messages_own
 from guard.views.message_parts import Context, Told
 from guard.views.messages import QUIET_ENDS, told_of
 from guard.views.messages_warned import warned
+from guard.views.zones import run_in_zone
 
 CLOCKS_AGREE = timedelta(seconds=15)
 WARNED_AGAIN = timedelta(hours=20)  # the next night's digest tells it again
 MOST_PAGES = 3  # of one cause and one look; more are put together
 MOST_TITLES = 20
 UNREAD = timedelta(minutes=5)  # an XO that restarts is back by then
-_EVENTS = {"remedy_failed": Event.FAIL, "remedy": Event.LOG, "probe": Event.LOG, "standing": Event.LOG}
+_EVENTS = {"remedy_failed": Event.FAIL} | dict.fromkeys(("remedy", "probe", "standing", "recovered"), Event.LOG)
 
 
 class News:
@@ -46,8 +49,10 @@ class News:
         policy_of: Callable[[], Policy] = default_policy,
         memory: Memory | None = None,
     ) -> None:
-        self._tell_now, self._zone, self._policy_of = tell, zone, policy_of
+        self._hand_over, self._zone, self._policy_of = tell, zone, policy_of
         self._paged = Paged(memory)
+        self.meanwhile = Meanwhile(memory)
+        """What was paged since the last digest."""
         self._pages: list[Message] = []  # of the look that goes on
         self._unfired: dict[RunKey, Message] = {}  # of the look that goes on; its end may say more
         self._judged: dict[RunKey, tuple[str, ...]] = {}  # what was told of the last decision
@@ -84,7 +89,7 @@ class News:
     async def _warn(self, run: DueRun, event: Decided) -> None:
         """What a prediction warns of, once a day: every run of the night would repeat it."""
         self._warned = {mark: at for mark, at in self._warned.items() if event.at - at < WARNED_AGAIN}
-        for told in warned(run, event):
+        for told in warned(run_in_zone(run, self._zone()), event):
             tier = self._tier(told)
             if tier is Tier.RECORD or told.mark in self._warned:
                 continue
@@ -160,6 +165,17 @@ class News:
         self._unread_since = since
         await self._tell(self._own(messages_own.unread(error, since, self._zone()), since))
 
+    async def read_again(self, *, since: datetime, last: datetime, at: datetime, due: Sequence[DueRun]) -> None:
+        """The end of an outage that was told; ``last``: when XO could not be read the last time."""
+        self._unread_since = None
+        if last - since >= UNREAD:
+            await self._over(XO_UNREADABLE, messages_own.read_again(since, at, due, self._zone()), at)
+
+    async def written_again(self, *, since: datetime, at: datetime) -> None:
+        """The end of a trouble of the ledger, where that was told."""
+        if self._unwritten_since == since:
+            await self._over(LEDGER_UNWRITABLE, messages_own.written_again(since, at, self._zone()), at)
+
     async def unwritten(self, error: str, *, since: datetime, at: datetime) -> None:
         """The ledger takes nothing: told once per trouble, by the channels alone."""
         if at - since < UNREAD or self._unwritten_since == since:
@@ -194,6 +210,11 @@ class News:
         if message.tier is Tier.PAGE and await self._paged.since("", told.code, told.mark, at, at) is not None:
             message = msgspec.structs.replace(message, tier=Tier.DIGEST)
         await self._tell(message)
+
+    async def acts_again(self, reason: str, *, at: datetime) -> None:
+        """What kept guard from acting is so no longer."""
+        since = await self._paged.when("", GATE_STANDS_ASIDE.id)
+        await self._over(GATE_STANDS_ASIDE, messages_own.acts_again(reason, since, at, self._zone()), at)
 
     async def remedied(self, remedy: Remedy) -> None:
         """A remedy is over, or its effect was seen."""
@@ -231,13 +252,15 @@ class News:
             by_code.setdefault(page.code, []).append(page)
         for same in by_code.values():
             if len(same) <= MOST_PAGES:
-                shown = same
-            else:  # each schedule's health check hears of its own run all the same
-                fails = [one for one in same if one.event is Event.FAIL]
-                shown = [_together(same), *(msgspec.structs.replace(one, tier=Tier.RECORD) for one in fails)]
-            for page in shown:
-                await self._tell_now(page)
+                for page in same:
+                    await self._tell_now(page)
+                continue
+            await self._tell_now(_together(same, self._time), len(same))
+            for page in same:  # each schedule's health check hears of its own run all the same
+                if page.event is Event.FAIL:
+                    await self._tell_now(msgspec.structs.replace(page, tier=Tier.RECORD))
         await self._paged.keep()
+        await self.meanwhile.keep()
 
     def _own(self, told: Told, at: datetime, scope: About | None = None) -> Message:
         """A message that is about no due run."""
@@ -250,6 +273,19 @@ class News:
             at=at,
             code=told.code or None,
         )
+
+    async def _over(self, code: Code, told: Told, at: datetime) -> None:
+        """The end of a trouble is told where the trouble itself was told to somebody."""
+        policy = self._policy_of()
+        was_told = tier_of(policy.tiers, "trouble", (code.id,)) != "record"
+        if was_told and accepting(policy.accepts, at, code.id, About()) is None:
+            await self._tell(msgspec.structs.replace(self._own(told, at), code=code.id))
+
+    async def _tell_now(self, message: Message, often: int = 1) -> None:
+        """``often``: of how many pages it is made."""
+        if message.tier is Tier.PAGE:
+            self.meanwhile.paged(message.code or "", often)
+        await self._hand_over(message)
 
     async def _tell(self, message: Message) -> None:
         if message.tier is Tier.PAGE:
@@ -280,9 +316,9 @@ def _event(event: AnyEvent, told: Told) -> Event:
     return Event.LOG
 
 
-def _together(pages: Sequence[Message]) -> Message:
+def _together(pages: Sequence[Message], shown_time: Callable[[datetime], str]) -> Message:
     """Many pages with one code as one; the titles first, since the texts repeat themselves."""
-    titles = [page.title + (f", due {page.due:%Y-%m-%d %H:%M} UTC" if page.due is not None else "") for page in pages]
+    titles = [page.title + (f", due {shown_time(page.due)}" if page.due is not None else "") for page in pages]
     more = f"and {len(titles) - MOST_TITLES} more; all of them: guard status"
     shown = titles[:MOST_TITLES] + [more] * (len(titles) > MOST_TITLES)
     return Message(

@@ -26,6 +26,7 @@ from guard.policy.accept_schema import AcceptRule
 from guard.policy.schema import Policy
 from guard.views.nightly import accept_lines, night_of, night_text, night_title
 from guard.views.status import off_text
+from guard.views.zones import run_in_zone
 
 NIGHTLY = "nightly"
 AHEAD = timedelta(minutes=1)
@@ -73,6 +74,7 @@ class Nightly:
         if at is None:
             return
         await self._head(told, at, now, loop)
+        await self._news.meanwhile.begin_anew()
         await self._keep(msgspec.structs.replace(told, digest=at, until=now))
 
     def _latest_digest(self, last: datetime, now: datetime) -> datetime | None:
@@ -92,11 +94,12 @@ class Nightly:
         if loop is not None:
             loop = loop_without_accepted(loop, policy.accepts, now)
         night = night_of(await self._runs(told.until - LONGEST_RUN, now), told.until, now, policy.accepts)
+        paged = await self._news.meanwhile.counts()
         message = Message(
             tier=Tier.DIGEST,
             event=Event.DIGEST,
-            title=night_title(night, loop),
-            text=night_text(night, policy.accepts, loop, now, self._zone()),
+            title=night_title(night, loop, paged),
+            text=night_text(night, policy.accepts, loop, now, self._zone(), paged),
             at=now,
         )
         await self._outbox.put(DIGEST, to_bytes(message), at)
@@ -106,7 +109,7 @@ class Nightly:
         over = [one for one in self._policy_of().accepts if told.accepts < one.ends <= now]
         if not over:
             return told
-        runs = await self._runs(now - STANDS, now)
+        runs = [run_in_zone(run, self._zone()) for run in await self._runs(now - STANDS, now)]
         for entry in over:
             still = (*still_there(runs, entry), *_still_off(loop, entry))
             await self._news.accept_ended(entry, still, at=entry.ends)

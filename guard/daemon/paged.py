@@ -14,7 +14,7 @@ import msgspec
 from guard.errors import LedgerError
 
 AGAIN = timedelta(days=7)
-PAGED = "paged"
+PAGED, MEANWHILE = "paged", "paged_meanwhile"
 
 
 class Memory(Protocol):
@@ -59,6 +59,11 @@ class Paged:
             self._changed = True
         return None
 
+    async def when(self, schedule: str, state: str) -> datetime | None:
+        """When a state of a schedule was paged the last time."""
+        page = (await self._known()).get((schedule, state))
+        return page.at if page is not None else None
+
     async def over(self, schedule: str, due: datetime) -> None:
         """A due time has ended: what it did not say is not the same as before."""
         pages = await self._known()
@@ -87,6 +92,62 @@ class Paged:
                     return {}  # read at the next one; until then nothing is taken for a repetition
             self._pages = {(one.schedule, one.state): one for one in _read(told)}
         return self._pages
+
+
+class Meanwhile:
+    """How many pages were sent since the last digest, by code: the digest says so, that nobody has to add them up."""
+
+    def __init__(self, memory: Memory | None = None) -> None:
+        self._memory = memory
+        self._kept: dict[str, int] | None = None
+        self._fresh: dict[str, int] = {}  # not yet in the ledger
+
+    def paged(self, code: str, often: int) -> None:
+        """``often``: how many pages; ``code``: '' for no known cause."""
+        self._fresh[code] = self._fresh.get(code, 0) + often
+
+    async def counts(self) -> dict[str, int]:
+        """Code -> pages, in the order of the first ones."""
+        known = dict(await self._known())
+        for code, often in self._fresh.items():
+            known[code] = known.get(code, 0) + often
+        return known
+
+    async def keep(self) -> None:
+        """Once the pages are with the queue."""
+        if self._fresh:
+            await self._remember(await self.counts())
+
+    async def begin_anew(self) -> None:
+        """They were told."""
+        if await self.counts():
+            await self._remember({})
+
+    async def _remember(self, counts: dict[str, int]) -> None:
+        if self._memory is not None:
+            try:
+                await self._memory.remember(MEANWHILE, msgspec.json.encode(counts))
+            except LedgerError:
+                return  # what the ledger lacks is told elsewhere
+        self._kept, self._fresh = counts, {}
+
+    async def _known(self) -> dict[str, int]:
+        if self._kept is None:
+            if self._memory is None:
+                return {}
+            try:
+                told = await self._memory.recall(MEANWHILE)
+            except LedgerError:
+                return {}  # read at the next one
+            self._kept = _read_counts(told)
+        return self._kept
+
+
+def _read_counts(told: bytes | None) -> dict[str, int]:
+    try:
+        return msgspec.json.decode(told, type=dict[str, int]) if told else {}
+    except msgspec.MsgspecError:  # a newer guard wrote it
+        return {}
 
 
 def _read(told: bytes | None) -> tuple[Page, ...]:

@@ -7,14 +7,14 @@ or id decides; a finding about VMs is covered when all of them are in the scope.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
 from guard.decision.brakes import named_vms, whole_run_names
 from guard.decision.verdict import Verdict
-from guard.estate.estate import Estate, PartName
+from guard.estate.estate import Estate
 from guard.finding import Accepted, Finding, Level, Scope, ScopeKind
 from guard.mechanics.outlook import ExpectedRun
 from guard.policy.accept_schema import AcceptRule
@@ -22,14 +22,6 @@ from guard.policy.scopes import parse_scope
 
 SOON = timedelta(days=7)
 """So long before its end an entry is named in each digest."""
-_PART = {
-    "schedule": PartName.SCHEDULES,
-    "job": PartName.JOBS,
-    "pool": PartName.POOLS,
-    "sr": PartName.SRS,
-    "repository": PartName.REPOSITORIES,
-    "vm": PartName.VMS,
-}
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,29 +130,3 @@ def _names(entry: AcceptRule, about: About) -> bool:
     if kind == "vm" and about.vms:
         return all(name in names for names in about.vms)
     return any(kind == one.kind.value and name in (one.id, one.name) for one in about.scopes)
-
-
-# --- entries that do nothing
-
-
-def names_nothing(entry: AcceptRule, estate: Estate) -> bool:
-    """Whether nothing in XO has the name or id of its scope; False where XO did not tell all of that kind."""
-    kind, name = parse_scope(entry.scope)
-    if kind == "all":
-        return False
-    part = estate.parts.get(_PART[kind])
-    if part is None or not part.ok or not part.complete:
-        return False
-    return name not in _known(kind, estate)
-
-
-def _known(kind: str, estate: Estate) -> Iterator[str]:
-    things: dict[str, Iterable[tuple[str, str]]] = {
-        "schedule": ((one.id, one.name) for one in estate.schedules),
-        "job": (*((one.id, one.name) for one in estate.jobs), *((one.id, one.name) for one in estate.call_jobs)),
-        "pool": ((one.id, one.name_label) for one in estate.pools),
-        "sr": ((one.id, one.name_label) for one in estate.srs),
-        "repository": ((one.id, one.name) for one in estate.repositories),
-        "vm": ((one.id, one.name) for one in estate.vms),
-    }
-    return (word for pair in things[kind] for word in pair)

@@ -172,6 +172,7 @@ class Advance:
         now = self._clock()
         if look is None or setup is None:
             return Observed(now=now, logs_at=None, fires=None)
+        outage = self._looker.outage
         samples = sorted((self._looker.usual or {}).get(run.key.schedule, ()))
         usual = samples[-(-len(samples) * 95 // 100) - 1] if len(samples) >= ENOUGH_SAMPLES else None
         return Observed(
@@ -181,4 +182,5 @@ class Advance:
             fires=fires(run, setup),
             sequence_runs=sequence_runs(run, setup),
             usual_s=usual,
+            unread=outage is not None and outage[0] <= run.seen.expected_at <= outage[1],
         )

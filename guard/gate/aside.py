@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from guard.agenda import Agenda
 from guard.estate.estate import Estate
 from guard.lifecycle.due_run import DueRun
+from guard.lifecycle.in_force import SHORTEST_INTERVAL, TOO_OFTEN
 from guard.mechanics.cron import CronError
 from guard.mechanics.due import due_times, sequence_members
 from guard.mechanics.fallback import Placed
 from guard.units import format_duration
 
 MOST_SKEW = timedelta(seconds=10)
-SHORTEST_INTERVAL = timedelta(minutes=30)
 LEFT_OVER = timedelta(hours=24)  # fallbacks of another guard this old are what a dead one left behind
 CLAIMED_JOBS = frozenset({"backup", "mirrorBackup"})
 _A_DAY = timedelta(days=1)
@@ -50,20 +50,22 @@ def why_aside(run: DueRun, standing: Standing, estate: Estate, agenda: Agenda, n
 
 def why_untrusted(run: DueRun, standing: Standing, estate: Estate, agenda: Agenda) -> str:
     """Why guard starts nothing of this schedule by its own hand, whether it claims it or not; '' when it may."""
-    if standing.untrusted:
-        return standing.untrusted
+    told = standing.untrusted or why_never(run, estate, agenda) or standing.apart
+    if told:
+        return told
+    if standing.confirmed.get(run.key.via or run.key.schedule) != firing_of(run):
+        return "no real start has confirmed yet when XO fires it"
+    return ""
+
+
+def why_never(run: DueRun, estate: Estate, agenda: Agenda) -> str:
+    """What guard never acts on, however good its verdict and XO's state; '' for all else."""
     if run.is_sequence or run.key.via:
         if told := _not_all_claimed(run, estate):
             return told
     elif not _is_claimed(run.seen.job, estate):
         return "metadata jobs are only watched"
-    if standing.apart:
-        return standing.apart
-    if interval(run, agenda) < SHORTEST_INTERVAL:
-        return f"it fires more often than every {format_duration(SHORTEST_INTERVAL.total_seconds())}"
-    if standing.confirmed.get(run.key.via or run.key.schedule) != firing_of(run):
-        return "no real start has confirmed yet when XO fires it"
-    return ""
+    return TOO_OFTEN if interval(run, agenda) < SHORTEST_INTERVAL else ""
 
 
 def _is_claimed(job_id: str, estate: Estate) -> bool:

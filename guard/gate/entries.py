@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -155,13 +155,24 @@ def by_hand_entries(
         yield Unplaced(RunKey(schedule.id, at, BY_HAND), seen, log, any(explains(firing, at) for firing in fired_by))
 
 
-def first_due(agenda: Agenda, now: datetime) -> datetime | None:
-    """When XO fires next, within two days; None for later than that. Looked for nearby first: this is asked often."""
+def first_due(agenda: Agenda, now: datetime) -> tuple[datetime | None, tuple[Schedule, ...]]:
+    """When XO fires next, within two days, and what; None for later than that. Looked for nearby first: this is asked often."""
     for within in NEARBY:
         found: datetime | None = None
+        fired: tuple[Schedule, ...] = ()
         for firing in agenda.firings:
             for due in due_times(firing.schedule, zone=firing.zone, after=now, until=found or now + within)[:1]:
-                found = due.at
+                found, fired = due.at, (*(fired if due.at == found else ()), firing.schedule)
         if found is not None:
-            return found
-    return None
+            return found, fired
+    return None, ()
+
+
+def told_of(schedules: Sequence[Schedule], estate: Estate) -> str:
+    """``"web / nightly and 2 more"``: the first one's job and name, and how many there are beside it."""
+    if not schedules:
+        return ""
+    first = schedules[0]
+    job = estate.job_by_id.get(first.job_id or "") or estate.call_job_by_id.get(first.job_id or "")
+    name = f"{job.name} / {first.name}" if job is not None else first.name
+    return name + (f" and {len(schedules) - 1} more" if len(schedules) > 1 else "")

@@ -61,7 +61,8 @@ class Look:
 
 class Looker:
     """``usual``: durations in seconds by schedule, of the last whole reading; ``lead``: how long before a due time the
-    next one must begin; ``is_admin``, ``version``: by the last whole reading, ``latest``.
+    next one must begin; ``is_admin``, ``version``: by the last whole reading, ``latest``. ``outage``: the last time that XO
+    could not be read, and until when.
     """
 
     def __init__(self, xo: XoReads, teller: Teller, clock: Callable[[], datetime]) -> None:
@@ -73,6 +74,7 @@ class Looker:
         self.is_admin = True
         self.version = ""
         self.latest: Estate | None = None
+        self.outage: tuple[datetime, datetime] | None = None
 
     async def look(self, runs: Sequence[DueRun], before: Loop | None, done: Collection[str]) -> tuple[Look | None, str]:
         """XO now; None and why where it cannot be read."""
@@ -83,6 +85,8 @@ class Looker:
             now = self._clock()
             ahead = now - setup.taken_at if abs(now - setup.taken_at) > NOISE else timedelta()
             await self._teller.clocks(ahead, at=now)
+            if before is not None and before.unread_since is not None:
+                self.outage = before.unread_since, now
             if not self._logs_are_worth_it(runs, running, now):
                 return Look(setup, running, ahead=ahead), ""
             seen_until = self._logs_at or (now if before is None else before.unread_since or before.at)

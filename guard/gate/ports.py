@@ -132,12 +132,20 @@ class Teller(Protocol):
         """XO could not be read for a while."""
         ...
 
+    async def read_again(self, *, since: datetime, last: datetime, at: datetime, due: Sequence[DueRun]) -> None:
+        """XO can be read after it could not from ``since`` to ``last``, the last try. ``due``: what was due meanwhile."""
+        ...
+
     async def clocks(self, ahead: timedelta, *, at: datetime) -> None:
         """How far guard's clock is ahead of XO's."""
         ...
 
     async def stands_aside(self, reason: str, *, at: datetime) -> None:
         """The policy says enforce, and guard acts on nothing; told once per reason."""
+        ...
+
+    async def acts_again(self, reason: str, *, at: datetime) -> None:
+        """``reason``, for which guard acted on nothing, is so no longer."""
         ...
 
     async def remedied(self, remedy: Remedy) -> None:

@@ -11,6 +11,7 @@ from guard.decision.verdict import Action, Verdict
 from guard.errors import PolicyError, XoError
 from guard.estate.estate import Estate
 from guard.gate.actor import Actor, Stage, as_without_guard
+from guard.gate.aside import why_never
 from guard.gate.hands import Append
 from guard.gate.look import Looker
 from guard.lifecycle.cause_gone import without_standing_causes
@@ -108,9 +109,12 @@ class Predictor:
             self._actor.decided(run, stage)
             acts = self._actor.enforces(run, stage.setup)
             is_whole = verdict.action is Action.START and not verdict.settings
-            if acts and not is_whole and run.claim is None and run.follow_up is None:
+            if acts and run.claim is None and run.follow_up is None:
                 try:
-                    aside = await self._actor.aside(run, stage)
+                    # XO starts a whole run by itself: what holds for tonight alone changes nothing there
+                    aside = (
+                        why_never(run, stage.setup, stage.agenda) if is_whole else await self._actor.aside(run, stage)
+                    )
                 except XoError as error:
                     self.trouble = str(error)
                     return None

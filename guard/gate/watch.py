@@ -22,25 +22,25 @@ from guard.estate.xo_records import Schedule
 from guard.gate.actor import Actor, Stage, as_without_guard
 from guard.gate.advance import Advance
 from guard.gate.aside import firing_of
-from guard.gate.entries import by_hand_entries, come_due, due_entries, first_due, marks_after
+from guard.gate.entries import by_hand_entries, come_due, due_entries, first_due, marks_after, told_of
+from guard.gate.idle import IdleEntries
 from guard.gate.in_sequence import OpenSequences
 from guard.gate.look import LOGS_EVERY, LONGEST_LEAD, LOOK_EVERY, Look, Looker
 from guard.gate.match import LONGEST_SEQUENCE, belongs, progress, with_siblings
+from guard.gate.notes import NOT_READ, not_watched, why_none
 from guard.gate.ports import Teller, WatchedXo
 from guard.gate.predict import Predictor, rules_for
-from guard.gate.retell import tell_again
+from guard.gate.retell import tell_again, tell_over
 from guard.lifecycle.due_run import DueRun, apply, fold
 from guard.lifecycle.events import BY_HAND, AnyEvent, AttemptEnded, RunKey, Seen, Started, Starter
 from guard.lifecycle.ledger import Ledger
 from guard.lifecycle.loop import Loop, SwitchedOff, gone_off, still_off
 from guard.lifecycle.next_step import SETTLED
-from guard.mechanics.versions import is_tested
 from guard.policy.schema import Policy
 from guard.remedies.doing import Doer
 from guard.remedies.ports import TimeoutFile
 from guard.remedies.round import Ahead, Rounds
 
-NOT_READ = "XO was not read whole yet"
 ON_TIME = timedelta(seconds=60)
 CACHED = timedelta(seconds=10)  # so old may XO's list of logs be
 # what is remembered in the ledger
@@ -101,7 +101,7 @@ class Watch:
         self._rounds = Rounds(ledger, teller, doer, clock=clock, policy_of=policy_of)
         self._observed: Observations | None = None
         self._runs_of: dict[RunKey, frozenset[str]] = {}  # the open stories' own runs, those by hand left out
-        self._stood_aside = ""
+        self._stood_aside, self._idle = "", IdleEntries()
         self.lets_go = False
         """Nothing new is claimed, and every claim is given back: what is due is started first (guard release)."""
         self._done: set[str] = set()  # runs whose end is recorded
@@ -340,13 +340,7 @@ class Watch:
             run.claim is not None or (run.intents and run.key.via != BY_HAND) for run in runs
         ):
             return None
-        untrusted = ""
-        if self._looker.usual is None:
-            untrusted = NOT_READ
-        elif not self._looker.is_admin:
-            untrusted = "the token's user is no administrator"
-        elif not is_tested(self._looker.version, self._policy_of().xo.accept_versions):
-            untrusted = f"xo-server {self._looker.version or 'of an unknown version'} was never tested with guard"
+        untrusted = why_none(self._looker, self._policy_of().xo.accept_versions)
         brakes = read_brakes(await self._ledger.recall(BRAKES))
         if self.lets_go:
             brakes = (
@@ -373,24 +367,22 @@ class Watch:
             since = known.unread_since or now
             await self._teller.unread(error, since=since, at=now)
             return msgspec.structs.replace(known, at=now, xo_error=error, unread_since=since, wake=now + LOOK_EVERY)
+        acts = self._policy_of().may_act and not self.lets_go and not self._stood_aside
+        await tell_over(self._ledger, self._teller, before, now, acts=acts)
         running = known.running
         if look.logs is not None:
             running = tuple(progress(log) for log in look.logs if log.status == "pending")
-        next_due = first_due(agenda, now)
-        seen = {one.run for one in running}
+        next_due, fired = first_due(agenda, now)
         ahead = [] if next_due is None else [max(now, next_due - self._looker.lead - LOOK_EVERY)]
         wake = min((one for one in (*wakes, *ahead) if one > now), default=now + LOGS_EVERY)
         return Loop(
             at=now,
             next_due=next_due,
+            next_due_of=told_of(fired, look.setup),
             running=running,
-            more_running=len(look.running - seen),
-            unwatched=(
-                *(note.text for note in agenda.notes if note.unknown),
-                *(() if self._looker.is_admin else ("what XO hides from the token's user, who is no administrator",)),
-                *((f"no prediction could be made: {self._predictor.trouble}",) if self._predictor.trouble else ()),
-                *((f"nothing could be remedied: {self._rounds.trouble}",) if self._rounds.trouble else ()),
-            ),
+            more_running=len(look.running - {one.run for one in running}),
+            unwatched=not_watched(agenda, self._looker, self._predictor.trouble, self._rounds.trouble),
+            idle_entries=self._idle.told(self._policy_of(), look.setup, self._looker.latest),
             wake=wake,
             stands_aside=self._stood_aside if self._policy_of().may_act else "",
             clock_ahead_s=look.ahead.total_seconds(),

@@ -39,6 +39,14 @@ def damaged(path: Path, detail: str) -> LedgerError:
     )
 
 
+def gone(path: Path) -> LedgerUnwritableError:
+    """The refusal to write into a file that nobody finds any more."""
+    return LedgerUnwritableError(
+        f"the ledger {path} was removed, moved or replaced while guard had it open: what guard wrote since would be lost."
+        " Put that same file back, or restart guard: it goes on with the file that lies there, or makes a new one"
+    )
+
+
 def readable(said: object) -> str:
     """What SQLite says on one line, for a terminal: of a damaged file it may quote megabytes of anything."""
     text = "".join(letter if letter.isprintable() else "?" for letter in " ".join(str(said)[:_MAX_SAID].split()))

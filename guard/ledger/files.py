@@ -102,6 +102,15 @@ def missing(path: Path) -> bool:
     return False
 
 
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Device and inode of the file that lies there, None where there is none. Raises OSError where that cannot be seen."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """A connection to an existing file, durable at every commit. Raises LedgerError and SQLITE_ERRORS."""
     if missing(path):
@@ -111,8 +120,8 @@ def connect(path: Path) -> sqlite3.Connection:
     return _connect(path)
 
 
-def identify(path: Path, connection: sqlite3.Connection, xo: str) -> dict[str, str]:
-    """What the ledger says about itself. Raises LedgerError where it is none, of a newer guard, or of another XO."""
+def identify(path: Path, connection: sqlite3.Connection, xo: str | None) -> dict[str, str]:
+    """What the ledger says about itself. Raises LedgerError where it is none, of a newer guard, or of another XO than ``xo``."""
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise LedgerError(f"{path} is a SQLite file, but no ledger of guard's: give guard a file of its own")
     found = version(connection)
@@ -126,7 +135,7 @@ def identify(path: Path, connection: sqlite3.Connection, xo: str) -> dict[str, s
     identity = dict(connection.execute("SELECT name, value FROM identity"))
     if not {"xo", "instance"} <= identity.keys():
         raise damaged(path, "whose it is is missing")
-    if identity["xo"] != xo:
+    if xo is not None and identity["xo"] != xo:
         raise LedgerError(
             f"the ledger {path} belongs to the XO at {identity['xo']}, not to the one at {xo}: give each XO a ledger of its own"
         )

@@ -56,14 +56,17 @@ def open_ledger(
     return ledger
 
 
-def read_ledger(path: Path, *, xo: str, clock: Callable[[], datetime]) -> SqliteLedger:
-    """The same to look at only, beside a running daemon: nothing is made, checked as a whole or changed."""
+def read_ledger(path: Path, *, xo: str | None, clock: Callable[[], datetime]) -> SqliteLedger:
+    """The same to look at only, beside a running daemon: nothing is made, checked as a whole or changed.
+
+    ``xo`` None: of whichever XO it is.
+    """
 
     def prepare(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA query_only = ON")
         _up_to_date(path, connection)
 
-    return _opened(path, xo.rstrip("/"), clock, prepare, None)
+    return _opened(path, xo.rstrip("/") if xo is not None else None, clock, prepare, None)
 
 
 def open_beside(path: Path, *, xo: str, clock: Callable[[], datetime]) -> SqliteLedger:
@@ -255,7 +258,7 @@ class SqliteLedger:
 
 def _opened(
     path: Path,
-    xo: str,
+    xo: str | None,
     clock: Callable[[], datetime],
     prepare: Callable[[sqlite3.Connection], None],
     ballast: Ballast | None,
@@ -278,7 +281,7 @@ def _up_to_date(path: Path, connection: sqlite3.Connection) -> None:
 
 
 def _connected(
-    path: Path, xo: str, prepare: Callable[[sqlite3.Connection], None]
+    path: Path, xo: str | None, prepare: Callable[[sqlite3.Connection], None]
 ) -> tuple[sqlite3.Connection, Mapping[str, str]]:
     with contextlib.ExitStack() as undo:
         connection = files.connect(path)

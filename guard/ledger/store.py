@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 from guard.errors import LedgerError
 from guard.ledger.ballast import Ballast
-from guard.ledger.faults import PERHAPS_FULL, SQLITE_ERRORS, code_of, explained
+from guard.ledger.faults import PERHAPS_FULL, SQLITE_ERRORS, code_of, explained, gone
+from guard.ledger.files import identity_of
 from guard.ledger.times import from_ms, to_ms
 
 T = TypeVar("T")
@@ -28,6 +29,7 @@ class Store:
         self.connection = connection
         self.ballast = ballast
         self._holder: str | None = None
+        self._file = identity_of(path)
 
     def rows(self, sql: str, *values: object) -> list[Any]:
         """All rows of one query. Raises LedgerError."""
@@ -39,9 +41,10 @@ class Store:
     def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What ``work`` gives, in one transaction: on the disk when this returns, or undone when it raises.
 
-        Raises LedgerError: the disk is full with the ballast freed too, the lease went to somebody else, or
-        SQLite failed. ``work`` may run twice.
+        Raises LedgerError: the disk is full with the ballast freed too, the lease went to somebody else, the file is no
+        longer the one at its path, or SQLite failed. ``work`` may run twice.
         """
+        self._still_there()
         try:
             result = self._transaction(work)
         except SQLITE_ERRORS as error:
@@ -101,6 +104,12 @@ class Store:
                 self.connection.execute("ROLLBACK")
             raise
         return result
+
+    def _still_there(self) -> None:
+        """What is written into a file without a name is lost when guard ends; it can still be read until then."""
+        with contextlib.suppress(OSError):  # it cannot be seen: SQLite's own errors tell
+            if identity_of(self.path) != self._file:
+                raise gone(self.path)
 
     def _still_ours(self) -> None:
         """A guard that was frozen while its lease ran out and was taken writes nothing more."""

@@ -45,6 +45,13 @@ def _is_accepted_cause(run: DueRun, cause: Cause, entries: Sequence[AcceptRule],
     return any(_is_same_thing(one.scope, cause.target) for one in words)
 
 
+def predicted(run: DueRun, cause: Cause) -> Finding | None:
+    """The finding by which the last decision foretold this very cause; None where it did not."""
+    vm = cause.scope.id if cause.scope.kind is ScopeKind.VM else ""
+    told = (one for one in _findings(run) if one.level is not Level.OK and _is_word_on(one, cause.code, vm))
+    return next((one for one in told if _is_same_thing(one.scope, cause.target)), None)
+
+
 def _about_cause(run: DueRun, cause: Cause) -> About:
     scopes = [one for one in (cause.scope, cause.target) if one is not None]
     names = [(cause.scope.id, cause.scope.name)] if cause.scope.kind is ScopeKind.VM else []

@@ -15,6 +15,7 @@ import msgspec
 from guard.assess import Situation, look_again
 from guard.checks import CODES
 from guard.checks.chain import CHAIN_UNHEALTHY
+from guard.decision.named import schedules_of_job
 from guard.decision.verdict import Action, Held, Verdict
 from guard.errors import UsageError
 from guard.estate.estate import Estate, PartName, require
@@ -135,10 +136,16 @@ def known_codes(codes: Iterable[str]) -> tuple[str, ...]:
 
 
 def find_schedule(estate: Estate, wanted: str) -> tuple[Schedule, Job]:
-    """The schedule of that id or name, with its job. Raises UsageError naming what there is, XoError."""
+    """The schedule of that id or name, or the only one of the job of that id or name; with its job.
+
+    Raises UsageError naming what there is, XoError.
+    """
     require(estate, PartName.SCHEDULES, PartName.JOBS)
     by_id = estate.schedule_by_id.get(wanted)
     found = [by_id] if by_id is not None else [one for one in estate.schedules if one.name == wanted]
+    if not found:
+        of_job = schedules_of_job(wanted, estate)
+        found = list(of_job) if len(of_job) == 1 else []
     if len(found) > 1:
         raise UsageError(f"{wanted!r}: {len(found)} schedules have that name; give the id: {_listed(estate, found)}")
     if not found:
@@ -196,9 +203,7 @@ def _find_vm(estate: Estate, job: Job, taken: Sequence[str], wanted: str) -> str
 
 
 def _instead(estate: Estate, wanted: str) -> str:
-    jobs = {job.id for job in estate.jobs if wanted in (job.id, job.name)}
-    jobs |= {call.id for call in estate.call_jobs if wanted in (call.id, call.name)}
-    of_job = [one for one in estate.schedules if one.job_id in jobs]
+    of_job = schedules_of_job(wanted, estate)
     if of_job:
         return f"; that is a job, with {_listed(estate, of_job)}"
     near = difflib.get_close_matches(wanted, dict.fromkeys(one.name for one in estate.schedules), n=3)

@@ -37,19 +37,22 @@ class SwitchedOff(msgspec.Struct, frozen=True, kw_only=True):
 class Loop(msgspec.Struct, frozen=True, kw_only=True):
     """One look. ``xo_error``: why XO could not be read, '' when it could; ``unread_since``: since when.
 
-    ``next_due``: when XO fires next. ``wake``: before then nothing is expected to happen. ``switched_off``: and not on
-    again. ``more_running``: runs XO knows of whose log was not read. ``unwatched``: why a schedule's due times are unknown.
-    ``stands_aside``: why guard acts on nothing although the policy says enforce, '' where it does. ``clock_ahead_s``: how far
-    guard's clock is ahead of XO's.
+    ``next_due``: when XO fires next, ``next_due_of``: what, as job / schedule. ``wake``: before then nothing is expected to
+    happen. ``switched_off``: and not on again. ``more_running``: runs XO knows of whose log was not read. ``unwatched``: why a
+    schedule's due times are unknown. ``idle_entries``: what of the policy does nothing, a sentence each. ``stands_aside``: why
+    guard acts on nothing although the policy says enforce, '' where it does. ``clock_ahead_s``: how far guard's clock is ahead
+    of XO's.
     """
 
     at: datetime
     xo_error: str = ""
     unread_since: datetime | None = None
     next_due: datetime | None = None
+    next_due_of: str = ""
     running: tuple[Progress, ...] = ()
     more_running: int = 0
     unwatched: tuple[str, ...] = ()
+    idle_entries: tuple[str, ...] = ()
     switched_off: tuple[SwitchedOff, ...] = ()
     wake: datetime | None = None
     stands_aside: str = ""

@@ -49,7 +49,8 @@ class Observed:
     ``logs_at``: when the logs were read, None while XO cannot be reached. ``logs``: the runs that belong to this due time.
     ``fires``: whether XO's schedule still fires then; None where that cannot be told. ``sequence_runs``: whether the
     sequence it comes through goes on; ``through``: who started that, None for XO's timer or a person; ``standbys``: when
-    its fallback does. ``usual_s``: P95 of the schedule's past runs, None with too few.
+    its fallback does. ``usual_s``: P95 of the schedule's past runs, None with too few. ``unread``: guard could not read XO
+    when it was due.
     """
 
     now: datetime
@@ -60,6 +61,7 @@ class Observed:
     through: Starter | None = None
     standbys: tuple[datetime, ...] = ()
     usual_s: float | None = None
+    unread: bool = False
 
 
 @dataclass(frozen=True)
@@ -238,6 +240,14 @@ def _zone(run: DueRun) -> tzinfo:
     return zone_or_utc(run.seen.zone)
 
 
+def _why_missed(run: DueRun, seen: Observed) -> str:
+    if seen.unread:
+        return "guard could not read XO at that time, so most likely XO was down; else its scheduler is not armed"
+    if run.seen.late:
+        return "guard did not look at XO at that time; XO was down too, or its scheduler is not armed"
+    return "it was down, or its scheduler is not armed"
+
+
 def _missed(run: DueRun, seen: Observed) -> tuple[AnyEvent, ...]:
     when = format_time(run.seen.expected_at, _zone(run))
     if seen.fires is False:
@@ -246,8 +256,8 @@ def _missed(run: DueRun, seen: Observed) -> tuple[AnyEvent, ...]:
         )
         return (Ended(at=seen.now, end=End.MISSED, code=SCHEDULE_DISABLED.id, reason=reason),)
     reason = (
-        f"XO started no run of {run.seen.schedule_name} ({run.seen.job_name}), due at {when}: it was down, or its scheduler is "
-        f"not armed{', or the sequence before it stopped' if run.key.via else ''}."
+        f"XO started no run of {run.seen.schedule_name} ({run.seen.job_name}), due at {when}: {_why_missed(run, seen)}"
+        f"{', or the sequence before it stopped' if run.key.via else ''}."
     )
     return (
         Alarmed(at=seen.now, code=XO_DID_NOT_FIRE.id, text=reason),

@@ -10,8 +10,11 @@ import msgspec
 
 from guard.decision.verdict import Action
 from guard.lifecycle.due_run import DueRun
-from guard.lifecycle.events import End, RunKey
+from guard.lifecycle.events import BY_HAND, End, RunKey
+from guard.lifecycle.in_force import TOO_OFTEN, fires_too_often, is_enforced, sequences_of
 from guard.outcomes.score import RunScore, Tally, score_run, tally
+from guard.policy.schema import Policy
+from guard.units import plural
 
 ENOUGH_RUNS = 7
 ON_TIME = timedelta(seconds=60)
@@ -25,7 +28,8 @@ class ScheduleRecord(msgspec.Struct, frozen=True, kw_only=True):
     """How one schedule fared. ``observed``: a run was seen, whoever started it.
     ``predicted``: runs guard had predicted and then saw end, without acting on them. ``on_time``: of its starts.
 
-    ``not_ready``: why it is not offered for enforcement, '' when it is. ``enforced``: guard acts on it already.
+    ``not_ready``: why it is not offered for enforcement, '' when it is. ``enforced``: by the policy in force. ``left_to_xo``:
+    why guard does not act on it all the same, '' where it does.
     """
 
     id: str
@@ -41,6 +45,7 @@ class ScheduleRecord(msgspec.Struct, frozen=True, kw_only=True):
     would_hold: int
     not_ready: str
     enforced: bool = False
+    left_to_xo: str = ""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,8 +68,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     failed: tuple[DueRun, ...]
 
 
-def make_report(runs: Iterable[DueRun], since: datetime, until: datetime) -> Report:
-    """The report over due runs with since <= due < until; a sequence counts by its members."""
+def make_report(runs: Iterable[DueRun], since: datetime, until: datetime, policy: Policy | None = None) -> Report:
+    """The report over due runs with since <= due < until; a sequence counts by its members. ``policy``: the one in force,
+    which says what is enforced; None: their stories do.
+    """
+    runs = tuple(runs)
+    sequences = sequences_of(runs)
     mine = sorted((run for run in runs if not run.is_sequence), key=lambda run: run.key)
     scores = {run.key: score_of(run) for run in mine}
     tallies = tally(score for score in scores.values() if score is not None)
@@ -83,10 +92,12 @@ def make_report(runs: Iterable[DueRun], since: datetime, until: datetime) -> Rep
         statuses=dict(Counter(one.ended.outcome.status for run in mine for one in run.attempts if one.ended)),
         causes=dict(causes.most_common()),
         tallies=tallies,
-        schedules=tuple(_record(group, scores) for group in by_schedule.values()),
+        schedules=tuple(_record(group, scores, policy, sequences) for group in by_schedule.values()),
         would_have=dict(
             Counter(
-                run.decided.verdict.action.value for run in mine if run.decided is not None and not _is_enforced(run)
+                run.decided.verdict.action.value
+                for run in mine
+                if run.decided is not None and not run.decided.aside and not _was_enforced(run)
             )
         ),
         wolves=tuple(
@@ -98,7 +109,7 @@ def make_report(runs: Iterable[DueRun], since: datetime, until: datetime) -> Rep
     )
 
 
-def _is_enforced(run: DueRun) -> bool:
+def _was_enforced(run: DueRun) -> bool:
     """Whether guard acted on it, or would have if it had to."""
     return run.claim is not None or bool(run.intents) or (run.decided is not None and run.decided.acts)
 
@@ -125,8 +136,18 @@ def _on_time(run: DueRun) -> bool:
     return any(abs(one.started.began - start) <= ON_TIME for one in run.attempts for start in run.seen.starts)
 
 
-def _record(runs: Sequence[DueRun], scores: Mapping[RunKey, RunScore | None]) -> ScheduleRecord:
+def _record(
+    runs: Sequence[DueRun],
+    scores: Mapping[RunKey, RunScore | None],
+    policy: Policy | None,
+    sequences: Mapping[str, DueRun],
+) -> ScheduleRecord:
     last = runs[-1]
+    due = ([run for run in runs if run.key.via != BY_HAND] or runs)[-1]
+    enforced = is_enforced(policy, due, sequences) if policy is not None else None
+    if enforced is None:
+        enforced = any(_was_enforced(run) and not run.is_asked_by_hand for run in runs)
+    left_to_xo = TOO_OFTEN if fires_too_often(due) else ""
     scored = [score for run in runs if (score := scores[run.key]) is not None]
     false_blocks = sum(1 for score in scored if score.false_block)
     started = [run for run in runs if run.attempts]
@@ -145,8 +166,11 @@ def _record(runs: Sequence[DueRun], scores: Mapping[RunKey, RunScore | None]) ->
         false_blocks=false_blocks,
         on_time=on_time,
         would_hold=held,
-        not_ready=_not_ready(len(scored), false_blocks, len(started), on_time),
-        enforced=any(_is_enforced(run) and not run.is_asked_by_hand for run in runs),
+        not_ready=f"{left_to_xo}, and guard leaves such a schedule to XO"
+        if left_to_xo
+        else _not_ready(len(scored), false_blocks, len(started), on_time),
+        enforced=enforced,
+        left_to_xo=left_to_xo,
     )
 
 
@@ -154,7 +178,7 @@ def _not_ready(predicted: int, false_blocks: int, started: int, on_time: int) ->
     if predicted < ENOUGH_RUNS:
         return f"{predicted} of {ENOUGH_RUNS} runs predicted and seen"
     if false_blocks:
-        return f"{false_blocks} runs would have been held for nothing"
+        return f"{plural(false_blocks, 'run')} would have been held for nothing"
     if on_time < started:
-        return f"{started - on_time} of {started} starts were not at the predicted time"
+        return f"{started - on_time} of {plural(started, 'start')} did not come at the predicted time"
     return ""

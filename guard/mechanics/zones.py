@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from calendar import monthrange
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
@@ -195,6 +195,20 @@ def resolve(name: str) -> tzinfo | None:
 def zone_or_utc(name: str) -> tzinfo:
     """The zone XO uses for ``name``: UTC where it knows none of that name."""
     return resolve(name) or UTC
+
+
+def next_showing(wall: time, zone: tzinfo, now: datetime) -> datetime:
+    """The next moment after ``now`` at which a clock of the zone shows ``wall``; in UTC.
+
+    A day whose clocks leave that time out is passed over; where they show it twice, either may be it.
+    """
+    day = now.astimezone(zone).date()
+    while True:
+        for fold in (0, 1):
+            moment = datetime.combine(day, wall.replace(fold=fold), zone).astimezone(UTC)
+            if moment > now and moment.astimezone(zone).time() == wall:
+                return moment
+        day += timedelta(days=1)
 
 
 @lru_cache(maxsize=1024)

@@ -41,7 +41,7 @@ def collected(messages: Sequence[Message], at: datetime, zone: tzinfo, unreadabl
     late = sum(one.event is Event.FAIL and counted is not None and one.at > counted for one in messages)
     parts = [f"{title}\n{text}\n" for title, text in heads]
     if late:
-        parts.append(f"Since that was counted: {plural(late, 'message')} of what did not go well.\n")
+        parts.append(f"{_came_later(late)}\n")
     parts += [_entry(same, zone) for same in list(told.values())[:MOST_ENTRIES]]
     if len(told) > MOST_ENTRIES:
         parts.append(f"And {len(told) - MOST_ENTRIES} more, which `guard report` lists.\n")
@@ -58,6 +58,12 @@ def collected(messages: Sequence[Message], at: datetime, zone: tzinfo, unreadabl
         code=codes.pop() if len(codes) == 1 else None,
         at=at,
     )
+
+
+def _came_later(count: int) -> str:
+    if count == 1:
+        return "After this was counted, 1 more message of what did not go well came in; it is below."
+    return f"After this was counted, {count} more messages of what did not go well came in; they are below."
 
 
 def _entry(same: Sequence[Message], zone: tzinfo) -> str:

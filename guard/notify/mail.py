@@ -10,7 +10,7 @@ import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC
+from datetime import UTC, datetime, timedelta, tzinfo
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime
@@ -19,10 +19,12 @@ from typing import Literal
 import msgspec
 
 from guard.errors import NotifyError, PartlyToldError
-from guard.notify.message import Message, folded, key, one_line
+from guard.notify.message import Event, Message, folded, key, one_line
 from guard.notify.secret import Login
+from guard.units import format_time
 
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
+OLD = timedelta(minutes=1)
 _SAID_CHARS = 200
 
 
@@ -39,14 +41,24 @@ class Mailbox(msgspec.Struct, frozen=True, kw_only=True):
 class Mail:
     """``tls``: the rules of the connection, used unless ``security`` is "none". There is no way back to plain text.
 
-    ``timeout_s`` bounds the whole delivery.
+    ``timeout_s`` bounds the whole delivery. ``zone``: of times in the text.
     """
 
     name = "mail"
 
-    def __init__(self, mailbox: Mailbox, *, tls: ssl.SSLContext, timeout_s: float, login: Login | None = None) -> None:
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        *,
+        tls: ssl.SSLContext,
+        timeout_s: float,
+        clock: Callable[[], datetime],
+        zone: tzinfo,
+        login: Login | None = None,
+    ) -> None:
         self._mailbox = mailbox
         self._tls = tls
+        self._clock, self._zone = clock, zone
         self._timeout_s = timeout_s
         self._login = login
 
@@ -54,9 +66,10 @@ class Mail:
         """Raises NotifyError, and PartlyToldError when the server took it for some recipients only."""
         place = f"{self._mailbox.host}:{self._mailbox.port}"
         delivery = _Delivery(self._mailbox, self._tls, self._login, self._timeout_s)
+        now = self._clock()
         try:
             async with asyncio.timeout(self._timeout_s):
-                refused = await _in_thread(lambda: delivery.run(compose(message, self._mailbox)))
+                refused = await _in_thread(lambda: delivery.run(compose(message, self._mailbox, now, self._zone)))
         except TimeoutError as error:
             raise NotifyError(f"{place} did not take the mail within {self._timeout_s:g} s") from error
         except smtplib.SMTPAuthenticationError as error:  # its text may repeat what was sent
@@ -100,16 +113,20 @@ def _forms(login: Login) -> Iterator[str]:
     yield password
 
 
-def compose(message: Message, mailbox: Mailbox) -> EmailMessage:
-    """Date and Message-ID follow from the message alone, so that a mail sent twice can be told to be one."""
+def compose(message: Message, mailbox: Mailbox, now: datetime, zone: tzinfo) -> EmailMessage:
+    """``now``: when it is sent, the mail's Date, by which mailboxes sort; what happened well before says when that was.
+
+    The Message-ID follows from the message alone, so that a mail sent twice can be told to be one.
+    """
     mail = EmailMessage(policy=SMTP_POLICY)
     mail["From"] = mailbox.sender
     mail["To"] = ", ".join(mailbox.recipients)
     mail["Subject"] = " ".join(one_line(f"[guard] {message.title}").split())
-    mail["Date"] = format_datetime(message.at.astimezone(UTC))
+    mail["Date"] = format_datetime(now.astimezone(UTC))
     mail["Message-ID"] = f"<{key(message)}@{mailbox.sender.rpartition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-generated"
-    body = folded(message.text)
+    is_old = message.event is not Event.DIGEST and now - message.at >= OLD
+    body = folded(f"{message.text}\n\nThis is of {format_time(message.at, zone)}." if is_old else message.text)
     mail.set_content(body, cte="7bit" if body.isascii() else "quoted-printable")
     return mail
 

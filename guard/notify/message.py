@@ -54,6 +54,16 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag
     code: str | None = None
 
 
+def named(message: Message) -> Message:
+    """The message with its code in its title, by which a person finds the page of the runbook: ``XO cannot be read
+    (XO_UNREADABLE)``. A digest stands for many.
+    """
+    if message.code is None or message.code in one_line(message.title) or message.event is Event.DIGEST:
+        return message
+    told = f" ({message.code})"
+    return msgspec.structs.replace(message, title=one_line(message.title, MOST_TITLE - len(told)) + told)
+
+
 def to_bytes(message: Message) -> bytes:
     """The JSON document, the same bytes for the same message; title and text made harmless and cut to their most."""
     return msgspec.json.encode(

@@ -20,7 +20,7 @@ from guard.errors import NotifyError, PartlyToldError
 from guard.notify import trouble
 from guard.notify.boxes import Boxes, Row
 from guard.notify.digest import collected, next_digest
-from guard.notify.message import Event, Message, Tier, one_line, to_bytes
+from guard.notify.message import Event, Message, Tier, named, one_line, to_bytes
 from guard.notify.ports import Channel, Outbox
 from guard.notify.route import DIGEST, ChannelStatus, Limits, Route
 
@@ -78,7 +78,7 @@ class Queue:
 
         A *page* is due at once, a *digest* at the next digest. ``but_not``: the name of a channel to leave out.
         """
-        now = self._clock()
+        now, message = self._clock(), named(message)
         data = to_bytes(message)
         for_digest = message.tier is Tier.DIGEST and message.event is not Event.DIGEST
         if for_digest and any(route.wants(_PROBE) for route in self._routes.values()):

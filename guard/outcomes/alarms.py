@@ -44,9 +44,10 @@ LEDGER_DISK_FULL = Code(
 LEDGER_UNWRITABLE = Code(
     id="LEDGER_UNWRITABLE",
     title="guard's ledger cannot be written",
-    why="Its disk is full or read-only, another guard holds it, or it is damaged. guard tries again at every look; until then "
-    "it watches nothing. XO starts its schedules without guard's help.",
-    do="Read the error in the message or in `journalctl -u guard`; mend the disk, or stop the other guard.",
+    why="Its disk is full or read-only, another guard holds it, it is damaged, or its file was removed or replaced while guard "
+    "ran. guard tries again at every look; until then it watches nothing. XO starts its schedules without guard's help.",
+    do="Read the error in the message or in `journalctl -u guard`; mend the disk, or stop the other guard. Where the file is "
+    "gone, restart guard.",
 )
 START_UNCERTAIN = Code(
     id="START_UNCERTAIN",

@@ -1,7 +1,8 @@
 """How good predictions were: what was said to stand in a run's way against what XO's log says of it afterwards.
 
 Per code and VM. A *hit*: predicted, and it happened. A *miss*: it happened, unpredicted. A *false alarm*: predicted to
-stop a VM that was backed up. *Wrong cause*: the VM did fail, but of something else. Only what blocks is scored.
+stop a VM that was backed up. *Wrong cause*: the VM did fail, but of something else. Only what blocks is scored, and not
+a person's or the policy's word, which foretells nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ _SHOWN_AS = {
     "JOB_STUCK": frozenset({"JOB_STUCK", "JOB_RUNNING"}),
 }
 """What a predicted code may show itself as in a log (failure-modes.md 3.9, 3.14, 3.16); any other only as itself."""
+
+_WORDS = frozenset({"ON_HOLD", "OUTSIDE_WINDOW", "NO_SLOT"})
+"""A person's or the policy's word. A VM that one of them holds is not checked, so nothing is foretold of it."""
 
 _SHARED = frozenset({ScopeKind.SR, ScopeKind.REPOSITORY})
 """Room in these is taken by whoever comes first: that some VM fails can be told, which one follows from XO's order."""
@@ -50,14 +54,15 @@ class RunScore(msgspec.Struct, frozen=True, kw_only=True):
 
 def score_run(findings: Iterable[Finding], outcomes: Iterable[Outcome]) -> RunScore:
     """``outcomes``: the runs of this due time; a VM is backed up when one of them did it."""
-    runs = tuple(outcomes)
+    findings, runs = tuple(findings), tuple(outcomes)
+    unchecked = {vm for one in findings if one.code in _WORDS for vm in one.holds}
     succeeded = {vm.vm.id for run in runs for vm in run.vms if vm.status == "success"}
     whole = bool(runs) and all(run.status == "success" for run in runs)
     happened = {
         (vm, cause.code)
         for run in runs
         for cause in run.causes
-        if (vm := cause.scope.id if cause.scope.kind is ScopeKind.VM else WHOLE_RUN) not in succeeded
+        if (vm := cause.scope.id if cause.scope.kind is ScopeKind.VM else WHOLE_RUN) not in succeeded | unchecked
     }
     own = {one: _fitting(one, happened) for one in _predicted(findings)}
     open_causes = happened.difference(*own.values())
@@ -101,7 +106,7 @@ def _predicted(findings: Iterable[Finding]) -> set[tuple[str, str, bool]]:
     return {
         (vm, finding.code, finding.scope.kind in _SHARED)
         for finding in findings
-        if finding.level is Level.BLOCK
+        if finding.level is Level.BLOCK and finding.code not in _WORDS
         for vm in finding.holds or (WHOLE_RUN,)
     }
 

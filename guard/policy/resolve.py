@@ -44,7 +44,7 @@ def effective(
     """``tags``: the VM tags that the job's smart pattern asks for."""
     defaults, checks = policy.defaults, dict(policy.checks)
     for rule in policy.schedules:
-        if _matches(rule, schedule_id, schedule_name, job_name, tags):
+        if asks_for(rule, schedule_id, schedule_name, job_name, tags):
             defaults = msgspec.structs.replace(defaults, **rule.changes)
             for name, changes in rule.checks.items():
                 checks[name] = msgspec.structs.replace(checks[name], **changes)
@@ -68,12 +68,17 @@ def windows_for(
 ) -> Iterator[tuple[int, WindowRule]]:
     """(number of its entry, counted from 1; window as written) of each window that is for a schedule."""
     for number, window in enumerate(policy.windows, start=1):
-        if (
-            (window.schedule is None or fnmatchcase(schedule_name, window.schedule))
-            and (window.job is None or fnmatchcase(job_name, window.job))
-            and (window.tag is None or window.tag in tags)
-        ):
+        if is_for(window, schedule_name, job_name, tags):
             yield number, window
+
+
+def is_for(window: WindowRule, schedule_name: str, job_name: str, tags: Collection[str]) -> bool:
+    """Whether a window is for a schedule of these names and of a job with these tags in its pattern."""
+    return (
+        (window.schedule is None or fnmatchcase(schedule_name, window.schedule))
+        and (window.job is None or fnmatchcase(job_name, window.job))
+        and (window.tag is None or window.tag in tags)
+    )
 
 
 def decided_by(
@@ -82,7 +87,7 @@ def decided_by(
     """Key path -> the last matching entry that sets it, written ``schedule[2]``; entries count from 1."""
     found: dict[str, str] = {}
     for number, rule in enumerate(policy.schedules, start=1):
-        if _matches(rule, schedule_id, schedule_name, job_name, tags):
+        if asks_for(rule, schedule_id, schedule_name, job_name, tags):
             found |= {f"defaults.{key}": f"schedule[{number}]" for key in rule.changes}
             found |= {
                 f"checks.{name}.{key}": f"schedule[{number}]" for name, keys in rule.checks.items() for key in keys
@@ -90,7 +95,8 @@ def decided_by(
     return found
 
 
-def _matches(rule: ScheduleRule, schedule_id: str, schedule_name: str, job_name: str, tags: Collection[str]) -> bool:
+def asks_for(rule: ScheduleRule, schedule_id: str, schedule_name: str, job_name: str, tags: Collection[str]) -> bool:
+    """Whether a [[schedule]] matches a schedule."""
     return (
         rule.id in (None, schedule_id)
         and (rule.name is None or fnmatchcase(schedule_name, rule.name))

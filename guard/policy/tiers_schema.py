@@ -66,6 +66,10 @@ class TiersSection(msgspec.Struct, frozen=True, kw_only=True):
     trouble: Annotated[
         Tier, Meta(description="guard's own troubles: XO, its ledger, its clock, what keeps it from acting.")
     ] = "page"
+    recovered: Annotated[
+        Tier,
+        Meta(description="A trouble of guard's own that was told is over: XO, its ledger, what kept it from acting."),
+    ] = "digest"
     remedy: Annotated[Tier, Meta(description="guard did something so that runs can start.")] = "digest"
     remedy_failed: Annotated[Tier, Meta(description="That did not work, or did not help.")] = "digest"
     probe: Annotated[Tier, Meta(description="A backup repository was tried and works.")] = "record"

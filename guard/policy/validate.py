@@ -29,6 +29,7 @@ from guard.policy.remedies_schema import RemediesSection
 from guard.policy.remedies_validate import check_remedies
 from guard.policy.schema import CHECK_OPTIONS, Defaults, LimitRule, Policy, ScheduleRule, WindowRule, XoSection
 from guard.policy.tiers_validate import read_tiers
+from guard.policy.words import in_plain_words
 from guard.units import format_duration, parse_duration
 
 Report = Callable[[str, object, str], None]
@@ -124,7 +125,7 @@ def convert(kind: type[msgspec.Struct], key: str, value: object) -> object:
         choices = _choices(bare)
         if choices:
             raise ValueError(f"expected one of {', '.join(choices)}{_suggest(value, choices)}") from error
-        raise ValueError(str(error).partition(" - at")[0].replace("Expected", "expected")) from error
+        raise ValueError(in_plain_words(str(error))) from error
 
 
 @cache

@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from guard.assess import Plan, PlannedRun
+from guard.decision.brakes import Brake
 from guard.finding import Fact, Finding
 from guard.lifecycle.remedy import Wanted
+from guard.views.brakes import brake_document
 from guard.views.remedies import wanted_document
 from guard.views.settings import settings_document
 
@@ -18,8 +20,8 @@ def age_s(now: datetime, observed_at: datetime | None) -> float | None:
     return None if observed_at is None else round((now - observed_at).total_seconds(), 3)
 
 
-def plan_document(plan: Plan, remedies: Sequence[Wanted] = ()) -> dict[str, Any]:
-    """The document ``guard.plan/1``. ``remedies``: what would help its runs."""
+def plan_document(plan: Plan, remedies: Sequence[Wanted] = (), brakes: Sequence[Brake] = ()) -> dict[str, Any]:
+    """The document ``guard.plan/1``. ``remedies``: what would help its runs; ``brakes``: a person's, in force now."""
     return {
         "schema": "guard.plan/1",
         "generated_at": plan.now.isoformat(),
@@ -32,6 +34,7 @@ def plan_document(plan: Plan, remedies: Sequence[Wanted] = ()) -> dict[str, Any]
         "notes": [{"text": note.text, "unknown": note.unknown, "schedule": note.schedule} for note in plan.notes],
         "due": [_due(planned, plan.now) for planned in plan.runs],
         "remedies": [wanted_document(one) for one in remedies],
+        "brakes": [brake_document(one) for one in brakes],
     }
 
 

@@ -16,17 +16,19 @@ def has_runbook(code: Code) -> bool:
     return code.clears != (ClearedBy.TIME,)
 
 
-def explain_text(code: Code) -> str:
-    """One code in full, with the place of its runbook."""
+def explain_text(code: Code, runbook: str = RUNBOOK) -> str:
+    """One code in full, with the place of its runbook. ``runbook``: where that lies, for a person to open."""
     page = (
         f'XO\'s troubleshooting page: "{code.page_section}"'
         if code.page_section
         else "Not on XO's troubleshooting page."
     )
     told = f"As a prediction: {predicted(code)}" if code.certainty else ""
-    steps = f"Runbook: {RUNBOOK}#{code.id.lower()}" if has_runbook(code) else ""
-    paragraphs = [f"{code.id}: {code.title}.", f"Why: {code.why}", f"What to do: {code.do}", told, page, steps]
-    return "\n\n".join(textwrap.fill(one, 80, break_long_words=False) for one in paragraphs if one) + "\n"
+    paragraphs = [f"{code.id}: {code.title}.", f"Why: {code.why}", f"What to do: {code.do}", told, page]
+    lines = [textwrap.fill(one, 80, break_long_words=False) for one in paragraphs if one]
+    if has_runbook(code):
+        lines.append(f"Runbook: {runbook}#{code.id.lower()}")  # never broken: it is to be copied
+    return "\n\n".join(lines) + "\n"
 
 
 _HARMS = {

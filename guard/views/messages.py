@@ -12,7 +12,14 @@ from datetime import datetime
 from guard.decision.decide import XO_WOULD_CRASH
 from guard.decision.verdict import Action
 from guard.finding import Level
-from guard.lifecycle.accepted import alarm_is_accepted, is_accepted_outcome, loud_causes, loud_findings, loud_held
+from guard.lifecycle.accepted import (
+    alarm_is_accepted,
+    is_accepted_outcome,
+    loud_causes,
+    loud_findings,
+    loud_held,
+    predicted,
+)
 from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.events import (
     BY_HAND,
@@ -36,6 +43,7 @@ from guard.views.deeds import STARTED_BY
 from guard.views.message_parts import NOTHING_MORE, Context, Told, by_hand, composed, do_of, due_of, name_of, names_of
 from guard.views.messages_ahead import decided
 from guard.views.story import outcome_sentence
+from guard.views.zones import event_in_zone, run_in_zone
 
 _ALARM_STATE = {RUN_REFUSED.id: "refused", RUN_EXPIRED.id: "expired"}
 QUIET_ENDS = {End.RAN: "ran", End.LEFT_TO_XO: "left_to_xo", End.OBSERVED: "observed", End.COVERED: "covered"}
@@ -46,7 +54,7 @@ def told_of(run: DueRun, event: AnyEvent, context: Context) -> Told | None:
 
     Whoever starts a run by hand is at it: nothing of it is a page.
     """
-    told = _told(run, event, context)
+    told = _told(run_in_zone(run, context.zone), event_in_zone(event, run, context.zone), context)
     return replace(told, urgent=False) if told is not None and run.key.via == BY_HAND else told
 
 
@@ -95,13 +103,19 @@ def _attempt_ended(run: DueRun, event: AttemptEnded, context: Context) -> Told:
         composed(
             f"Due {due_of(run, context)}: {sentence}",
             details,
-            to_do=(do_of(code) for code in codes),
+            to_do=(_do_about(run, one) for one in loud),
             then=_after_failure(run, event, loud, context),
         ),
         codes=codes,
         mark=(*codes, *sorted({one.scope.id for one in loud})),
         silent=is_accepted_outcome(run, outcome, context.accepts, event.at),
     )
+
+
+def _do_about(run: DueRun, cause: Cause) -> str:
+    """What the prediction of this very run said to do about it; else what there is to do about its code."""
+    found = predicted(run, cause)
+    return found.remedy if found is not None else do_of(cause.code)
 
 
 def _passes(outcome: Outcome, causes: Sequence[Cause]) -> bool:

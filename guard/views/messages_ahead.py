@@ -20,7 +20,8 @@ _WAIT = (Action.DEFER, Action.START_SOME)  # the rest of what was started in par
 def decided(run: DueRun, event: Decided, context: Context) -> Told:
     verdict = event.verdict
     against = _against(run, event)
-    doing = "guard will" if event.acts else "enforced guard would"
+    would = "guard would" if event.aside else "if it were enforced, guard would"
+    doing = "guard will" if event.acts else would
     details = [f"{one.code}: {one.summary}" for one in against if one.summary != verdict.sentence]
     details += [verdict.clears] * bool(verdict.clears)
     codes = tuple(dict.fromkeys(one.code for one in against))

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, tzinfo
 
 from guard.estate.workaround import State
 from guard.finding import Code
+from guard.lifecycle.due_run import DueRun
 from guard.lifecycle.loop import SwitchedOff
 from guard.lifecycle.remedy import Effect, Remedy, RemedyKind, Result
 from guard.outcomes.alarms import (
@@ -18,8 +19,8 @@ from guard.outcomes.alarms import (
     XO_UNREADABLE,
 )
 from guard.policy.accept_schema import AcceptRule
-from guard.units import format_duration, format_time
-from guard.views.message_parts import Told, composed
+from guard.units import format_duration, format_time, plural
+from guard.views.message_parts import Told, composed, name_of
 from guard.views.remedies import DOES, remedy_sentence, standing_sentence
 from guard.views.status import off_text
 
@@ -51,6 +52,46 @@ def last_resort(error: str, since: datetime, zone: tzinfo) -> Told:
         "ledger. It begins nothing else."
     )
     return _trouble(LEDGER_UNWRITABLE, "guard's ledger cannot be written", reason, then)
+
+
+def read_again(since: datetime, until: datetime, due: Sequence[DueRun], zone: tzinfo) -> Told:
+    """XO can be read after it could not. ``due``: the runs that were due meanwhile."""
+    took = format_duration((until - since).total_seconds())
+    runs = [run for run in due if not run.is_sequence]
+    fell = f"{plural(len(runs), 'due time')} fell into it:" if runs else "No due time fell into it."
+    reason = f"From {format_time(since, zone)} to {format_time(until, zone)} ({took}) guard could not read XO. {fell}"
+    details = [f"{name_of(run)}, due {format_time(run.key.due, zone)}: {_became(run)}." for run in runs]
+    then = "guard watches and predicts again; what XO's logs show of that time is judged by them."
+    return _over(XO_UNREADABLE, "XO can be read again", composed(reason, details, then=then))
+
+
+def _became(run: DueRun) -> str:
+    if run.ended is not None:
+        return f"{run.ended.end.value}{f' ({run.ended.code})' if run.ended.code else ''}"
+    return "XO runs it" if run.running else "not settled yet"
+
+
+def written_again(since: datetime, until: datetime, zone: tzinfo) -> Told:
+    """The ledger can be written after it could not."""
+    took = format_duration((until - since).total_seconds())
+    reason = (
+        f"From {format_time(since, zone)} to {format_time(until, zone)} ({took}) guard's ledger could not be written."
+    )
+    then = "guard records and watches again; what was due meanwhile is entered as XO's logs show it."
+    return _over(LEDGER_UNWRITABLE, "guard's ledger can be written again", composed(reason, then=then))
+
+
+def acts_again(why: str, since: datetime | None, until: datetime, zone: tzinfo) -> Told:
+    """What kept guard from acting is so no longer. ``since``: when that was told, None where nobody knows any more."""
+    began = f"From {format_time(since, zone)} to" if since is not None else "Until"
+    reason = f"{began} {format_time(until, zone)} guard left every start to XO: {why}. That is so no longer."
+    then = "guard acts on what is due, where the policy says enforce."
+    return _over(GATE_STANDS_ASIDE, "guard acts again", composed(reason, then=then))
+
+
+def _over(code: Code, title: str, text: str) -> Told:
+    """The end of a trouble. The policy's word on its code is about the trouble, not about its end: so it has no codes."""
+    return Told("recovered", f"{title}: {code.id} is over", text)
 
 
 def disk_full() -> Told:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from types import MappingProxyType
 
 from guard.decision.accept import ending
 from guard.lifecycle.accepted import alarm_is_accepted, is_accepted_outcome
@@ -19,6 +20,7 @@ from guard.units import format_bytes, format_time, plural
 from guard.views.status import off_text
 
 MOST_NOTES = 5
+_NOTHING: Mapping[str, int] = MappingProxyType({})
 _MADE_UP_FOR = frozenset({XO_DID_NOT_FIRE.id, START_UNCERTAIN.id})
 """Alarms of a run that goes on which guard itself sees to; where it could not, the run's end says so."""
 
@@ -82,8 +84,10 @@ def _is_alarmed(run: DueRun, accepts: Sequence[AcceptRule], at: datetime) -> boo
     return any(not alarm_is_accepted(run, one, accepts, at) for one in calling)
 
 
-def night_title(night: Night, loop: Loop | None) -> str:
-    """``loop``: the last look. No night is called quiet in which a schedule was off or its due times unknown."""
+def night_title(night: Night, loop: Loop | None, paged: Mapping[str, int] = _NOTHING) -> str:
+    """``loop``: the last look; ``paged``: code -> pages sent since the last digest. No night is called quiet in which a
+    schedule was off, due times were unknown, or a person was paged.
+    """
     runs = plural(night.due, "due run")
     so_far = f", {night.wrong_so_far} that {'goes' if night.wrong_so_far == 1 else 'go'} on did not so far"
     wrong = f"{night.wrong} did not go well{so_far if night.wrong_so_far else ''}"
@@ -92,6 +96,8 @@ def night_title(night: Night, loop: Loop | None) -> str:
     beside = _beside(loop)
     if not night.is_quiet:
         return f"{runs}: {wrong}{beside}"
+    if paged:
+        beside += f"; {plural(sum(paged.values()), 'page')} meanwhile"
     return f"{_well(night)}{beside}" if beside else f"Quiet night: {_well(night)}"
 
 
@@ -113,11 +119,22 @@ def _well(night: Night) -> str:
     return f"{runs}, {well}{covered}{known}"
 
 
-def night_text(night: Night, accepts: Sequence[AcceptRule], loop: Loop | None, now: datetime, zone: tzinfo) -> str:
-    """A line for the runs, for what comes next, and for each [[accept]] entry that ends soon."""
+def night_text(
+    night: Night,
+    accepts: Sequence[AcceptRule],
+    loop: Loop | None,
+    now: datetime,
+    zone: tzinfo,
+    paged: Mapping[str, int] = _NOTHING,
+) -> str:
+    """A line for the runs, for what was paged (code -> how often), for what comes next, and for each [[accept]] entry that
+    ends soon.
+    """
     since = format_time(night.since, zone)
     saved = f"{plural(night.vms, 'VM')} backed up, {format_bytes(night.sent_bytes)} sent"
     lines = [f"Since {since}: {plural(night.due, 'due run')} ended, {saved}."]
+    if paged:
+        lines.append(f"Paged meanwhile: {', '.join(_often(code, often) for code, often in paged.items())}.")
     if night.open:
         lines.append(f"Going on or waiting: {plural(night.open, 'due run')}.")
     if loop is not None and loop.xo_error:
@@ -130,6 +147,11 @@ def night_text(night: Night, accepts: Sequence[AcceptRule], loop: Loop | None, n
         lines += notes[:MOST_NOTES] + [f"And {more} more; guard status lists them."] * (more > 0)
     lines += accept_lines(accepts, now)
     return "\n".join(lines)
+
+
+def _often(code: str, often: int) -> str:
+    told = code or "without a known cause"
+    return told if often == 1 else f"{often} x {told}"
 
 
 def accept_lines(accepts: Sequence[AcceptRule], now: datetime) -> list[str]:

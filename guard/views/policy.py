@@ -55,7 +55,7 @@ def schedule_policy_text(
     values: dict[str, object] = {f"defaults.{key}": getattr(found, key) for key in policy.defaults.__struct_fields__}
     for name, options in found.checks.items():
         values |= {f"checks.{name}.{key}": getattr(options, key) for key in options.__struct_fields__}
-    rows = []
+    rows = [] if by else [f"# {_why_defaults(policy, schedule, job, tags)}"]
     for path, value in values.items():
         entry = by.get(path)
         given = path in policy.given
@@ -67,6 +67,14 @@ def schedule_policy_text(
     for number, limit in enumerate(policy.limits, start=1):
         rows += _entry(f"limit[{number}]", limit, file, lines)
     return "".join(f"{clean(row)}\n" for row in rows)
+
+
+def _why_defaults(policy: Policy, schedule: str, job: str, tags: Collection[str]) -> str:
+    """What is shown is not told from what an entry says; nor is that a schedule of that name exists, which only XO knows."""
+    told = f"no [[schedule]] entry that sets anything matches {schedule}; these are the defaults"
+    keys = ["--job"] * (not job and any(one.job is not None for one in policy.schedules))
+    keys += ["--tag"] * (not tags and any(one.tag is not None for one in policy.schedules))
+    return told + (f" (some match by more: give {' and '.join(keys)})" if keys else "")
 
 
 def _entry(

@@ -8,20 +8,29 @@ from typing import Any
 
 import msgspec
 
+from guard.lifecycle.in_force import TOO_OFTEN
 from guard.lifecycle.remedy import Remedy
 from guard.lifecycle.report import ENOUGH_RUNS, Report
-from guard.units import format_time, plural
+from guard.mechanics.zones import zone_or_utc
+from guard.units import format_time, plural, some_of
 from guard.views.remedies import remedy_document, remedy_lines
 from guard.views.story import outcome_sentence
 from guard.views.text import wrap
+from guard.views.zones import text_in_zone
 
 MOST_YOUNG = 3
 
 
-def report_text(report: Report, zone: tzinfo, remedies: Sequence[Remedy] = (), standing: Sequence[str] = ()) -> str:
+def report_text(
+    report: Report,
+    zone: tzinfo,
+    remedies: Sequence[Remedy] = (),
+    standing: Sequence[str] = (),
+    idle: Sequence[str] = (),
+) -> str:
     """Ends, what went wrong and why, what guard did about it, how good the predictions were, which schedules are ready.
 
-    ``standing``: lines about what guard left standing for now.
+    ``standing``: lines about what guard left standing for now; ``idle``: what of the policy does nothing.
     """
     done = ["What guard did so that runs can start:", *remedy_lines(remedies, zone)] if remedies else []
     sections = (
@@ -31,6 +40,7 @@ def report_text(report: Report, zone: tzinfo, remedies: Sequence[Remedy] = (), s
         _scores(report),
         _enforced(report),
         _ready(report),
+        idle_lines(idle),
     )
     return "\n\n".join("\n".join(section) for section in sections if section) + "\n"
 
@@ -52,7 +62,8 @@ def _failures(report: Report, zone: tzinfo) -> list[str]:
         head += ", by hand through guard" if run.is_asked_by_hand else ""
         lines += wrap(head, "      ", first="  ")
         if run.ended is not None and run.ended.reason:
-            lines += wrap(run.ended.reason, "        ", first="      ")
+            reason = text_in_zone(run.ended.reason, zone_or_utc(run.seen.zone), zone, run.key.due)
+            lines += wrap(reason, "        ", first="      ")
         for attempt in run.attempts:
             if attempt.ended is not None and attempt.ended.outcome.status != "success":
                 lines += wrap(outcome_sentence(attempt.ended.outcome), "        ", first="      ")
@@ -76,13 +87,16 @@ def _enforced(report: Report) -> list[str]:
     if not held:
         return []
     told = ", ".join(f"{count} {action.replace('_', ' ')}" for action, count in sorted(held.items()))
-    return wrap(f"Enforced, guard would not have started whole: {told}.", "  ", first="")
+    return wrap(f"Had it been enforced, guard would not have started whole: {told}.", "  ", first="")
 
 
 def _ready(report: Report) -> list[str]:
     watched = [record for record in report.schedules if not record.enforced]
     enforced = len(report.schedules) - len(watched)
     told = [f"Enforced: {plural(enforced, 'schedule')}"] if enforced else []
+    told += left_to_xo_lines(
+        [f"{one.job_name} / {one.name}" for one in report.schedules if one.enforced and one.left_to_xo]
+    )
     if not watched and enforced:
         return told
     ready = sum(1 for record in watched if not record.not_ready)
@@ -98,7 +112,19 @@ def _ready(report: Report) -> list[str]:
     return lines
 
 
-def report_document(report: Report, remedies: Sequence[Remedy] = ()) -> dict[str, Any]:
+def left_to_xo_lines(names: Sequence[str]) -> list[str]:
+    """The enforced schedules that guard leaves to XO all the same."""
+    if not names:
+        return []
+    return wrap(f"Enforced, but left to XO: {some_of(names)}. Why: {TOO_OFTEN}.", "  ", first="")
+
+
+def idle_lines(entries: Sequence[str]) -> list[str]:
+    """What of the policy does nothing, as of the daemon's last look."""
+    return [line for one in entries for line in wrap(f"Note: {one}", "  ", first="")]
+
+
+def report_document(report: Report, remedies: Sequence[Remedy] = (), idle: Sequence[str] = ()) -> dict[str, Any]:
     """The document ``guard.report/1``."""
     return {
         "schema": "guard.report/1",
@@ -114,4 +140,5 @@ def report_document(report: Report, remedies: Sequence[Remedy] = ()) -> dict[str
         "cry_wolf": list(report.wolves),
         "schedules": [msgspec.structs.asdict(one) for one in report.schedules],
         "remedies": [remedy_document(one) for one in remedies],
+        "idle_entries": list(idle),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from datetime import datetime, tzinfo
 
@@ -11,10 +12,12 @@ from guard.decision.verdict import Held
 from guard.finding import Level
 from guard.lifecycle.by_hand import Done, Judged
 from guard.lifecycle.due_run import DueRun
+from guard.mechanics.zones import zone_or_utc
 from guard.units import format_duration, format_time, plural, some_of
 from guard.views.plan import Style, finding_lines, plain
 from guard.views.settings import settings_text
 from guard.views.text import wrap
+from guard.views.zones import verdict_in_zone
 
 _MOST_NAMES = 5
 
@@ -26,9 +29,13 @@ UNCHECKED = (
 STAYS = "XO's own chain check stays on: guard knows of no VM here that it would skip."
 
 
-def judged_lines(judged: Judged, style: Style = plain) -> list[str]:
-    """The verdict, every finding, what was overridden, and which VMs are left out and why."""
+def judged_lines(judged: Judged, style: Style = plain, zone: tzinfo | None = None) -> list[str]:
+    """The verdict, every finding, what was overridden, and which VMs are left out and why. ``zone``: of times, None for the
+    schedule's own.
+    """
     verdict = judged.verdict
+    if zone is not None:
+        verdict = verdict_in_zone(verdict, zone_or_utc(judged.zone), zone, judged.at)
     word, kind = ("HELD BACK", "refuse")
     if judged.starts:
         word, kind = ("START SOME", "start_some") if judged.held else ("START", "start")
@@ -90,7 +97,7 @@ def done_lines(judged: Judged, done: Done, zone: tzinfo) -> list[str]:
             f"Nobody can tell yet whether XO started {_what(judged)}: {_sentence(why)} Look in XO before you start it again; guard "
             "daemon looks for the run too."
         )
-    return wrap(f"{told} How it ends: guard why {judged.schedule.id}.", "  ", first="")
+    return wrap(f"{told} How it ends: guard why {shlex.quote(judged.wish.schedule)}.", "  ", first="")
 
 
 def begun(run: DueRun | None) -> tuple[str, datetime] | None:

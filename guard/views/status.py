@@ -16,8 +16,10 @@ from guard.outcomes.alarms import SCHEDULE_DISABLED
 from guard.units import format_bytes, format_duration, format_time, plural
 from guard.views.channels import channel_documents, channel_lines, failing_long, failing_text
 from guard.views.doings import NOTHING, Doings, doings_document, doings_lines
+from guard.views.report import idle_lines
 from guard.views.status_standing import Condition
 from guard.views.text import clean, wrap
+from guard.views.zones import run_in_zone
 
 STALE = timedelta(minutes=5)  # the loop looks every half minute; a reading of a large XO may take two
 FUTURE = timedelta(minutes=1)
@@ -124,7 +126,8 @@ def status_text(
         lines += wrap(f"XO cannot be read{since}: {loop.xo_error}", "  ", first="")
     for one in loop.running:
         took = format_duration((now - one.began).total_seconds())
-        done = f"{one.vms_done} of {plural(one.vms, 'VM')} done, {format_bytes(one.sent_bytes)} sent"
+        sent = f"{format_bytes(one.sent_bytes)} sent"
+        done = f"{one.vms_done} of {plural(one.vms, 'VM')} done, {sent}" if one.vms else "XO's log names no VM yet"
         text = f"Running for {took}: {one.job_name}, {done}"
         lines += wrap(text, "  ", first="")
     if loop.more_running:
@@ -132,22 +135,28 @@ def status_text(
     if not loop.running and not loop.more_running:
         lines.append("What runs is unknown." if loop.xo_error else "Nothing runs.")
     if loop.next_due is not None and loop.next_due >= loop.at:
-        lines.append(f"Next due: {format_time(loop.next_due, zone)}.")
+        what = f", {loop.next_due_of}" if loop.next_due_of else ""
+        lines += wrap(f"Next due: {format_time(loop.next_due, zone)}{what}.", "  ", first="")
     else:
         lines.append("What is due is unknown." if loop.xo_error else "Nothing is due within two days.")
     lines += doings_lines(acting, zone)
-    for alarm in _alarms(loop, alarmed):
-        more = f" ({alarm.earlier} earlier ones of this schedule stand too)" if alarm.earlier else ""
+    for alarm in _alarms(loop, [run_in_zone(run, zone) for run in alarmed]):
+        more = f" ({_earlier(alarm.earlier)} too)" if alarm.earlier else ""
         lines += wrap(f"Alarm {alarm.code}: {alarm.text}{more}", "  ", first="")
     for condition in stands:
         lines += wrap(f"{condition.code.id}: {condition.text}.", "  ", first="")
     for note in loop.unwatched:
         lines += wrap(f"Not watched: {note}", "  ", first="")
+    lines += idle_lines(loop.idle_entries)
     if day.bad:
         lines.append(f"Last 24 h: {day.bad} of {plural(day.over, 'run')} did not go well; guard report tells which.")
     lines += channel_lines(channels, zone)
     lines.append(f"Last look {age} ago.")
     return "\n".join(lines) + "\n"
+
+
+def _earlier(count: int) -> str:
+    return "1 earlier one of this schedule stands" if count == 1 else f"{count} earlier ones of this schedule stand"
 
 
 def _old_look_lines(loop: Loop, now: datetime) -> list[str]:
@@ -182,6 +191,7 @@ def status_document(
         "age_s": round((now - loop.at).total_seconds(), 3) if loop is not None else None,
         "xo_error": loop.xo_error or None if loop is not None else None,
         "next_due": loop.next_due.isoformat() if loop is not None and loop.next_due is not None else None,
+        "next_due_of": loop.next_due_of or None if loop is not None else None,
         "running": None
         if blind
         else [
@@ -209,6 +219,7 @@ def status_document(
         ],
         "standing": [{"code": one.code.id, "text": one.text} for one in stands],
         "unwatched": list(loop.unwatched) if loop is not None else [],
+        "idle_entries": list(loop.idle_entries) if loop is not None else [],
         "last_day": {"over": day.over, "bad": day.bad},
         "channels": channel_documents(channels),
     }

@@ -27,6 +27,7 @@ from guard.views.deeds import STARTED_BY, deed_document, deed_sentence
 from guard.views.documents import finding_document
 from guard.views.findings import accepted_lines
 from guard.views.text import wrap
+from guard.views.zones import event_in_zone
 
 WOULD = {
     Action.START: "start it whole",
@@ -47,7 +48,7 @@ def story_text(run: DueRun, events: Sequence[AnyEvent], zone: tzinfo) -> str:
     lines = wrap(f"{seen.job_name} / {seen.schedule_name}, {when}", "  ", first="")
     through = f", through {run.key.via}" if run.key.via and not by_hand else ""
     lines += wrap(f"cron {seen.cron} in {seen.zone}{through}", "  ")
-    for event in events:
+    for event in (event_in_zone(one, run, zone) for one in events):
         lines += _event(event, zone)
         if isinstance(event, Starting) and run.is_asked_by_hand:
             lines += wrap(event.reason, "      ")

@@ -13,6 +13,7 @@ from guard.views.text import clean, wrap
 SCHEMA = "guard.token/1"
 SOON, VERY_SOON = timedelta(days=7), timedelta(days=2)
 TELLS_SOON = timedelta(days=14)
+ENDLESS = timedelta(days=100 * 365)  # XO writes the year 9999 for a token that is not to end
 RENEW = "guard token renew"
 RESTART = "systemctl restart guard (guard@NAME for one of several)"
 _WARNING, _CRITICAL = 1, 2
@@ -23,7 +24,10 @@ def facts_lines(facts: TokenFacts, now: datetime, zone: tzinfo) -> list[str]:
     lines = [f"User: {clean(facts.user)}, {'an administrator' if facts.admin else 'no administrator'}"]
     if facts.created_at is not None:
         lines.append(f"Made: {_date(facts.created_at, zone)}")
-    lines.append(f"Valid until: {_until(facts.expires_at, now, zone)}" + (f" ({facts.why})" if facts.why else ""))
+    if facts.expires_at is not None and facts.expires_at - now >= ENDLESS:
+        lines.append("Valid until: it does not end")
+    else:
+        lines.append(f"Valid until: {_until(facts.expires_at, now, zone)}" + (f" ({facts.why})" if facts.why else ""))
     renewable = "; guard can push its end on" if facts.is_guards else f"; only {RENEW} can replace it"
     lines.append(f"Made by: {_maker(facts)}{renewable}")
     if not facts.admin:
@@ -120,8 +124,8 @@ def status_lines(state: TokenState, now: datetime, zone: tzinfo, *, renews: bool
     if remaining is None:
         why = state.error or "XO did not tell"
         return wrap(f"When guard's XO token runs out is unknown: {why}", "  ", first="")
-    told = f"guard's XO token {_runs_out(remaining)} ({_date(state.expires_at, zone)})"
-    told = told[0].upper() + told[1:]
+    told = f"Guard's XO token {_runs_out(remaining)}"
+    told += f" ({_date(state.expires_at, zone)})" if remaining < ENDLESS else ""
     if state.failures:
         told += f"; {plural(state.failures, 'renewal')} failed: {state.failure}"
     elif remaining <= TELLS_SOON and not _is_renewed(state, renews=renews):
@@ -228,6 +232,8 @@ def _runs_out(remaining: timedelta) -> str:
         return "has run out"
     if remaining < timedelta(days=1):
         return f"runs out in {format_duration(remaining.total_seconds())}"
+    if remaining >= ENDLESS:
+        return "does not end"
     return f"runs out in {plural(remaining.days, 'day')}"
 
 

@@ -7,7 +7,19 @@ from datetime import UTC, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from guard.daemon.compose import KEPT, LEDGER, Kept, PolicyInForce, Shell, limits_of, only_one, run_daemon, zone_of
+from guard.daemon.compose import (
+    KEPT,
+    LEDGER,
+    Kept,
+    PolicyInForce,
+    Shell,
+    is_running,
+    limits_of,
+    only_one,
+    run_daemon,
+    zone_of,
+)
+from guard.daemon.last_policy import POLICY_XO, LastPolicy
 from guard.daemon.loop import Flags
 from guard.daemon.news import News
 from guard.errors import LedgerError, PolicyError
@@ -16,6 +28,7 @@ from guard.ledger.last_resort import LastResort
 from guard.ledger.sqlite import read_ledger
 from guard.lifecycle.events import Released, ReleasedHow, RunKey
 from guard.lifecycle.loop import Loop
+from guard.policy.last_good import policy_of
 from guard.policy.load import load
 from guard.simulator.serve import running
 from tests.builders import DUE
@@ -162,8 +175,13 @@ def test_a_ledger_that_takes_nothing_for_five_minutes_is_paged_once(tmp_path):
             with pytest.raises(LedgerError):
                 asyncio.run(kept.tick())
             told.append(len(quiet.messages))
+        asyncio.run(other.release())
+        for seconds in (9030, 9060):
+            now[0] = after(seconds)
+            asyncio.run(kept.tick())
     assert told == [0, 0, 1, 1, 1]
-    (page,) = quiet.messages
+    page, *rest = [one for one in quiet.messages if one.code is not None]
+    assert [(one.tier, one.code, one.at) for one in rest] == [("digest", "LEDGER_UNWRITABLE", after(9030))]
     assert (page.tier, page.code, page.at) == ("page", "LEDGER_UNWRITABLE", DUE)
     assert "is held by there" in page.text
 
@@ -214,6 +232,13 @@ def test_a_second_daemon_on_the_same_folder_is_refused_until_the_first_has_ended
 def test_a_folder_that_is_none_is_refused(tmp_path):
     with pytest.raises(LedgerError, match="the state folder cannot be used"), only_one(tmp_path / "none"):
         pass
+
+
+def test_whether_a_daemon_runs_is_seen_as_often_as_one_asks_and_disturbs_none(tmp_path):
+    assert is_running(tmp_path) is False
+    with only_one(tmp_path):
+        assert (is_running(tmp_path), is_running(tmp_path)) == (True, True)
+    assert (is_running(tmp_path), is_running(tmp_path / "none")) == (False, None)
 
 
 # --- letting go
@@ -319,6 +344,33 @@ class OneLook(Flags):
         self.ask_stop()
 
 
+class LedgerRemoved(Flags):
+    """Removes the ledger after the first look, and asks to stop after the second."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    async def wait(self, seconds):
+        assert seconds == 30
+        if self.path.exists():
+            self.path.unlink()
+        else:
+            self.ask_stop()
+
+
+def test_a_daemon_whose_ledger_is_removed_says_so_at_its_next_look_and_ends_like_any_other(tmp_path, token):
+    logged = []
+    with running(small_world()) as url:
+        text = f'[xo]\nurl = "{url}"\ntoken_file = "{token}"\n'
+        daemon(tmp_path, text, flags=LedgerRemoved(tmp_path / LEDGER), logged=logged)
+    trouble, end = logged
+    assert trouble.startswith(
+        f"warning: the ledger {tmp_path / LEDGER} was removed, moved or replaced while guard had it"
+    )
+    assert end == "stops; guard holds nothing in XO"
+
+
 def test_a_daemon_looks_at_xo_remembers_it_and_gives_its_ledger_back(tmp_path, token):
     logged = []
     with running(small_world()) as url:
@@ -328,7 +380,30 @@ def test_a_daemon_looks_at_xo_remembers_it_and_gives_its_ledger_back(tmp_path, t
             assert b'"xo_error":""' in asyncio.run(ledger.recall(LOOP))
         with opened(tmp_path / LEDGER, xo=url, clock=lambda: NOW) as ledger:
             asyncio.run(ledger.lease("another machine", NOW + timedelta(minutes=5)))
-    assert logged == []
+    assert logged == ["stops; guard holds nothing in XO"]
+
+
+def test_a_daemon_remembers_where_xo_is_for_commands_that_meet_a_broken_policy(tmp_path, token):
+    text = f'[xo]\nurl = "http://127.0.0.1:9"\ntoken_file = "{token}"\n[notify]\nzone = "Europe/Paris"\n'
+    daemon(tmp_path, text, flags=OneLook())
+    with read_ledger(tmp_path / LEDGER, xo=None, clock=lambda: NOW) as ledger:
+        kept = policy_of(asyncio.run(ledger.recall(POLICY_XO)))
+    assert (kept.xo, kept.notify.zone) == (load(text, file="g.toml").xo, "Europe/Paris")
+
+
+def test_what_is_remembered_follows_a_reload_and_is_written_once_for_each_policy(tmp_path):
+    in_force, written = [policy()], []
+
+    class Counting:
+        async def remember(self, name, value):
+            written.append((name, policy_of(value).xo.zone))
+
+    last = LastPolicy(Counting(), lambda: in_force[0])
+    for zone in (None, None, "Europe/Paris", "Europe/Paris"):
+        if zone is not None and in_force[0].xo.zone is None:
+            in_force[0] = policy(f'zone = "{zone}"\n')
+        asyncio.run(last.keep())
+    assert written == [(POLICY_XO, None), (POLICY_XO, "Europe/Paris")]
 
 
 class ReloadThenOneLook(OneLook):
@@ -354,7 +429,7 @@ def test_a_reload_opens_the_channels_of_the_new_policy(tmp_path, token):
 def test_a_daemon_whose_xo_is_away_says_so_and_goes_on(tmp_path, token):
     logged = []
     daemon(tmp_path, f'[xo]\nurl = "http://127.0.0.1:9"\ntoken_file = "{token}"\n', flags=OneLook(), logged=logged)
-    assert len(logged) == 1
+    assert (len(logged), logged[1]) == (2, "stops; guard holds nothing in XO")
     assert "127.0.0.1:9" in logged[0]
 
 

@@ -217,19 +217,23 @@ def test_everything_is_logged_before_it_is_told_and_told_unchanged():
         await logged.happened(run, alarmed())
         await logged.switched_off(SwitchedOff(schedule="s", name="nightly", at=DUE))
         await logged.stands_aside("no admin", at=DUE)
+        await logged.acts_again("no admin", at=DUE)
         await logged.remedied(remedy)
         await logged.stands(state, at=DUE)
         await logged.unread("no XO", since=DUE, at=DUE)
+        await logged.read_again(since=DUE, last=DUE, at=DUE, due=[run])
         await logged.clocks(timedelta(), at=DUE)
         await logged.looked()
 
     asyncio.run(happen())
-    told = ["happened", "switched_off", "stands_aside", "remedied", "stands", "unread", "clocks", "looked"]
-    assert news.calls == list(zip(told, [1, 2, 3, 4, 5, 5, 5, 5], strict=True))
+    told = ["happened", "switched_off", "stands_aside", "acts_again", "remedied", "stands"]
+    told += ["unread", "read_again", "clocks", "looked"]
+    assert news.calls == list(zip(told, [1, 2, 3, 4, 5, 6, 6, 6, 6, 6], strict=True))
     assert [one.event for one in lines] == [
         "alarmed",
         "switched_off",
         "stands_aside",
+        "acts_again",
         "remedy_rescan",
         "workaround_stands",
     ]

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 
+import msgspec
 import pytest
 from guard.daemon.loop import LAST_WORDS_S, LET_GO_S, LONGEST_LOOK_S, SHORTEST_SLEEP_S, Flags, run, status_line
 from guard.errors import LedgerError, PolicyError
@@ -16,6 +17,7 @@ from tests.virtual_time import run as finished
 
 IDLE = Loop(at=DUE, next_due=after(3600))
 BLIND = Loop(at=DUE, xo_error="No XO answers", unread_since=after(-60))
+STOPS = "stops; guard holds nothing in XO"
 SAID = "nothing runs; next due Wed 25 Nov 01:00 UTC"
 
 
@@ -104,7 +106,7 @@ def test_it_looks_every_half_minute_tells_systemd_and_sends_what_waits():
     assert scene.at == [0, 30, 60]
     assert scene.told == [("ready", SAID), *[("alive", SAID)] * 3, ("stopping",)]
     assert scene.sent == [0, "done", 30, "done", 60, 60, "done", "done"]
-    assert scene.logged == []
+    assert scene.logged == [STOPS]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ def test_a_stop_gives_back_what_is_claimed_before_it_ends():
     assert scene.play() == 3
     assert scene.let_go_at == [0, 1, 2, 3]
     assert scene.sent == [0, "done", 3, "done"]
-    assert (scene.told[-1], scene.logged) == (("stopping",), [])
+    assert (scene.told[-1], scene.logged) == (("stopping",), [STOPS])
 
 
 def test_a_stop_with_nothing_claimed_takes_no_time():
@@ -156,14 +158,14 @@ def test_a_stop_whose_ledger_fails_ends_all_the_same_and_says_so():
 def test_what_goes_wrong_is_logged_once_and_so_is_its_end():
     scene = Scene(IDLE, BLIND, BLIND, IDLE, IDLE)
     scene.play()
-    assert scene.logged == ["warning: No XO answers", "XO can be read again"]
+    assert scene.logged == ["warning: No XO answers", "XO can be read, and the ledger be written", STOPS]
 
 
 def test_a_ledger_that_cannot_be_written_is_tried_again_at_the_next_look():
     scene = Scene(LedgerError("the disk is full"), LedgerError("the disk is full"), IDLE)
     scene.play()
     assert scene.at == [0, 30, 60]
-    assert scene.logged == ["warning: the disk is full", "XO can be read again"]
+    assert scene.logged == ["warning: the disk is full", "XO can be read, and the ledger be written", STOPS]
     assert ("alive", "the disk is full") in scene.told
 
 
@@ -178,7 +180,7 @@ def test_a_reload_is_told_to_systemd_and_done_before_the_next_look():
     scene.play()
     assert scene.reloads == [0]
     assert scene.told[:3] == [("reloading",), ("ready", ""), ("ready", SAID)]
-    assert scene.logged == ["the policy was read anew"]
+    assert scene.logged == ["the policy was read anew", STOPS]
 
 
 def test_a_reload_within_the_wait_is_done_at_once():
@@ -193,7 +195,7 @@ def test_a_bad_policy_stays_out_and_the_looks_go_on():
     scene.bad_policy = PolicyError("g.toml:3: no such key")
     scene.flags.ask_reload()
     scene.play()
-    assert scene.logged == ["warning: the policy stays as it was: g.toml:3: no such key"]
+    assert scene.logged == ["warning: the policy stays as it was: g.toml:3: no such key", STOPS]
     assert len(scene.at) == 2
 
 
@@ -287,12 +289,15 @@ def test_a_flag_ends_one_wait_and_not_the_next():
 
 
 RUNNING = Progress(schedule="s", job_name="nightly", run="1", began=DUE, vms=3, vms_done=1, sent_bytes=5)
+EMPTY = msgspec.structs.replace(RUNNING, vms=0, vms_done=0)
 
 
 @pytest.mark.parametrize(
     ("loop", "line"),
     [
         (IDLE, SAID),
+        (msgspec.structs.replace(IDLE, next_due_of="web / often"), f"{SAID}, web / often"),
+        (Loop(at=DUE, running=(EMPTY,)), "nightly (no VM in its log yet); nothing is due within two days"),
         (Loop(at=DUE), "nothing runs; nothing is due within two days"),
         (Loop(at=DUE, running=(RUNNING, RUNNING)), "nightly (1 of 3 VMs), nightly (1 of 3 VMs); nothing is due within two days"),
         (BLIND, "XO cannot be read since Tue 24 Nov 23:59 UTC: No XO answers"),

@@ -158,6 +158,79 @@ def test_an_xo_that_cannot_be_read_is_paged_once_per_outage_and_only_when_it_is_
     assert len(wire.messages) == 2
 
 
+def recovered(told, *, since=DUE, last=300, at=330, due=(), **policy):
+    """What is told at the end of an outage."""
+    wire = Wire(**policy)
+    wire.hears(wire.news.read_again(since=since, last=after(last), at=after(at), due=due))
+    return [getattr(one, told) for one in wire.messages]
+
+
+def test_the_end_of_an_outage_that_was_paged_is_told_in_the_digest():
+    wire = Wire()
+    wire.unread(DUE, after(300))
+    wire.hears(wire.news.read_again(since=DUE, last=after(300), at=after(330), due=[story(seen())]))
+    message = wire.messages[1]
+    assert (message.tier, message.event, message.code, message.at) == ("digest", "log", "XO_UNREADABLE", after(330))
+    assert message.title == "XO can be read again: XO_UNREADABLE is over"
+    assert message.text.startswith("From Wed 25 Nov 01:00 CET to Wed 25 Nov 01:05 CET (6 min) guard could not read XO.")
+    wire.unread(DUE, after(900))  # it went away again at once, and XO's own word on since when is the same
+    assert [one.tier for one in wire.messages] == ["page", "digest", "page"]
+
+
+def test_the_end_of_an_outage_that_nobody_was_told_of_is_told_to_nobody():
+    assert recovered("tier", last=299) == []
+    assert recovered("tier", tiers={"XO_UNREADABLE": "record"}) == []
+    assert recovered("tier", accepts=(AcceptRule(code="XO_UNREADABLE", until="x", reason="r", ends=after(999)),)) == []
+
+
+@pytest.mark.parametrize(
+    ("tiers", "tier"),
+    [
+        ({}, "digest"),
+        ({"recovered": "page"}, "page"),
+        ({"recovered": "record"}, "record"),
+        ({"XO_UNREADABLE": "page"}, "digest"),
+        ({"trouble": "digest"}, "digest"),
+    ],
+)
+def test_the_policy_says_how_an_end_is_told_by_its_state_alone(tiers, tier):
+    assert recovered("tier", tiers=tiers) == [tier]
+
+
+def test_the_end_of_the_ledgers_trouble_is_told_where_the_trouble_was():
+    wire = Wire()
+    wire.hears(wire.news.written_again(since=DUE, at=after(400)))
+    assert wire.messages == []
+    wire.hears(wire.news.unwritten("full", since=DUE, at=after(300)), wire.news.written_again(since=DUE, at=after(400)))
+    assert [one.title for one in wire.messages] == [
+        "guard's ledger cannot be written",
+        "guard's ledger can be written again: LEDGER_UNWRITABLE is over",
+    ]
+
+
+def test_that_guard_acts_again_says_since_when_it_did_not():
+    wire = Wire()
+    wire.hears(wire.news.stands_aside("never tested", at=DUE))
+    wire.hears(wire.news.acts_again("never tested", at=after(3600)))
+    assert (wire.messages[1].tier, wire.messages[1].code) == ("digest", "GATE_STANDS_ASIDE")
+    assert wire.messages[1].text.splitlines()[0] == (
+        "From Wed 25 Nov 01:00 CET to Wed 25 Nov 02:00 CET guard left every start to XO: never tested. That is so no longer."
+    )
+
+
+def test_pages_are_counted_by_code_until_the_digest_says_so():
+    wire = Wire()
+    off = [
+        wire.news.switched_off(SwitchedOff(schedule=f"s{number}", name=f"nightly {number}", at=DUE))
+        for number in range(4)
+    ]
+    wire.hears(*off, wire.news.clocks(timedelta(seconds=40), at=DUE))
+    wire.unread(DUE, after(300))
+    assert asyncio.run(wire.news.meanwhile.counts()) == {"SCHEDULE_DISABLED": 4, "XO_UNREADABLE": 1}
+    asyncio.run(wire.news.meanwhile.begin_anew())
+    assert asyncio.run(wire.news.meanwhile.counts()) == {}
+
+
 def test_a_lost_reserve_of_the_ledger_is_paged_once_until_it_was_there_again():
     wire = Wire()
     told = []
@@ -223,6 +296,13 @@ def test_pages_without_a_code_that_are_put_together_have_a_title_that_can_be_rea
     runs = [story(*BEGUN, bare, key=RunKey(f"s{number}", DUE)) for number in range(4)]
     page = wire.hears(*(wire.news.happened(run, bare) for run in runs))[0]
     assert (page.title, page.code) == ("4 times the same, of no known cause", None)
+
+
+def test_runs_put_together_have_their_due_times_in_the_zone_of_messages():
+    wire = Wire()
+    runs = [story(*BEGUN, LOST, key=RunKey(f"s{number}", DUE)) for number in range(4)]
+    page = wire.hears(*(wire.news.happened(run, LOST) for run in runs))[0]
+    assert page.text.splitlines()[0] == f"  {NAME}: failure, due Wed 25 Nov 01:00 CET"
 
 
 def test_what_is_no_page_is_told_at_once():

@@ -42,7 +42,7 @@ class House:
     def restart(self):
         limits = Limits(time_limit_s=0.05)
         self.queue = Queue(self.outbox, [Route(self.mail, for_people())], limits, clock=lambda: self.now)
-        news = News(self._tell, lambda: UTC, lambda: self.policy)
+        self.news = news = News(self._tell, lambda: UTC, lambda: self.policy, self.ledger)
         self.nightly = Nightly(
             self.ledger, self.outbox, news, clock=lambda: self.now, policy_of=lambda: self.policy, zone=lambda: UTC
         )
@@ -124,6 +124,20 @@ def _bytes():
         b'{"schema":"guard.message/1","tier":"digest","event":"fail","title":"nightly: missed","text":"It was off.",'
         b'"at":"2026-11-25T00:00:00Z"}'
     )
+
+
+def test_a_digest_counts_the_pages_since_the_last_one_also_across_a_restart(house):
+    guard = house()
+    guard.look(EVENING)
+    finished(guard.news.stands_aside("never tested", at=DUE))
+    finished(guard.news.looked())
+    guard.restart()
+    guard.live(after(days=1, hours=12))
+    assert [one.title for one in guard.mail.sent] == [
+        "no due run ended; 1 page meanwhile",
+        "Quiet night: no due run ended",
+    ]
+    assert guard.mail.sent[0].text.splitlines()[1] == "Paged meanwhile: GATE_STANDS_ASIDE."
 
 
 def test_where_the_policy_wants_no_quiet_digest_there_is_none(house):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from guard.daemon.paged import PAGED, Paged
+from guard.daemon.paged import MEANWHILE, PAGED, Meanwhile, Paged
 from guard.errors import LedgerError
 from tests.builders import DUE
 
@@ -115,3 +115,67 @@ def test_without_a_memory_nothing_is_kept():
     since(paged, 0)
     asyncio.run(paged.keep())
     assert since(Paged(), 1) is None
+
+
+# --- how many pages since the last digest
+
+
+def counts(meanwhile):
+    return asyncio.run(meanwhile.counts())
+
+
+def test_when_a_page_was_sent_is_known_by_its_schedule_and_state():
+    paged = Paged(Kept())
+    assert asyncio.run(paged.when("s", "refused")) is None
+    since(paged, 0, late=timedelta(hours=1))
+    assert asyncio.run(paged.when("s", "refused")) == DUE + timedelta(hours=1)
+
+
+def test_pages_are_counted_in_the_order_of_the_first_ones_and_across_a_restart():
+    kept = Kept()
+    meanwhile = Meanwhile(kept)
+    for code, often in (("XO_UNREADABLE", 1), ("", 2), ("XO_UNREADABLE", 3)):
+        meanwhile.paged(code, often)
+    asyncio.run(meanwhile.keep())
+    again = Meanwhile(kept)
+    again.paged("", 1)
+    assert list(counts(again).items()) == [("XO_UNREADABLE", 4), ("", 3)]
+    asyncio.run(again.keep())
+    assert counts(Meanwhile(kept)) == {"XO_UNREADABLE": 4, "": 3}
+
+
+def test_a_digest_begins_the_count_anew_and_nothing_is_written_for_nothing():
+    kept = Kept()
+    meanwhile = Meanwhile(kept)
+    asyncio.run(meanwhile.keep())
+    asyncio.run(meanwhile.begin_anew())
+    assert kept.writes == 0
+    meanwhile.paged("XO_UNREADABLE", 1)
+    asyncio.run(meanwhile.begin_anew())
+    assert (counts(meanwhile), counts(Meanwhile(kept))) == ({}, {})
+
+
+def test_while_the_ledger_fails_pages_are_counted_all_the_same():
+    kept = Kept()
+    meanwhile = Meanwhile(kept)
+    kept.broken = True
+    meanwhile.paged("LEDGER_UNWRITABLE", 1)
+    asyncio.run(meanwhile.keep())
+    assert counts(meanwhile) == {"LEDGER_UNWRITABLE": 1}
+    kept.broken = False
+    asyncio.run(meanwhile.keep())
+    assert counts(Meanwhile(kept)) == {"LEDGER_UNWRITABLE": 1}
+
+
+def test_without_a_memory_this_process_counts():
+    meanwhile = Meanwhile()
+    meanwhile.paged("XO_UNREADABLE", 1)
+    asyncio.run(meanwhile.keep())
+    meanwhile.paged("XO_UNREADABLE", 1)
+    assert counts(meanwhile) == {"XO_UNREADABLE": 2}
+
+
+def test_a_count_that_a_newer_guard_wrote_begins_anew():
+    kept = Kept()
+    kept.kept[MEANWHILE] = b'["odd"]'
+    assert counts(Meanwhile(kept)) == {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
@@ -16,11 +15,9 @@ from guard.decision.accept import (
     ending,
     in_force,
     is_by,
-    names_nothing,
     with_accepted,
 )
 from guard.decision.verdict import Action
-from guard.estate.estate import PartName
 from guard.finding import Accepted, Level, Scope, ScopeKind
 from guard.policy.accept_schema import AcceptRule
 from guard.policy.schema import default_policy
@@ -193,38 +190,6 @@ def test_a_plan_says_which_entries_do_nothing():
         "accept[1] of the policy (CHAIN_UNHEALTHY for all) ended on 2026-11-01 and does nothing any more.",
         "accept[2] of the policy (CHAIN_UNHEALTHY for vm:gone): XO shows no vm of that name or id.",
     ]
-
-
-@pytest.mark.parametrize(
-    ("scope", "there"),
-    [
-        ("schedule:nightly", True),
-        ("schedule:x", False),
-        ("job:all VMs", True),
-        ("job:seq-job", True),
-        ("job:x", False),
-        ("pool:Lyon", True),
-        ("pool:x", False),
-        ("sr:slow", True),
-        ("sr:x", False),
-        ("repository:nas", True),
-        ("repository:x", False),
-        ("vm:db", True),
-        ("vm:x", False),
-        ("all", True),
-    ],
-)
-def test_a_scope_names_nothing_only_where_xo_shows_nothing_of_that_name(scope, there):
-    estate = site(call_jobs=[make_sequence("schedule", id_="seq-job")])
-    assert names_nothing(entry(scope), estate) is not there
-
-
-@pytest.mark.parametrize("reading", [{"ok": False}, {"complete": False}])
-def test_where_xo_did_not_tell_all_nothing_is_said_of_a_scope(reading):
-    estate = site(reading={PartName.VMS: reading})
-    assert not names_nothing(entry("vm:x"), estate)
-    without = replace(estate, parts={})
-    assert not names_nothing(entry("vm:x"), without)
 
 
 def test_entries_are_in_force_until_they_end_and_named_a_week_before():

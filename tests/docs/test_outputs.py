@@ -80,6 +80,7 @@ HELD = {
     ("docs/logs.md", '{"schema":"guard.log/1"'): log_line,
     ("docs/messages.md", "array / array: failure"): "tests/stories/test_messages.py",
     ("docs/messages.md", "Quiet night: "): "tests/stories/test_messages.py",
+    ("docs/messages.md", "Paged meanwhile: "): "tests/views/test_nightly.py",
     ("docs/metrics.md", "scrape_configs:"): "tests/metrics/test_docs.py",
     ("docs/policy.md", "guard: /etc/guard/guard.toml:4: "): errors_of_the_policy,
 }

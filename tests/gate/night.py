@@ -104,7 +104,7 @@ class Told:
     """guard.gate.ports.Teller that keeps what it is told."""
 
     def __init__(self):
-        self.events, self.switched, self.unreads = [], [], []
+        self.events, self.switched, self.unreads, self.reads_again, self.acts = [], [], [], [], []
         self.ahead, self.looks, self.asides, self.remedies, self.reminders = None, 0, [], [], []
 
     async def happened(self, run, event):
@@ -119,6 +119,9 @@ class Told:
     async def unread(self, error, *, since, at):
         self.unreads.append((error, since, at))
 
+    async def read_again(self, *, since, last, at, due):
+        self.reads_again.append((since, last, at, [run.key for run in due]))
+
     async def clocks(self, ahead, *, at):
         self.ahead = ahead
 
@@ -130,6 +133,9 @@ class Told:
 
     async def stands_aside(self, reason, *, at):
         self.asides.append((reason, at))
+
+    async def acts_again(self, reason, *, at):
+        self.acts.append((reason, at))
 
     async def looked(self):
         self.looks += 1

@@ -78,7 +78,7 @@ def test_with_clocks_that_differ_guard_only_watches(night):
 
 
 def test_an_xo_that_was_never_tested_is_only_watched(night, monkeypatch):
-    monkeypatch.setattr("guard.gate.watch.is_tested", lambda version, accepted: False)
+    monkeypatch.setattr("guard.gate.notes.is_tested", lambda version, accepted: False)
     look(night, EVENING, after(-540))
     assert night.asked == []
 

@@ -126,11 +126,20 @@ def test_every_look_is_over_for_the_teller_also_one_that_breaks(night):
 
 def test_the_next_due_time_of_all_schedules_is_found_near_and_far(night):
     night.xo.schedules = [make_schedule("noon", cron="0 12 * * *"), make_schedule("hourly", cron="30 * * * *")]
-    assert night.tick().next_due == after(minutes=30)
+    near = night.tick()
+    assert (near.next_due, near.next_due_of) == (after(minutes=30), "job / hourly")
     night.xo.schedules = [make_schedule("daily"), make_schedule("noon", cron="0 12 * * *")]
     assert night.tick().next_due == DUE
     night.xo.schedules = [make_schedule("yearly", cron="0 0 1 1 *")]
-    assert night.tick().next_due is None
+    never = night.tick()
+    assert (never.next_due, never.next_due_of) == (None, "")
+
+
+def test_of_several_that_are_due_at_once_the_first_is_named_and_a_schedule_without_a_job_by_its_own_name(night):
+    night.xo.schedules = [make_schedule(str(number)) for number in range(3)]
+    assert night.tick().next_due_of == "job / 0 and 2 more"
+    night.xo.schedules = [make_schedule("late", cron="0 12 * * *"), make_schedule("lost", job="gone")]
+    assert night.tick().next_due_of == "lost"
 
 
 def test_who_looks_only_when_a_look_is_due_has_every_nights_story(night):
@@ -207,8 +216,20 @@ def test_while_xo_is_away_the_loop_and_the_teller_know_why_and_since_when(night)
     assert (loop.unread_since, loop.at, loop.wake) == (EVENING + timedelta(seconds=60), after(-60), after(-30))
     assert {(error, since) for error, since, _ in night.told.unreads} == {("No XO answers", loop.unread_since)}
     assert night.told.unreads[-1][2] == after(-60)
+    assert night.told.reads_again == []
     loop = night.go(DUE)
     assert (loop.xo_error, loop.unread_since) == ("", None)
+    ((since, last, at, due),) = night.told.reads_again
+    assert (since, last, at, due) == (EVENING + timedelta(seconds=60), after(-30), DUE, [])
+
+
+def test_what_was_due_while_xo_was_away_is_told_with_its_return_and_why_nobody_saw_it(night):
+    night.xo.is_down(after(-200), after(100))
+    night.go(after(200))
+    ((_, last, at, due),) = night.told.reads_again
+    assert (last, due) == (at - timedelta(seconds=30), [night.only().key])
+    (alarm,) = [event for _, event in night.told.events if isinstance(event, Alarmed)]
+    assert "guard could not read XO at that time" in alarm.text
 
 
 @pytest.mark.parametrize("error", [XoAuthError("refused the token"), PolicyError("token: others may read it")])

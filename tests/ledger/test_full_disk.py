@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 
 import pytest
-from guard.errors import LedgerError
+from guard.errors import LedgerError, LedgerUnwritableError
 from guard.ledger.ballast import Ballast
 from tests.contract.ledger_suite import DUE, KEY, alarmed, awaited, day, decided, ended, seen
 from tests.ledger.opening import opened
@@ -238,3 +238,41 @@ def test_a_ballast_that_found_no_room_after_all_takes_none(tmp_path, monkeypatch
     ballast = Ballast(tmp_path / "ballast", 64 * KIB)
     assert not ballast.restore()
     assert (tmp_path / "ballast").stat().st_size == 0
+
+
+# --- a file that lies there no more
+
+
+@pytest.mark.parametrize("way", ["removed", "replaced", "moved with its folder"])
+@awaited
+async def test_a_ledger_that_is_not_at_its_path_any_more_takes_no_writes_and_can_still_be_read(tmp_path, way):
+    folder = tmp_path / "state"
+    folder.mkdir()
+    path = folder / "ledger.sqlite"
+    with opened(path) as ledger:
+        await ledger.append(KEY, 0, seen())
+        if way == "moved with its folder":
+            folder.rename(tmp_path / "old")
+        else:
+            path.unlink()
+        if way == "replaced":
+            path.write_bytes(b"another")
+        for write in (
+            lambda: ledger.append(KEY, 1, ended()),
+            lambda: ledger.lease("here", DUE),
+            lambda: ledger.remember("loop", b"{}"),
+        ):
+            with pytest.raises(LedgerUnwritableError, match="was removed, moved or replaced while guard had it open"):
+                await write()
+        assert await ledger.load(KEY) == (seen(),)
+
+
+@awaited
+async def test_a_ledger_that_is_put_back_takes_writes_again(tmp_path):
+    path, aside = tmp_path / "ledger.sqlite", tmp_path / "aside"
+    with opened(path) as ledger:
+        path.rename(aside)
+        with pytest.raises(LedgerUnwritableError):
+            await ledger.append(KEY, 0, seen())
+        aside.rename(path)
+        assert await ledger.append(KEY, 0, seen()) == 1

@@ -16,6 +16,7 @@ from guard.lifecycle.accepted import (
     loud_causes,
     loud_findings,
     loud_held,
+    predicted,
     still_there,
     without_accepted,
 )
@@ -244,3 +245,45 @@ def test_an_accepted_alarm_is_still_there_as_long_as_its_run_goes_on():
     assert still_there([stuck], entry()) == ()
     over = story(seen(), decided(), started(), alarmed(), attempt_ended(), ended())
     assert still_there([over], entry(code="JOB_STUCK")) == ()
+
+
+# --- what was predicted
+
+
+@pytest.mark.parametrize(
+    ("found", "is_told"),
+    [
+        (finding(), True),
+        (finding(level=Level.WARN), True),
+        (finding(holds=()), True),
+        (finding(level=Level.OK), False),
+        (finding("SR_NO_SPACE"), False),
+        (finding(holds=("other",)), False),
+        (finding(holds=(), scope=Scope(ScopeKind.VM, "other", "db")), False),
+    ],
+)
+def test_a_cause_was_predicted_by_a_finding_of_its_code_about_its_vm_or_its_run(found, is_told):
+    run = failed(found)
+    (cause,) = outcome_of(run).causes
+    assert predicted(run, cause) == (found if is_told else None)
+
+
+def test_a_cause_of_a_whole_run_was_predicted_by_what_is_about_that():
+    whole = finding(holds=(), scope=Scope(ScopeKind.JOB, "job", "nightly"))
+    run = failed(whole)
+    cause = replace(outcome_of(run).causes[0], scope=Scope(ScopeKind.JOB, "job", "nightly"))
+    assert predicted(run, cause) == whole
+    assert predicted(failed(finding()), cause) is None
+
+
+def test_of_two_repositories_the_finding_of_the_one_that_missed_its_copy_is_meant():
+    nas, usb = (Scope(ScopeKind.REPOSITORY, one, one) for one in ("nas", "usb"))
+    found = [finding("REPOSITORY_NO_SPACE", holds=(), scope=one) for one in (nas, usb)]
+    run = failed(*found)
+    cause = replace(outcome_of(run).causes[0], code="REPOSITORY_NO_SPACE", target=usb)
+    assert predicted(run, cause) == found[1]
+
+
+def test_without_a_prediction_nothing_was_predicted():
+    run = story(seen(), started(), attempt_ended(status="failure"))
+    assert predicted(run, outcome_of(run).causes[0]) is None

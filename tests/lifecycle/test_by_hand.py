@@ -11,7 +11,16 @@ from guard.decision.verdict import Action
 from guard.errors import UsageError, XoAnswerError, XoAuthError
 from guard.estate.estate import PartName
 from guard.finding import Level
-from guard.lifecycle.by_hand import HOLDING, NEVER_OVERRIDDEN, Wish, first_events, judge, known_codes, told_reason
+from guard.lifecycle.by_hand import (
+    HOLDING,
+    NEVER_OVERRIDDEN,
+    Wish,
+    find_schedule,
+    first_events,
+    judge,
+    known_codes,
+    told_reason,
+)
 from guard.lifecycle.due_run import fold
 from guard.lifecycle.events import (
     BY_HAND,
@@ -317,8 +326,19 @@ def test_a_sequences_own_name_is_told_as_such():
     estate = make_estate(
         schedules=[make_schedule(), make_schedule("seq", job="sequence-job")], call_jobs=[make_sequence("schedule")]
     )
-    with pytest.raises(UsageError, match=r"that is a job, with seq \(seq\)$"):
-        judge(estate, policy(), Wish(schedule="sequence-job"), Situation(), NOW)
+    for wanted in ("seq", "sequence-job"):
+        with pytest.raises(UsageError, match=f"^'{wanted}' is a sequence, or another call job"):
+            judge(estate, policy(), Wish(schedule=wanted), Situation(), NOW)
+
+
+def test_a_job_that_has_only_one_schedule_may_be_named_in_its_place():
+    estate = make_estate(
+        jobs=[make_job(name="nightly"), make_job("j2", name="often")],
+        schedules=[make_schedule(name="a"), make_schedule("s2", name="b"), make_schedule("s3", job="j2", name="c")],
+    )
+    assert find_schedule(estate, "often")[0].id == find_schedule(estate, "j2")[0].id == "s3"
+    with pytest.raises(UsageError, match=r"that is a job, with schedule \(a of nightly\), s2 \(b of nightly\)$"):
+        find_schedule(estate, "nightly")
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,28 @@ def test_no_run_after_a_minute_and_the_ten_seconds_of_xos_cache_is_an_alarm_and_
     assert end == Ended(at=after(70), end=End.MISSED, code="XO_DID_NOT_FIRE", reason=alarm.text)
 
 
+@pytest.mark.parametrize(
+    ("run", "unread", "why"),
+    [
+        (PREDICTED, False, "it was down, or its scheduler is not armed."),
+        (
+            PREDICTED,
+            True,
+            "guard could not read XO at that time, so most likely XO was down; else its scheduler is not armed.",
+        ),
+        (
+            LATE,
+            True,
+            "guard could not read XO at that time, so most likely XO was down; else its scheduler is not armed.",
+        ),
+        (LATE, False, "guard did not look at XO at that time; XO was down too, or its scheduler is not armed."),
+    ],
+)
+def test_what_was_missed_says_whether_guard_could_see_xo_then(run, unread, why):
+    (alarm, _) = step(run, at(70, unread=unread)).events
+    assert alarm.text == f"XO started no run of schedule (nightly), due at Wed 25 Nov 00:00 UTC: {why}"
+
+
 @pytest.mark.parametrize("run", [ENTERED, PREDICTED, LATE], ids=["unpredicted", "predicted", "entered late"])
 def test_an_unseen_run_is_missed_whether_it_was_predicted_or_not(run):
     assert missed(70, run)[1].end is End.MISSED

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 from guard.decision.verdict import Action
 from guard.finding import Level
-from guard.lifecycle.events import End, RunKey
+from guard.lifecycle.events import BY_HAND, End, RunKey
 from guard.lifecycle.report import make_report
 from guard.outcomes.score import Tally
+from guard.policy.load import load
 from tests.builders import DUE
 from tests.lifecycle.stories import KEY, alarmed, attempt_ended, decided, ended, finding, seen, started, story
 
@@ -101,12 +103,12 @@ WEEK = tuple(night(number) for number in range(7))
         ((*WEEK, missed(7)), ""),
         ((*WEEK, night(7, status="failure")), ""),
         ((*WEEK, night(7, finding(), status="failure")), ""),
-        ((*WEEK, night(7, finding())), "1 runs would have been held for nothing"),
+        ((*WEEK, night(7, finding())), "1 run would have been held for nothing"),
         ((*WEEK, night(7, finding(level=Level.WARN))), ""),
         ((*WEEK, night(7, late_s=60)), ""),
         ((*WEEK, night(7, late_s=-5)), ""),
-        ((*WEEK, night(7, late_s=61)), "1 of 8 starts were not at the predicted time"),
-        ((*WEEK, night(7, late_s=61, predicted=False)), "1 of 8 starts were not at the predicted time"),
+        ((*WEEK, night(7, late_s=61)), "1 of 8 starts did not come at the predicted time"),
+        ((*WEEK, night(7, late_s=61, predicted=False)), "1 of 8 starts did not come at the predicted time"),
     ],
     ids=[
         "a good week",
@@ -165,3 +167,48 @@ def test_what_enforce_would_have_held_is_counted_by_verdict():
     found = report(*held)
     assert found.would_have == {"start_some": 1, "defer": 2, "start": 1}
     assert found.schedules[0].would_hold == 3
+
+
+# --- what the policy in force says
+
+OFTEN = RunKey("often", DUE)
+
+
+def often(*findings, acts=False, aside=""):
+    entered = msgspec.structs.replace(seen(name="often"), cron="*/3 * * * *")
+    judged = msgspec.structs.replace(decided(*findings), acts=acts, aside=aside)
+    return story(entered, judged, started(), attempt_ended(), ended(), key=OFTEN)
+
+
+def by(text, *runs):
+    (only,) = make_report(runs, SINCE, UNTIL, load(f'[xo]\nurl = "http://x"\n{text}', file="g.toml")).schedules
+    return only
+
+
+def test_a_schedule_is_enforced_by_the_policy_in_force_whatever_its_last_story_says():
+    assert not by("", often(acts=True)).enforced
+    assert by('[defaults]\ngate = "enforce"\n', often()).enforced
+    assert record(often(acts=True)).enforced
+
+
+def test_where_only_xo_could_tell_whether_it_is_enforced_its_stories_do():
+    tagged = '[[schedule]]\ntag = "prod"\ngate = "enforce"\n'
+    assert by(tagged, often(acts=True)).enforced
+    assert not by(tagged, often()).enforced
+
+
+def test_a_schedule_that_fires_too_often_is_never_ready_and_says_why():
+    why = "it fires more often than every 30 min"
+    found = record(*(often() for _ in range(7)))
+    assert (found.left_to_xo, found.not_ready) == (why, f"{why}, and guard leaves such a schedule to XO")
+
+
+def test_a_run_by_hand_does_not_hide_that_a_schedule_fires_too_often():
+    later = RunKey("often", DUE + timedelta(hours=1), BY_HAND)
+    found = record(often(), story(seen(name="often"), started(), ended(), key=later))
+    assert found.left_to_xo
+
+
+def test_what_is_enforced_and_left_to_xo_is_not_what_enforce_would_have_held():
+    held = [often(finding(), aside="it fires more often than every 30 min"), night(1, action=Action.DEFER)]
+    assert report(*held).would_have == {"defer": 1}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 import pytest
-from guard.mechanics.zones import DAY, HOUR, Change, Offsets, WallClock, offsets_of, resolve, wall_date
+from guard.mechanics.zones import DAY, HOUR, Change, Offsets, WallClock, next_showing, offsets_of, resolve, wall_date
 
 BLOCK = 2**19  # minutes; offsets are looked up in blocks of this length
 
@@ -163,3 +163,20 @@ def test_the_31st_of_a_shorter_month_runs_over_but_a_month_ahead_is_its_last_day
     december = clock(2026, 12, 31, 11)
     december.add_month()
     assert shown(december)[0] == "2027-01-31"
+
+
+@pytest.mark.parametrize(
+    ("now", "shown", "found"),
+    [
+        ((2026, 1, 31, 7), time(9), (2026, 1, 31, 8)),  # Paris is an hour ahead
+        ((2026, 1, 31, 8), time(9), (2026, 2, 1, 8)),  # it is that time now: the next one
+        ((2026, 1, 31, 23, 30), time(0, 15), (2026, 2, 1, 23, 15)),  # past midnight in Paris already
+        ((2027, 3, 27, 2), time(2, 30), (2027, 3, 29, 0, 30)),  # on the 28th no clock shows 02:30
+        ((2027, 10, 30, 23), time(2, 30), (2027, 10, 31, 0, 30)),  # the 31st shows it twice
+        ((2027, 10, 31, 0, 30), time(2, 30), (2027, 10, 31, 1, 30)),
+        ((2027, 10, 31, 1, 30), time(2, 30), (2027, 11, 1, 1, 30)),
+    ],
+)
+def test_a_time_of_day_is_the_next_moment_at_which_a_clock_of_the_zone_shows_it(now, shown, found):
+    zone = resolve("Europe/Paris")
+    assert next_showing(shown, zone, datetime(*now, tzinfo=UTC)) == datetime(*found, tzinfo=UTC)

@@ -8,6 +8,7 @@ import json
 import logging
 import threading
 import time
+from datetime import UTC
 
 import pytest
 from guard.cli.channels import configured
@@ -139,7 +140,7 @@ def test_the_policy_opens_one_channel_for_each_url(urls):
     policy = load(
         f'[xo]\nurl = "https://xo"\n[notify.apprise]\nurls_file = "{urls("json://a", "json://b")}"\n', file="g"
     )
-    routes = configured(policy.notify, {})["apprise"]()
+    routes = configured(policy.notify, {}, UTC)["apprise"]()
     assert [route.channel.name for route in routes] == ["apprise-json", "apprise-json-2"]
     assert all(route.wants(message()) for route in routes)
 

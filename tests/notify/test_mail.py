@@ -8,6 +8,8 @@ import logging
 import ssl
 import threading
 from contextlib import suppress
+from datetime import UTC, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 import trustme
@@ -17,7 +19,7 @@ from guard.notify.mail import Mail, Mailbox, _Delivery, compose
 from guard.notify.message import key
 from guard.notify.secret import Login, Secret
 from tests.notify.servers import HANG, Smtp, serving
-from tests.notify.told import House, Recorder, message
+from tests.notify.told import NOW, House, Recorder, message
 
 UNTRUSTING = tls_context(None, verify=True)
 PASSWORD = "hunter2 password"
@@ -33,11 +35,11 @@ def certified():
     return server, client
 
 
-def mail(smtp, security="none", tls=UNTRUSTING, login=None, timeout_s=2.0, recipients=TWO):
+def mail(smtp, security="none", tls=UNTRUSTING, login=None, timeout_s=2.0, recipients=TWO, now=NOW):
     box = Mailbox(
         host="127.0.0.1", port=smtp.port, security=security, sender="guard@example.org", recipients=recipients
     )
-    return Mail(box, tls=tls, timeout_s=timeout_s, login=login)
+    return Mail(box, tls=tls, timeout_s=timeout_s, clock=lambda: now, zone=ZoneInfo("Europe/Paris"), login=login)
 
 
 def sent(smtp, told=None, outer=None, **options):
@@ -59,19 +61,33 @@ def failing(smtp, kind=NotifyError, outer=None, **options):
     return text.replace(str(smtp.port), "PORT")
 
 
-def test_a_mail_arrives_as_plain_text_with_date_and_id_of_the_message():
+def test_a_mail_arrives_as_plain_text_with_the_id_of_the_message():
     smtp = sent(Smtp(), message(text="word " * 40))
     got = smtp.parsed()
     assert smtp.envelopes == [TWO]
     assert (got["From"], got["To"]) == ("guard@example.org", "a@example.org, b@example.org")
     assert got["Subject"] == "[guard] Nightly is held"
-    assert email.utils.parsedate_to_datetime(got["Date"]) == message().at
+    assert email.utils.parsedate_to_datetime(got["Date"]) == NOW
     assert got["Message-ID"] == f"<{key(message(text='word ' * 40))}@example.org>"
     assert got["Auto-Submitted"] == "auto-generated"
     assert got.get_content_type() == "text/plain"
     body = got.get_content()
     assert max(map(len, body.splitlines())) <= 76
     assert body.split() == ["word"] * 40
+
+
+def test_a_mail_is_dated_by_when_it_is_sent_and_says_of_when_it_is_where_that_was_before():
+    for late, told in ((59, "SR full"), (60, "SR full\n\nThis is of Fri 26 Mar 23:00 CET.")):
+        now = NOW + timedelta(seconds=late)
+        got = sent(Smtp(), now=now).parsed()
+        assert email.utils.parsedate_to_datetime(got["Date"]) == now
+        assert got["Message-ID"] == f"<{key(message())}@example.org>"
+        assert got.get_content().splitlines() == told.splitlines()
+
+
+def test_a_digest_tells_the_times_itself():
+    got = sent(Smtp(), message("digest", "digest"), now=NOW + timedelta(hours=3)).parsed()
+    assert got.get_content().strip() == "SR full"
 
 
 def test_what_is_not_ascii_arrives_as_it_was():
@@ -274,7 +290,7 @@ def test_a_thread_that_is_given_up_while_it_connects_sends_nothing_later():
             delivery = _Delivery(box, UNTRUSTING, None, 2.0)
             delivery.abort()
             with pytest.raises(TimeoutError):
-                await asyncio.to_thread(delivery.run, compose(message(), box))
+                await asyncio.to_thread(delivery.run, compose(message(), box, NOW, UTC))
 
     asyncio.run(run())
     assert "MAIL" not in smtp.verbs

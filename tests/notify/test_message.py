@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from guard.notify.digest import MOST_ENTRIES, collected, next_digest
-from guard.notify.message import folded, from_bytes, key, lines, one_line, to_bytes
+from guard.notify.message import folded, from_bytes, key, lines, named, one_line, to_bytes
+from guard.policy.codes import EVERY_CODE
 from msgspec.structs import replace
 from tests.notify.told import NOW, message
 
@@ -85,6 +86,29 @@ def test_text_is_folded_at_76_characters_and_keeps_its_indents_and_empty_lines()
     assert found[7:] == [" " * 38 + "far", ""]
 
 
+# --- its code
+
+
+@pytest.mark.parametrize("tier", ["page", "digest"])
+@pytest.mark.parametrize("code", sorted(EVERY_CODE))
+def test_every_code_is_in_the_title_of_a_message_that_has_it(code, tier):
+    told = named(message(tier, title="Something happened", code=code)).title
+    assert told == f"Something happened ({code})"
+    again = message(tier, title=f"nightly / nightly: {code}", code=code)
+    assert named(again) is again
+
+
+def test_the_code_stays_where_a_title_is_cut():
+    told = named(message(title=f"{'x' * 300}: RUN_REFUSED", code="RUN_REFUSED"))
+    assert told.title == "x" * 185 + "… (RUN_REFUSED)"
+    assert from_bytes(to_bytes(told)).title == told.title
+
+
+def test_what_has_no_code_and_a_digest_keep_their_titles():
+    for one in (message(), message("digest", "digest", code="RUN_REFUSED")):
+        assert named(one) is one
+
+
 # --- the digest
 
 
@@ -147,7 +171,9 @@ def test_what_failed_after_the_night_was_counted_is_told_beside_its_head():
     late = message("digest", "fail", title="mail: failure", at=NOW + timedelta(seconds=1))
     told = collected([head, late], NOW + timedelta(minutes=1), UTC)
     assert told.title == "Digest of 2027-03-26: 1 message"
-    assert "Since that was counted: 1 message of what did not go well." in told.text
+    assert "After this was counted, 1 more message of what did not go well came in; it is below.\n" in told.text
+    twice = collected([head, late, replace(late, title="array: failure")], NOW + timedelta(minutes=1), UTC)
+    assert "2 more messages of what did not go well came in; they are below.\n" in twice.text
 
 
 def test_a_digest_of_nothing_else_is_how_the_night_went():

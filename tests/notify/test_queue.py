@@ -68,7 +68,7 @@ def test_other_channels_take_over_and_what_waited_for_one_that_is_gone_is_droppe
         await house.later(hours=1)
         assert (old.sent, new.titles) == ([], ["after"])
         await house.later(minutes=0)
-        assert new.titles[1:] == ["1 message could not be delivered by webhook"]
+        assert new.titles[1:] == ["1 message could not be delivered by webhook (NOTIFY_DROPPED)"]
         assert "before" in new.sent[1].text
         assert [one.name for one in await house.queue.status()] == ["mail", "digest"]
         assert await house.outbox.waiting() == 0
@@ -91,6 +91,20 @@ def test_a_message_on_its_way_when_its_channel_is_taken_away_still_arrives():
 
 
 # --- tried again
+
+
+def test_a_page_and_what_waits_for_the_digest_name_their_code_in_the_title():
+    async def run():
+        web, mail = Recorder("webhook"), Recorder("mail")
+        house = House(web, mail, webhook=for_people(digest=False))
+        await house.queue.tell(message(title="XO cannot be read", code="XO_UNREADABLE"))
+        await house.queue.tell(message("digest", title="nightly: missed", code="SCHEDULE_DISABLED"))
+        await house.live(hours=12)
+        assert web.titles == ["XO cannot be read (XO_UNREADABLE)"]
+        assert mail.titles[0] == "XO cannot be read (XO_UNREADABLE)"
+        assert ": nightly: missed (SCHEDULE_DISABLED)\n" in mail.sent[1].text
+
+    asyncio.run(run())
 
 
 def test_tries_move_apart_from_one_minute_to_one_hour_and_end_after_a_day():
@@ -139,9 +153,9 @@ def test_a_dropped_page_is_told_through_the_others_at_once_with_its_title_and_th
         assert mail.titles == [
             "Nightly is held",
             "Digest of 2027-03-27: 1 message",  # that nothing gets through, after an hour
-            "1 message could not be delivered by webhook",
+            "1 message could not be delivered by webhook (NOTIFY_DROPPED)",
         ]
-        assert mail.sent[1].text.startswith("Fri 26 Mar 23:04 UTC: Nothing gets through by webhook\n")
+        assert mail.sent[1].text.startswith("Fri 26 Mar 23:04 UTC: Nothing gets through by webhook (NOTIFY_FAILING)\n")
         told = mail.sent[2]
         assert (told.code, told.tier, told.event) == (NOTIFY_DROPPED.id, "page", "alarm")
         assert "Nightly is held" in told.text

@@ -114,7 +114,7 @@ Set by systemd: where the daemon says that it is ready and alive.
 .B JOURNAL_STREAM
 Set by systemd: whether what the daemon writes goes to the journal.
 .TP
-.BR SUDO_USER ", " USER
+.BR SUDO_USER ", " LOGNAME ", " USER
 Who set a hold, a bypass or a start, for those who see it later.
 .TP
 .B NO_COLOR

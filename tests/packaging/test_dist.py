@@ -24,6 +24,7 @@ SHIPPED = {  # below share/ -> where it is in the tree
     "man/man1/guard.1": "docs/man/guard.1",
     "man/man5/guard.toml.5": "docs/man/guard.toml.5",
     "man/man8/guard-workaround-helper.8": "docs/man/guard-workaround-helper.8",
+    **{f"doc/guard/{page.name}": f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")},
     **{f"guard/systemd/{unit.name}": f"systemd/{unit.name}" for unit in (ROOT / "systemd").iterdir()},
     **{
         f"guard/prometheus/{rules.name}": f"config/prometheus/{rules.name}"
@@ -139,7 +140,8 @@ def test_each_installs_and_runs_from_an_empty_virtual_environment(kind, built, w
     assert "is a valid policy" in run(
         guard, "config", "check", "--config", str(venv / "share" / "guard" / "guard.toml")
     )
-    assert "What to do" in run(guard, "explain", "CHAIN_UNHEALTHY")
+    told = run(guard, "explain", "CHAIN_UNHEALTHY")
+    assert f"\nRunbook: {venv}/share/doc/guard/runbook.md#chain_unhealthy\n" in told
     assert {
         path.relative_to(venv / "share").as_posix() for path in (venv / "share").rglob("*") if path.is_file()
     } == set(SHIPPED)

@@ -79,7 +79,8 @@ def test_what_make_install_puts_in_place_works_and_make_uninstall_leaves_no_trac
     told = make(machine, "install").stdout
     installed = machine.files()
     assert "nothing was enabled or started" in told
-    assert POLICY in told
+    assert "install -m 600 /dev/stdin /etc/guard/xo-token" in told
+    assert not has(machine, "/root/.cache")
 
     # what is there, whose it is and who may do what with it
     new = changes(before, installed)
@@ -135,25 +136,31 @@ def test_what_a_person_made_or_changed_stays_unless_a_purge_is_asked_for(machine
     assert changes(before, after).keys() == kept | folders
     assert f"kept {UNITS}/guard-plan.timer" in told
     assert f"kept {POLICY}, which was changed" in told
-    assert "kept /etc/guard (policies, secrets, ledger): make uninstall PURGE=1" in told
+    assert "kept /etc/guard (policies, secrets): make uninstall PURGE=1" in told
 
     # installed again beside them, then purged: nothing is left, not even the ledgers
     told = make(machine, "install").stdout
     assert f"kept {POLICY}, which is not as it was put there; the new one is beside it: {POLICY}.new" in told
+    assert "Next: guard config check, then systemctl enable --now guard" in told
+    assert "/dev/stdin" not in told
     machine.write("/etc/guard/paris.toml", '[xo]\nurl = "https://xo.example.net"\n')
     for folder in ("/var/lib/guard", "/var/lib/private/guard-paris"):
         machine.write(f"{folder}/ledger.sqlite-wal", "")
     machine.write("/var/lib/guardian/of-another", "")
     machine.write("/var/lib/guard-without-a-policy/ledger.sqlite", "")
+    machine.write("/var/lib/guard.before/ledger.sqlite", "")
     (machine.inside("/var/lib/guard-paris")).symlink_to("private/guard-paris")
     told = make(machine, "uninstall", "PURGE=1", "FORCE=1").stdout
     assert "kept /var/lib/guard-without-a-policy, for which there is no policy: remove it by hand" in told
+    assert "kept /var/lib/guard.before, a copy that a person made: remove it by hand" in told
     left = changes(before, machine.files())
     assert left.keys() == {
         "/var/lib/guardian",
         "/var/lib/guardian/of-another",
         "/var/lib/guard-without-a-policy",
         "/var/lib/guard-without-a-policy/ledger.sqlite",
+        "/var/lib/guard.before",
+        "/var/lib/guard.before/ledger.sqlite",
         # the unit was a person's own when it was installed the second time
         f"{UNITS}/guard-plan.timer",
         UNITS,
@@ -170,7 +177,9 @@ def test_an_upgrade_brings_what_is_new_and_never_overwrites_what_a_person_change
     change(machine, f"{SOURCE}/guard/__init__.py", "0.1.0", "0.1.1")
     machine.inside(f"{SOURCE}/systemd/guard-plan.timer").unlink()
     told = make(machine, "install").stdout
-    assert "version 0.1.1 is in place" in told
+    assert "upgraded from version 0.1.0 to 0.1.1" in told
+    assert "Next: guard config check, then systemctl restart guard" in told
+    assert "/dev/stdin" not in told  # what would write over a good token
     assert machine.run("guard", "--version").stdout == "guard 0.1.1\n"
     assert f"{POLICY}.new" in told
     assert machine.inside(POLICY).read_text(encoding="utf-8") == mine
@@ -179,7 +188,9 @@ def test_an_upgrade_brings_what_is_new_and_never_overwrites_what_a_person_change
     assert not has(machine, f"{UNITS}/guard-plan.timer")
 
     # told once; it stays there until somebody has looked at it
-    assert ".new" not in make(machine, "install").stdout
+    again = make(machine, "install").stdout
+    assert ".new" not in again
+    assert "version 0.1.1 was installed again" in again
     assert has(machine, f"{POLICY}.new")
     lines = machine.inside("/usr/local/share/guard/installed").read_text(encoding="utf-8").splitlines()
     paths = [line.split("\t")[2] for line in lines]

@@ -80,8 +80,8 @@ def test_versions_are_taken_in_full_only():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('accept_versions = "5.1.0"\n', "p:3: xo.accept_versions = '5.1.0': expected `array`, got `str`"),
-        ("accept_versions = [5]\n", "xo.accept_versions = [5]: expected `str`, got `int`"),
+        ('accept_versions = "5.1.0"\n', "p:3: xo.accept_versions = '5.1.0': expected a list, got a text"),
+        ("accept_versions = [5]\n", "xo.accept_versions = [5]: expected each value to be a text, got a whole number"),
         ('[defaults]\ngate = "enforced"\n', "defaults.gate = 'enforced': expected one of observe, enforce, did you mean enforce?"),
         ('[defaults]\nclaim = "never"\n', "defaults.claim = 'never': expected one of when_needed, always"),
         ('[defaults]\non_uncertain = "wait"\n', "defaults.on_uncertain = 'wait': expected one of start, skip"),
@@ -103,8 +103,8 @@ def test_versions_are_taken_in_full_only():
         (WINDOW + WINDOW.replace("22", "24"), "p:7: window[2].cron = '0 24 * * *': names no time"),
         ('[[limit]]\nper = "xo"\n', "p:3: limit[1].slots = '': is required; expected a whole number from 1"),
         ("[[limit]]\nslots = 1\n", "p:3: limit[1].per = '': is required; expected one of repository, sr, pool, xo"),
-        ('[[limit]]\nslots = 0\nper = "xo"\n', "p:4: limit[1].slots = 0: expected `int` >= 1"),
-        ('[[limit]]\nslots = 1.5\nper = "xo"\n', "limit[1].slots = 1.5: expected `int`, got `float`"),
+        ('[[limit]]\nslots = 0\nper = "xo"\n', "p:4: limit[1].slots = 0: expected a whole number, at least 1"),
+        ('[[limit]]\nslots = 1.5\nper = "xo"\n', "limit[1].slots = 1.5: expected a whole number, got a number"),
         ('[[limit]]\nslots = 1\nper = "host"\n', "p:5: limit[1].per = 'host': expected one of repository, sr, pool, xo"),
         ('[[limit]]\nslots = 1\nper = "xo"\nname = "*"\n', "p:6: limit[1].name = '*': does nothing with per = \"xo\""),
         ('[[limit]]\nslots = 1\nper = "host"\nname = "*"\n', "limit[1].per = 'host'"),

@@ -98,7 +98,7 @@ def test_an_address_that_keeps_the_password_to_itself_is_taken(url):
         (POOL + 'ca_file = "ca.pem"\n', "p:7: pool[1].ca_file = 'ca.pem': expected an absolute path"),
         (POOL + 'server_name = "a b"\n', "p:7: pool[1].server_name = 'a b': expected a host name, such as xcp-1.example.org"),
         (POOL + 'verify = false\nca_file = "/ca"\n', "p:7: pool[1].verify = False: contradicts ca_file"),
-        (POOL + 'verify = "no"\n', "p:7: pool[1].verify = 'no': expected `bool`, got `str`"),
+        (POOL + 'verify = "no"\n', "p:7: pool[1].verify = 'no': expected true or false, got a text"),
         (POOL + 'call_timeout = "0 s"\n', "p:7: pool[1].call_timeout = '0 s': expected more than 0 s"),
         (POOL + 'total_timeout = "0 s"\n', "p:7: pool[1].total_timeout = '0 s': expected more than 0 s"),
         (POOL + 'total_timeout = "6 min"\n', "p:7: pool[1].total_timeout = '6 min': expected at most \"5 min\""),

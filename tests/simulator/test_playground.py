@@ -41,3 +41,10 @@ def test_the_thick_sr_has_no_room_for_the_snapshot_of_its_large_disk(logs):
     [files] = logs["files"]
     assert files["status"] == "failure"
     assert "SR_BACKEND_FAILURE_44" in str(files)
+
+
+def test_the_job_that_guard_can_act_on_has_one_vm_that_waits_and_one_that_does_not(logs):
+    assert len(logs["shop"]) == 12
+    last = logs["shop"][-1]
+    status = {task["data"]["name_label"]: task["status"] for task in last["tasks"] if task["data"]["type"] == "VM"}
+    assert status == {"mail-01": "skipped", "shop-01": "success"}

@@ -38,6 +38,8 @@ class Ear:
         self.unread_since: set[datetime] = set()
         self.heard = self.looks = 0
         self.asides: list[tuple[str, datetime]] = []
+        self.reads_again: list[tuple[datetime, datetime, datetime, list[RunKey]]] = []
+        self.acts: list[tuple[str, datetime]] = []
         self.ahead = timedelta()
         self.remedies: list[Remedy] = []
         self.reminders: list[datetime] = []
@@ -53,6 +55,9 @@ class Ear:
     async def unread(self, error, *, since, at):
         self.unread_since.add(since)
 
+    async def read_again(self, *, since, last, at, due):
+        self.reads_again.append((since, last, at, [run.key for run in due]))
+
     async def clocks(self, ahead, *, at):
         self.ahead = ahead
 
@@ -64,6 +69,9 @@ class Ear:
 
     async def stands_aside(self, reason, *, at):
         self.asides.append((reason, at))
+
+    async def acts_again(self, reason, *, at):
+        self.acts.append((reason, at))
 
     async def looked(self):
         self.looks += 1

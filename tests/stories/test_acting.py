@@ -7,10 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from guard.decision.brakes import Brake
+from guard.decision.verdict import Action
 from guard.lifecycle.events import End, ReleasedHow, Starter
+from guard.lifecycle.in_force import TOO_OFTEN
 from guard.outcomes.alarms import SCHEDULE_LEFT_OFF
 from guard.simulator.live import Live
 from guard.simulator.world import GIB, World
+from guard.views.log import line_of
 from tests.stories.acting import Enforcing, left_behind, starts_of
 from tests.stories.small_world import EVENING, happens, small_world
 
@@ -58,6 +61,17 @@ def test_a_schedule_whose_firing_was_never_confirmed_is_left_to_xo(tmp_path):
     guarded.run(FORENOON + timedelta(days=1))
     assert guarded.run_of(schedule).ended.end is End.RAN
     assert [one.origin for one in starts_of(live, schedule)] == ["cron", "rpc"]
+
+
+def test_an_enforced_schedule_that_fires_too_often_is_told_to_be_left_to_xo_also_where_it_starts_whole(tmp_path):
+    live, schedule = one_job(cron="*/3 * * * *")
+    guarded = Enforcing(live, tmp_path / "ledger")
+    guarded.run(EVENING + timedelta(minutes=10))
+    found = guarded.run_of(schedule).decided
+    assert (found.verdict.action, found.acts, found.aside) == (Action.START, False, TOO_OFTEN)
+    assert f"guard would start it whole: {found.verdict.sentence} It is left to XO: {TOO_OFTEN}." in (
+        line_of(guarded.run_of(schedule), found).message
+    )
 
 
 def test_a_run_guard_starts_itself_begins_within_the_second(tmp_path):

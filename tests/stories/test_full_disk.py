@@ -186,3 +186,33 @@ def test_nothing_new_is_claimed_while_the_ledger_takes_nothing(tmp_path):
     guarded.run(FORENOON)
     assert live.world.writes == []
     assert [one.origin for one in starts_of(live, schedule)] == ["cron"]
+
+
+# --- the file is gone
+
+
+def removed(guarded):
+    return guarded.ledger._store.path.unlink()
+
+
+def test_a_ledger_that_is_removed_while_a_schedule_is_held_loses_no_run_and_the_schedule_is_xos_again(tmp_path):
+    live, schedule = one_job()
+    guarded = Full(live, tmp_path / "ledger", Disk(live, FORENOON, FORENOON), claim="always")
+    happens(live, HELD, lambda: removed(guarded))
+    guarded.run(DUE + timedelta(minutes=10))
+    (start,) = starts_of(live, schedule)
+    assert timedelta() <= start.at - DUE < timedelta(seconds=40)
+    assert (left_behind(live), schedule["enabled"]) == ([], True)
+    assert unwritable(guarded) == ["LEDGER_UNWRITABLE"]
+    assert recorded(guarded)[:4] == ["starting", "started", "releasing", "released"]
+
+
+def test_nothing_is_claimed_once_the_ledger_is_removed(tmp_path):
+    live, schedule = one_job()
+    guarded = Full(live, tmp_path / "ledger", Disk(live, FORENOON, FORENOON), claim="always")
+    happens(live, DUE - timedelta(minutes=5), lambda: removed(guarded))
+    guarded.run(DUE + timedelta(minutes=10))
+    assert live.world.writes == []
+    assert [one.origin for one in starts_of(live, schedule)] == ["cron"]
+    (page,) = [page for page in guarded.pages if page.code == "LEDGER_UNWRITABLE"]
+    assert "was removed, moved or replaced while guard had it open" in " ".join(page.text.split())

@@ -135,11 +135,14 @@ def bad_nights(tmp_path, more=""):
     return Told(bad_world(), tmp_path / "ledger", more=more)
 
 
+ARRAY = "array / array: failure (DISK_UNREADABLE)"
+LAZY = "lazy / lazy: skipped (CHAIN_UNHEALTHY)"
 BY_DAY = [  # what failed first, then in the order of time
-    "lazy / lazy: skipped",
-    "chain / chain: defer",
-    "lazy / lazy: defer",
-    "usb / usb: refuse",
+    LAZY,
+    "chain / chain: defer (CHAIN_UNHEALTHY)",
+    "lazy / lazy: defer (CHAIN_UNHEALTHY)",
+    "usb / usb: refuse (REPOSITORY_NO_SPACE)",
+    "XO can be read again: XO_UNREADABLE is over",
     "asleep / asleep: XO_DID_NOT_FIRE",
 ]
 
@@ -153,10 +156,14 @@ def test_a_bad_night_pages_for_what_costs_backups_and_needs_a_person_and_the_res
     guarded = bad_nights(tmp_path)
     guarded.run(EIGHT)
     pages, (digest,) = guarded.read()
-    assert titles(pages) == ["array / array: failure", "usb / usb: RUN_REFUSED", "XO cannot be read"]
+    assert titles(pages) == [ARRAY, "usb / usb: RUN_REFUSED", "XO cannot be read (XO_UNREADABLE)"]
     assert digest.title == "Digest of 2026-11-24: 6 due runs: 3 did not go well"
     assert digest.text.startswith("6 due runs: 3 did not go well\nSince Mon 23 Nov 20:00 UTC: 6 due runs ended, 3 VMs")
+    assert "\nPaged meanwhile: DISK_UNREADABLE, RUN_REFUSED, XO_UNREADABLE.\n" in digest.text
     assert entries(digest) == BY_DAY
+    assert digest.text.count("To do: On the pool master: xe sr-param-remove") == 3  # foreseen and failed: the same word
+    assert "To do: Wait" not in digest.text
+    assert "guard could not read XO at that time" in digest.text
     for message in pages:
         reason, *_, then = message.text.splitlines()
         assert any(figure.isdigit() for figure in reason)
@@ -178,7 +185,7 @@ def test_what_stays_the_same_the_next_night_wakes_nobody(tmp_path):
     guarded.run(EIGHT + DAY)
     pages, (digest,) = guarded.read()
     assert pages == []
-    assert entries(digest) == ["array / array: failure", "lazy / lazy: skipped", *BY_DAY[2:4], "usb / usb: RUN_REFUSED"]
+    assert entries(digest) == [ARRAY, LAZY, *BY_DAY[2:4], "usb / usb: RUN_REFUSED"]
     assert digest.text.count("The same since Tue 24 Nov") == 2
     guarded.close()
 
@@ -190,8 +197,8 @@ def test_what_a_person_accepted_is_in_the_story_and_told_to_nobody(tmp_path):
     guarded = bad_nights(tmp_path, more)
     guarded.run(EIGHT)
     pages, (digest,) = guarded.read()
-    assert titles(pages) == ["array / array: failure", "XO cannot be read"]
-    assert entries(digest) == ["chain / chain: defer", "asleep / asleep: XO_DID_NOT_FIRE"]
+    assert titles(pages) == [ARRAY, "XO cannot be read (XO_UNREADABLE)"]
+    assert entries(digest) == [BY_DAY[1], *BY_DAY[4:]]
     assert "accept of REPOSITORY_NO_SPACE for repository:usb ends on 2026-11-25T12:00:00+00:00: a larger" in digest.text
     usb = next(one for one in guarded.live.world.schedules.values() if one["name"] == "usb")
     run = guarded.run_of(usb)

@@ -75,7 +75,7 @@ Made from the code by `make reference`; a test holds the two together. The polic
 `/etc/guard/guard.toml`; `config/guard.toml` of the release is the same list as a file to fill in. Only `[xo] url` must be
 there; everything else has a default.
 
-    guard config check                            # every error at once; asks nobody, looks at no other file
+    guard config check                            # every error at once; asks nobody, reads no other file
     guard config show                             # every value in force, and where it is from
     guard config show --schedule nightly          # what is in force for one schedule, with the entry that says so
 
@@ -92,7 +92,8 @@ and changed secrets need `sudo systemctl restart guard`.
 | a file | an absolute path. A secret is never in the policy, only the file that holds it, of mode 600 |
 
 What holds for a schedule: the default of the key, then `[defaults]` and `[checks.*]`, then each `[[schedule]]` entry that
-matches, in the order of the file, key by key: the later wins.
+matches, in the order of the file, key by key: the later wins. An entry that matches nothing XO shows, such as one with a
+misspelt name, is told by `guard plan`, `guard status` and `guard report`; `guard config show` asks nobody and cannot know.
 
 ## What an error looks like
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 from guard.agenda import Note
+from guard.decision.brakes import Brake
 from guard.decision.verdict import Action
 from guard.estate.estate import PartName
 from guard.finding import Certainty, ClearedBy, Clears, Fact, Harm, Level, Scope, ScopeKind
@@ -36,7 +37,7 @@ def test_a_document_names_its_schema_its_time_and_the_xo_it_is_about():
         "generated_at": "2026-11-24T20:00:00+00:00",
         "xo": {"version": "5.207.2", "url": "https://xo.example.org", "admin": True},
     }
-    assert set(document) == {"schema", "generated_at", "xo", "sources", "notes", "due", "remedies"}
+    assert set(document) == {"schema", "generated_at", "xo", "sources", "notes", "due", "remedies", "brakes"}
 
 
 def test_every_source_is_listed_in_the_order_of_names_with_its_age_and_an_error_where_there_is_one():
@@ -177,3 +178,10 @@ def test_a_document_tells_what_would_help_its_runs():
     (told,) = plan_document(plan(), [wanted])["remedies"]
     assert (told["kind"], told["would_do"], told["aside"]) == ("rescan", False, "a scan goes on")
     assert plan_document(plan())["remedies"] == []
+
+
+def test_a_document_tells_what_a_person_holds():
+    brake = Brake(kind="bypass", scope="all", until=None, reason="disks", since=NOW, by="alice")
+    (told,) = plan_document(plan(), brakes=[brake])["brakes"]
+    assert (told["kind"], told["undo"]) == ("bypass", "guard unbypass all")
+    assert plan_document(plan())["brakes"] == []

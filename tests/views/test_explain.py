@@ -20,6 +20,11 @@ def test_a_code_is_told_in_paragraphs_and_with_the_place_of_its_runbook():
     )
 
 
+def test_where_the_runbook_lies_is_told_on_one_line_however_long_it_is():
+    place = "/opt/guard-of-a-rather-long-name/and/more/of/it/that-goes-on/share/doc/guard/runbook.md"
+    assert explain_text(CODE, place).endswith(f"\n\nRunbook: {place}#sr_full\n")
+
+
 def test_a_code_that_is_not_on_xos_page_says_so():
     unknown = Code(id="X", title="t", why="w", do="d")
     assert "\n\nNot on XO's troubleshooting page.\n\n" in explain_text(unknown)

@@ -336,7 +336,7 @@ def test_a_skip_and_a_refusal_that_are_foreseen(action, then):
 
 def test_where_guard_only_watches_it_says_who_starts():
     found = told(seen(), decided(finding(), action=Action.DEFER, sentence="Held."))
-    assert found.text.splitlines()[0] == "Due Wed 25 Nov 01:00 CET, enforced guard would defer it: Held."
+    assert found.text.splitlines()[0] == "Due Wed 25 Nov 01:00 CET, if it were enforced, guard would defer it: Held."
     assert found.text.endswith(
         "Next: XO starts it as it is, and guard watches: the policy does not say enforce for it."
     )
@@ -458,3 +458,41 @@ def test_every_state_a_message_can_have_is_one_that_the_policy_knows():
     words = {one.value for one in (*End, *Action)} - {"start"}
     assert words | {"start"} <= set(STATES)
     assert isinstance(acting(), Decided)
+
+
+# --- what the prediction said of it
+
+
+def test_what_this_runs_own_prediction_said_to_do_takes_the_place_of_what_there_is_to_do_in_general():
+    stuck = finding(remedy="Waiting does not help there: xe sr-param-remove.")
+    found = lines(seen(), decided(stuck), started(), attempt_ended(status="failure"))
+    assert [one for one in found if one.startswith("To do: ")] == [
+        "To do: Waiting does not help there: xe sr-param-remove."
+    ]
+    of_another = finding(remedy="Not this one.", holds=("other",))
+    assert f"To do: {CHAIN}" in lines(seen(), decided(of_another), started(), attempt_ended(status="failure"))
+
+
+# --- times
+
+
+def test_every_time_of_a_message_is_in_its_zone_whenever_its_sentences_were_made():
+    at_six = "Wed 25 Nov 06:00 UTC"
+    held_back = acting(
+        finding(summary=f"Held until {at_six}.", remedy=f"Wait until {at_six}."),
+        action=Action.DEFER,
+        sentence="No VM is left to start.",
+        clears=f"Clears by itself; the wait ends at {at_six}.",
+        held=[held()],
+    )
+    refused = given(held(), reason=f"Held by root until {at_six}.")
+    stories = [
+        (seen(), held_back),
+        (seen(), held_back, refused, alarmed("RUN_REFUSED", f"Not until {at_six}.")),
+        (seen(), held_back, alarmed("RUN_EXPIRED", f"Not until {at_six}.")),
+        (seen(), ended(End.MISSED, code="XO_DID_NOT_FIRE", reason=f"XO started no run, due at {at_six}.")),
+    ]
+    for events in stories:
+        text = told(*events).text
+        assert "UTC" not in text
+        assert "Wed 25 Nov 07:00 CET" in text

@@ -7,12 +7,15 @@ from datetime import UTC, timedelta
 import pytest
 from guard.estate.workaround import OwnFile, State
 from guard.finding import Scope, ScopeKind
+from guard.lifecycle.events import End
 from guard.lifecycle.loop import SwitchedOff
 from guard.lifecycle.remedy import Effect, Remedy, RemedyKind, Result
 from guard.policy.accept_schema import AcceptRule
 from guard.policy.codes import EVERY_CODE
 from guard.views import messages_own as own
+from msgspec.structs import replace
 from tests.builders import DUE
+from tests.lifecycle.stories import after, alarmed, decided, ended, seen, started, story
 
 TROUBLES = {
     "XO_UNREADABLE": (
@@ -119,3 +122,41 @@ def test_an_accept_that_ended_says_whether_what_it_was_about_is_still_there():
         "web: its next run is full.",
         "To do: Mend it, or give the entry a later end with a reason.",
     ]
+
+
+# --- the end of a trouble
+
+MISSED = (seen(), alarmed("XO_DID_NOT_FIRE"), ended(End.MISSED, code="XO_DID_NOT_FIRE"))
+
+
+def test_the_end_of_an_outage_says_how_long_it_was_and_what_became_of_what_was_due_meanwhile():
+    runs = [
+        story(*MISSED),
+        story(seen(), decided(), started()),
+        story(seen()),
+        story(seen(), ended(End.OBSERVED)),
+        story(replace(seen(), members=("a", "b"))),  # a sequence is told by its members
+    ]
+    found = own.read_again(DUE, after(360), runs, UTC)
+    assert (found.state, found.codes, found.title) == ("recovered", (), "XO can be read again: XO_UNREADABLE is over")
+    assert found.text.splitlines() == [
+        "From Wed 25 Nov 00:00 UTC to Wed 25 Nov 00:06 UTC (6 min) guard could not read XO. 4 due times fell into it:",
+        "nightly / schedule, due Wed 25 Nov 00:00 UTC: missed (XO_DID_NOT_FIRE).",
+        "nightly / schedule, due Wed 25 Nov 00:00 UTC: XO runs it.",
+        "nightly / schedule, due Wed 25 Nov 00:00 UTC: not settled yet.",
+        "nightly / schedule, due Wed 25 Nov 00:00 UTC: observed.",
+        "Next: guard watches and predicts again; what XO's logs show of that time is judged by them.",
+    ]
+    nothing = own.read_again(DUE, after(360), (), UTC)
+    assert nothing.text.splitlines()[0].endswith("guard could not read XO. No due time fell into it.")
+
+
+def test_the_end_of_the_other_troubles_says_what_was_so_until_when():
+    written = own.written_again(DUE, after(7200), UTC)
+    assert written.text.startswith(
+        "From Wed 25 Nov 00:00 UTC to Wed 25 Nov 02:00 UTC (2 h) guard's ledger could not be"
+    )
+    acts = own.acts_again("never tested", None, after(7200), UTC)
+    assert acts.text.startswith("Until Wed 25 Nov 02:00 UTC guard left every start to XO: never tested. That is so no")
+    assert acts.text.splitlines()[1] == "Next: guard acts on what is due, where the policy says enforce."
+    assert {one.state for one in (written, acts)} == {"recovered"}

@@ -152,3 +152,15 @@ def test_the_text_says_what_was_saved_what_goes_on_what_is_next_and_what_ends_so
 def test_an_accept_is_named_from_a_week_before_its_end():
     assert accept_lines((KNOWN,), KNOWN.ends - timedelta(days=7)) != []
     assert accept_lines((KNOWN,), KNOWN.ends - timedelta(days=7, seconds=1)) == []
+
+
+# --- what was paged
+
+
+def test_what_was_paged_since_the_last_digest_is_counted_by_code_and_no_night_with_a_page_is_called_quiet():
+    paged = {"XO_DID_NOT_FIRE": 4, "XO_UNREADABLE": 1}
+    assert night_title(night(GOOD), None, paged) == "1 due run, all went well; 5 pages meanwhile"
+    assert night_title(night(GOOD, BAD), None, paged) == "2 due runs: 1 did not go well"
+    line = night_text(night(GOOD), (), None, UNTIL, UTC, paged).splitlines()[1]
+    assert line == "Paged meanwhile: 4 x XO_DID_NOT_FIRE, XO_UNREADABLE."
+    assert "Paged meanwhile: without a known cause." in night_text(night(GOOD), (), None, UNTIL, UTC, {"": 1})

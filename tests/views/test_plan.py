@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import UTC, timedelta
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 from guard.agenda import Note
+from guard.decision.brakes import Brake
 from guard.decision.verdict import Action
 from guard.estate.estate import PartName
 from guard.estate.workaround import OwnFile, State
 from guard.finding import Level, Scope, ScopeKind
 from guard.lifecycle.remedy import RemedyKind, Wanted
+from guard.units import format_time
 from guard.views.plan import plain, plan_text
 from guard.views.text import cells
-from tests.views.plans import NOW, estate, finding, part, plan, run
+from tests.views.plans import NOW, estate, finding, held, part, plan, run
 
 
 def text(*runs, took_s=0.42, **changes):
@@ -259,9 +262,101 @@ def test_what_would_help_stands_below_the_runs_and_above_the_age():
     ]
 
 
+def test_what_a_person_holds_now_stands_below_the_runs():
+    brake = Brake(kind="bypass", scope="job:nightly", until=None, reason="disks.", since=NOW, by="alice")
+    told = plan_text(plan(run()), took_s=0.42, brakes=[brake]).splitlines()
+    assert told[-3:] == [
+        "By hand: bypass of job:nightly until guard unbypass job:nightly, by alice:",
+        "      disks.",
+        "Facts are up to 3 min old; this took 0.4 s.",
+    ]
+
+
 def test_a_workaround_that_stands_is_told_by_every_plan():
     own = OwnFile(state="intact", value_ms=1_800_000, reason="vm timed out.")
     stands = State(folder="/etc/xo-server", looked_at=NOW, own=own)
     told = " ".join(line.strip() for line in lines(estate=estate(workaround=stands)))
     assert "Note: The httpInactivityTimeout workaround stands: XO may wait 30 min" in told
     assert "workaround" not in text()
+
+
+def at(planned, **after):
+    """A run moved, with its deadline, so much later."""
+    later = timedelta(**after)
+    held = tuple(
+        msgspec.structs.replace(one, deadline=one.deadline and one.deadline + later) for one in planned.verdict.held
+    )
+    verdict = msgspec.structs.replace(planned.verdict, held=held)
+    due = dataclasses.replace(planned.run.due, at=planned.run.due.at + later)
+    return dataclasses.replace(planned, verdict=verdict, run=dataclasses.replace(planned.run, due=due))
+
+
+def waiting(**after):
+    """A deferred run whose wait ends four hours after it is due."""
+    moved = at(run(finding(), action=Action.DEFER, held=(held(),)), **after)
+    (one,) = moved.verdict.held
+    clears = f"Clears by itself; the wait ends at {format_time(one.deadline, moved.zone)}."
+    return dataclasses.replace(moved, verdict=msgspec.structs.replace(moved.verdict, clears=clears))
+
+
+def test_runs_of_one_schedule_of_which_the_same_is_to_be_said_are_told_once():
+    told = lines(*(waiting(minutes=3 * number) for number in range(480)))
+    assert told[1] == "480 runs due within 24 h: 480 defer."
+    assert told[3:10] == [
+        "Wed 25 Nov 02:00 CET  DEFER       nightly web",
+        "  schedule at two",
+        "  Said in one sentence.",
+        "  Clears by itself; the wait ends at Wed 25 Nov 06:00 CET.",
+        "    - block CHAIN_UNHEALTHY: web: 2 uncoalesced copies, XO tolerates 1.",
+        "      > Wait for the coalesce.",
+        "  and 479 more like it, until Thu 26 Nov 01:57 CET",
+    ]
+    assert len(told) < 15
+
+
+def test_one_more_run_of_the_same_is_told_with_its_due_time():
+    assert "  and 1 more like it, at Wed 25 Nov 03:00 CET" in lines(waiting(), waiting(hours=1))
+
+
+def test_a_run_with_another_finding_another_wait_or_another_verdict_has_a_block_of_its_own():
+    other = run(finding(summary="web: 3 uncoalesced copies."), action=Action.DEFER)
+    longer = waiting(hours=1)
+    longer = dataclasses.replace(
+        longer, verdict=msgspec.structs.replace(longer.verdict, clears=waiting(hours=2).verdict.clears)
+    )
+    skipped = run(finding(), action=Action.SKIP)
+    told = lines(waiting(), other, longer, skipped, waiting(hours=3))
+    assert [one for one in told if "CET  DEFER" in one or "CET  SKIP" in one or "more like it" in one] == [
+        "Wed 25 Nov 02:00 CET  DEFER       nightly web",
+        "  and 1 more like it, at Wed 25 Nov 05:00 CET",
+        "Wed 25 Nov 02:00 CET  DEFER       nightly web",
+        "Wed 25 Nov 03:00 CET  DEFER       nightly web",
+        "Wed 25 Nov 02:00 CET  SKIP        nightly web",
+    ]
+
+
+def test_what_there_is_nothing_to_say_about_is_told_once_for_each_schedule():
+    assert lines(*(at(run(), minutes=3 * number) for number in range(480)))[4] == (
+        "  Wed 25 Nov 02:00 CET  nightly web / at two: 480 runs, every 3 min, until Thu"
+    )
+    uneven = lines(*(at(run(), hours=hour) for hour in (0, 1, 3)))
+    assert uneven[4] == "  Wed 25 Nov 02:00 CET  nightly web / at two: 3 runs, until Wed 25 Nov 05:00 CET"
+    assert lines(run(), at(run(), hours=1))[4] == (
+        "  Wed 25 Nov 02:00 CET  nightly web / at two, and Wed 25 Nov 03:00 CET"
+    )
+
+
+@pytest.mark.parametrize(
+    ("zone", "told"),
+    [
+        (None, False),
+        (ZoneInfo("Europe/Paris"), False),
+        (ZoneInfo("Europe/Berlin"), False),
+        (UTC, True),
+    ],
+)
+def test_where_messages_have_their_times_in_another_zone_the_plan_says_so_once(zone, told):
+    note = "Times are in the zone of each schedule (Europe/Paris); messages and guard"
+    found = plan_text(plan(run(), run()), took_s=0.4, messages_in=zone)
+    assert found.count(note) == told
+    assert "Times are" not in plan_text(plan(), took_s=0.4, messages_in=UTC)

@@ -125,3 +125,16 @@ def test_of_a_schedule_its_own_windows_are_shown_and_every_limit():
 def test_a_hostile_value_does_not_reach_the_terminal():
     text = TEXT.replace('"night*"', '"\\u001b[31m*"')
     assert not [row for row in shown(text) if "\x1b" in row]
+
+
+def test_a_schedule_that_no_entry_matches_is_told_to_have_the_defaults():
+    assert of("nope")[0] == (
+        "# no [[schedule]] entry that sets anything matches nope; these are the defaults (some match by more: give --job)"
+    )
+    assert of("nope", job="db")[0] == "# no [[schedule]] entry that sets anything matches nope; these are the defaults"
+    tagged = TEXT + '[[schedule]]\ntag = "prod"\nmax_defer = "1 h"\n'
+    assert of("nope", text=tagged)[0].endswith("(some match by more: give --job and --tag)")
+    policy = load(tagged, file="g.toml")
+    of_test = schedule_policy_text(policy, "nope", "db", file="g.toml", lines=find_lines(tagged), tags=["test"])
+    assert of_test.splitlines()[0].endswith("these are the defaults")
+    assert not of("nightly")[0].startswith("#")

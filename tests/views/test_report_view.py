@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, timedelta
+from zoneinfo import ZoneInfo
 
 import msgspec
 from guard.decision.verdict import Action
@@ -80,7 +81,7 @@ def test_a_week_is_told_by_ends_causes_score_and_readiness():
         "  CHAIN_UNHEALTHY           1     0            2            0",
         "These cry wolf: CHAIN_UNHEALTHY. Tune their thresholds, or set effect = \"warn\".",
         "",
-        "Enforced, guard would not have started whole: 1 defer, 2 start some.",
+        "Had it been enforced, guard would not have started whole: 1 defer, 2 start some.",
         "",
         "Ready to be enforced: 0 of 1 schedule",
         "  not ready  nightly / schedule: 3 of 7 runs predicted and seen",
@@ -185,9 +186,11 @@ def test_the_document_has_every_figure():
                 "would_hold": 0,
                 "not_ready": "2 of 7 runs predicted and seen",
                 "enforced": False,
+                "left_to_xo": "",
             }
         ],
         "remedies": [],
+        "idle_entries": [],
     }
 
 
@@ -226,3 +229,26 @@ def test_what_stands_is_told_also_where_guard_did_nothing():
 def test_the_document_has_the_remedies():
     (told,) = report_document(report(), [SCANNED])["remedies"]
     assert (told["kind"], told["result"]) == ("rescan", "done")
+
+
+def test_enforced_schedules_that_guard_leaves_to_xo_are_named_with_the_reason():
+    made = report(*(night(0, key=f"s{number}") for number in range(5)))
+    left = tuple(msgspec.structs.replace(one, enforced=True, left_to_xo="x") for one in made.schedules)
+    told = report_text(msgspec.structs.replace(made, schedules=left), UTC).splitlines()
+    assert told[-3:] == [
+        "Enforced: 5 schedules",
+        "Enforced, but left to XO: nightly / s0, nightly / s1, nightly / s2 and 2 more.",
+        "  Why: it fires more often than every 30 min.",
+    ]
+
+
+def test_an_entry_of_the_policy_that_does_nothing_is_told_last():
+    entry = "schedule[1] of the policy does nothing."
+    assert report_text(report(), UTC, idle=[entry]).splitlines()[-2:] == ["", f"Note: {entry}"]
+    assert report_document(report(), idle=[entry])["idle_entries"] == [entry]
+
+
+def test_why_a_run_went_wrong_is_told_in_the_zone_of_the_report():
+    missed_one = story(seen(), ended(End.MISSED, code="XO_DID_NOT_FIRE", reason="None came at Wed 25 Nov 00:00 UTC."))
+    report = make_report([missed_one], DUE - timedelta(days=1), DUE + timedelta(days=1))
+    assert "None came at Wed 25 Nov 01:00 CET." in report_text(report, ZoneInfo("Europe/Paris"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC
+from zoneinfo import ZoneInfo
 
 import pytest
 from guard.decision.verdict import Action, Held
@@ -192,3 +194,14 @@ def test_of_many_vms_the_first_are_named():
     some = type(some)(**{name: getattr(some, name) for name in some.__struct_fields__} | {"start_vms": MANY[1:]})
     told = text(would_lines(judged(some, MANY, names={"vm1": "\x1b[31mred"})))
     assert told.startswith("Would start 7 of 8 VMs (\ufffd[31mred, vm2, vm3, vm4, vm5 and 2 more).")
+
+
+def test_what_holds_it_is_told_in_the_zone_that_is_asked_for():
+    found = judged(verdict(finding(summary="Held until Wed 25 Nov 06:00 UTC."), action=Action.DEFER))
+    assert "Held until Wed 25 Nov 06:00 UTC." in text(judged_lines(found))
+    assert "Held until Wed 25 Nov 07:00 CET." in text(judged_lines(found, zone=ZoneInfo("Europe/Paris")))
+
+
+def test_the_command_that_tells_how_it_ends_names_the_schedule_as_the_person_did():
+    found = dataclasses.replace(judged(), wish=Wish("every night"))
+    assert text(done_lines(found, done(ASKED, BEGAN), UTC)).endswith("How it ends: guard why 'every night'.")

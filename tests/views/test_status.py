@@ -45,6 +45,7 @@ def test_before_the_first_look_there_is_nothing_to_tell():
         "age_s": None,
         "xo_error": None,
         "next_due": None,
+        "next_due_of": None,
         "running": None,
         "claims": [],
         "fallbacks": [],
@@ -54,6 +55,7 @@ def test_before_the_first_look_there_is_nothing_to_tell():
         "alarms": [],
         "standing": [],
         "unwatched": [],
+        "idle_entries": [],
         "last_day": {"over": 0, "bad": 0},
         "channels": [],
     }
@@ -121,6 +123,7 @@ def test_the_document_has_every_figure():
         "age_s": 10.0,
         "xo_error": None,
         "next_due": "2026-11-26T00:00:00+00:00",
+        "next_due_of": None,
         "running": [
             {
                 "schedule": "schedule",
@@ -148,6 +151,7 @@ def test_the_document_has_every_figure():
         ],
         "standing": [],
         "unwatched": [],
+        "idle_entries": [],
         "last_day": {"over": 0, "bad": 0},
         "channels": [],
     }
@@ -277,6 +281,38 @@ def test_alarms_of_one_kind_are_one_line_and_the_newest_comes_first():
     assert nagios(IDLE, alarms, NOW)[1].startswith("GUARD CRITICAL - 2 alarms: a 4.|")
 
 
+def test_one_earlier_alarm_is_told_as_one():
+    alarms = tuple(
+        story(
+            seen(due=DUE + timedelta(minutes=minute)),
+            Alarmed(at=DUE + timedelta(minutes=minute), code="XO_DID_NOT_FIRE", text=f"a {minute}."),
+            key=RunKey("a", DUE + timedelta(minutes=minute)),
+        )
+        for minute in (1, 2)
+    )
+    assert "Alarm XO_DID_NOT_FIRE: a 2. (1 earlier one of this schedule stands too)" in text(IDLE, *alarms).splitlines()
+
+
+def test_a_run_whose_log_names_no_vm_yet_is_not_counted():
+    begun = msgspec.structs.replace(RUNNING, vms=0, vms_done=0)
+    told = text(msgspec.structs.replace(BUSY, running=(begun,)))
+    assert "nightly, XO's log names no VM yet" in told
+    assert "0 of 0" not in told
+
+
+def test_what_is_due_next_is_named():
+    loop = msgspec.structs.replace(IDLE, next_due_of="nightly / at two and 2 more")
+    assert "Next due: Thu 26 Nov 01:00 CET, nightly / at two and 2 more." in text(loop).splitlines()
+    assert document(loop)["next_due_of"] == "nightly / at two and 2 more"
+
+
+def test_an_entry_of_the_policy_that_does_nothing_is_told():
+    loop = msgspec.structs.replace(IDLE, idle_entries=("schedule[1] of the policy does nothing.",))
+    assert "Note: schedule[1] of the policy does nothing." in text(loop).splitlines()
+    assert document(loop)["idle_entries"] == ["schedule[1] of the policy does nothing."]
+    assert nagios(loop, (), NOW)[0] == 0
+
+
 def test_a_day_with_failures_is_told_and_a_warning():
     day = lately(
         [
@@ -348,3 +384,8 @@ def test_an_alarm_stands_while_it_is_open_or_nothing_ran_since_it_was_missed(run
 
 def test_times_are_in_the_zone_asked_for():
     assert "Thu 26 Nov 00:00 UTC" in status_text(IDLE, (), NOW, UTC)
+
+
+def test_a_sentence_that_was_made_in_another_zone_is_shown_in_that_of_the_status():
+    made = story(seen(), started(), alarmed(text="It began at Wed 25 Nov 00:30 UTC and goes on."))
+    assert "Alarm JOB_STUCK: It began at Wed 25 Nov 01:30 CET and goes on." in text(IDLE, made)

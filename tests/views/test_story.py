@@ -220,3 +220,11 @@ def test_a_missed_end_has_its_code_and_reason_in_the_document():
 def test_a_figure_is_told_as_a_person_reads_it(value, unit, told):
     lines = text(seen(), decided(finding(facts=(fact("it", value, unit),))))
     assert any(f"it {told} (" in line for line in lines)
+
+
+def test_what_was_said_in_the_schedules_zone_is_told_in_the_readers():
+    told = text(
+        seen(), decided(sentence="Held until Wed 25 Nov 06:00 UTC."), alarmed(text="Since Wed 25 Nov 01:00 UTC.")
+    )
+    assert "UTC" not in " ".join(told)
+    assert "Since Wed 25 Nov 02:00 CET." in told[-1]

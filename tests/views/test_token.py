@@ -69,9 +69,18 @@ def test_names_of_users_and_clients_reach_no_terminal_as_they_are():
     assert all(line.isprintable() for line in shown)
 
 
+def test_a_token_that_xo_lets_live_to_the_year_9999_is_said_not_to_end():
+    forever = facts(expires_at=datetime.max.replace(tzinfo=UTC))
+    assert "Valid until: it does not end" in text(views.facts_lines(forever, NOW, PARIS))
+    told = views.status_lines(TokenState(facts=forever, read_at=NOW, tried_read_at=NOW), NOW, UTC, renews=False)
+    assert told == ["Guard's XO token does not end."]
+    long = facts(expires_at=NOW + timedelta(days=99 * 365))
+    assert "does not end" not in text(views.facts_lines(long, NOW, UTC))
+
+
 def test_an_end_at_the_end_of_time_is_told():
     forever = facts(expires_at=datetime.max.replace(tzinfo=UTC))
-    assert "Valid until: the end of time, in" in text(views.facts_lines(forever, NOW, PARIS))
+    assert "valid until the end of time, in" in text(views.renewed_lines(forever, NOW, PARIS))
 
 
 def test_the_document_has_seconds_or_null():
