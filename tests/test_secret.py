@@ -177,6 +177,7 @@ REVEALERS = {
     "guard/xapi/settings.py",  # takes the line's end off
     "guard/xo/client.py",  # session.signIn; the cookie of each GET, by http.py
     "guard/xo/live.py",  # the same
+    "guard/xo/named.py",  # the cookie of its few GETs
     "guard/xo/renew.py",  # token.deleteOwn
     "guard/xo/token.py",  # a word becomes the token
     "guard/xo/token_file.py",  # writes a renewed token into its file

@@ -140,7 +140,8 @@ def night_text(
     if loop is not None and loop.xo_error:
         lines.append(f"XO cannot be read: {loop.xo_error}")
     elif loop is not None and loop.next_due is not None:
-        lines.append(f"Next due: {format_time(loop.next_due, zone)}.")
+        whose = f", {loop.next_due_of}" if loop.next_due_of else ""
+        lines.append(f"Next due: {format_time(loop.next_due, zone)}{whose}.")
     if loop is not None:
         notes = [off_text(one) for one in loop.switched_off] + [f"Not watched: {one}" for one in loop.unwatched]
         more = len(notes) - MOST_NOTES

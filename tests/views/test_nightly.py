@@ -136,14 +136,16 @@ def test_of_much_that_is_off_or_not_watched_only_some_is_named():
 
 
 def test_the_text_says_what_was_saved_what_goes_on_what_is_next_and_what_ends_soon():
-    loop = Loop(at=UNTIL, next_due=after(days=1))
+    loop = Loop(at=UNTIL, next_due=after(days=1), next_due_of="shop / nightly")
     found = Night(since=SINCE, due=2, well=2, vms=3, sent_bytes=2048, open=1)
     assert night_text(found, (KNOWN,), loop, UNTIL, UTC).splitlines() == [
         "Since Tue 24 Nov 07:00 UTC: 2 due runs ended, 3 VMs backed up, 2.0 KiB sent.",
         "Going on or waiting: 1 due run.",
-        "Next due: Thu 26 Nov 00:00 UTC.",
+        "Next due: Thu 26 Nov 00:00 UTC, shop / nightly.",
         "accept of CHAIN_UNHEALTHY for all ends on 2026-11-28: known",
     ]
+    unnamed = night_text(found, (), replace(loop, next_due_of=""), UNTIL, UTC)
+    assert unnamed.endswith("\nNext due: Thu 26 Nov 00:00 UTC.")
     bare = night_text(Night(since=SINCE), (), None, UNTIL, UTC)
     assert bare == "Since Tue 24 Nov 07:00 UTC: 0 due runs ended, 0 VMs backed up, 0 B sent."
     assert night_text(Night(since=SINCE), (), Loop(at=UNTIL), UNTIL, UTC) == bare
