@@ -29,7 +29,7 @@ lint: $(VENV)/.installed-dev
 WORKERS ?= auto
 test: lint
 	@$(BIN)/coverage erase
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --cov --cov-report= --cov-fail-under=0
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder --cov --cov-report= --cov-fail-under=0
 	@$(BIN)/coverage report >.coverage-core.txt || { cat .coverage-core.txt; exit 1; }
 
 bench: $(VENV)/.installed-dev

@@ -159,15 +159,18 @@ class News:
         await self._tell(msgspec.structs.replace(message, schedule=off.schedule))
 
     async def unread(self, error: str, *, since: datetime, at: datetime) -> None:
-        """Told once per outage, when it is longer than a restart."""
+        """Told once per outage, when it is longer than a restart of XO's, and not again after one of guard's."""
         if at - since < UNREAD or self._unread_since == since:
             return
         self._unread_since = since
+        if await self._paged.since("", XO_UNREADABLE.id, (since.isoformat(),), at, at) is not None:
+            return
         await self._tell(self._own(messages_own.unread(error, since, self._zone()), since))
 
     async def read_again(self, *, since: datetime, last: datetime, at: datetime, due: Sequence[DueRun]) -> None:
         """The end of an outage that was told; ``last``: when XO could not be read the last time."""
         self._unread_since = None
+        await self._paged.forget("", XO_UNREADABLE.id)
         if last - since >= UNREAD:
             await self._over(XO_UNREADABLE, messages_own.read_again(since, at, due, self._zone()), at)
 

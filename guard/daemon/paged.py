@@ -64,6 +64,11 @@ class Paged:
         page = (await self._known()).get((schedule, state))
         return page.at if page is not None else None
 
+    async def forget(self, schedule: str, state: str) -> None:
+        """It is over: the next one is a page again."""
+        if (await self._known()).pop((schedule, state), None) is not None:
+            self._changed = True
+
     async def over(self, schedule: str, due: datetime) -> None:
         """A due time has ended: what it did not say is not the same as before."""
         pages = await self._known()

@@ -549,14 +549,26 @@ def test_writing_down_the_default_for_guards_troubles_makes_no_page_of_what_was_
     assert [one.tier for one in wire.hears(wire.news.relay(made))] == [tier]
 
 
+class Kept(dict):
+    """What outlives a restart."""
+
+    async def recall(self, name):
+        return self.get(name)
+
+    async def remember(self, name, value):
+        self[name] = value
+
+
+def test_an_outage_is_paged_once_also_across_a_restart_and_the_next_one_again():
+    memory, told = Kept(), []
+    for since, hours in ((DUE, 1), (DUE, 2), (after(hours=3), 4)):
+        wire = Wire(memory=memory)
+        wire.unread(since, after(hours=hours))
+        told += wire.messages
+    assert [(one.tier, one.at) for one in told] == [("page", DUE), ("page", after(hours=3))]
+
+
 def test_standing_aside_for_the_same_reason_is_paged_once_also_across_a_restart():
-    class Kept(dict):
-        async def recall(self, name):
-            return self.get(name)
-
-        async def remember(self, name, value):
-            self[name] = value
-
     memory, told = Kept(), []
     for hours, reason in enumerate(("a", "a", "b")):
         wire = Wire(memory=memory)
