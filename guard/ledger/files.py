@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
+from guard.durable import sync_folder
 from guard.errors import LedgerError
 from guard.ledger.faults import SQLITE_ERRORS, damaged, explained, readable
 from guard.ledger.migrations import APPLICATION_ID, MIGRATIONS, migrate, version
@@ -40,7 +41,7 @@ def create(path: Path, identity: Mapping[str, str], unique: str) -> None:
         _fill(fresh, identity)
         with contextlib.suppress(FileExistsError):  # another guard was first: the file is then opened like any other
             path.hardlink_to(fresh)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise LedgerError(
             f"the ledger {path} cannot be made ({error}): its folder must exist, belong to guard's user and have room"
@@ -179,12 +180,3 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def _sync_folder(folder: Path) -> None:
-    """A new name is durable only when its folder is."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

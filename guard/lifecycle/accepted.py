@@ -74,7 +74,12 @@ def _is_same_thing(found: Scope, target: Scope | None) -> bool:
 
 def _words(run: DueRun, at: datetime) -> list[Finding]:
     """What of the last decision is accepted; mostly nothing."""
-    return [one for one in _findings(run) if one.accepted is not None and at < one.accepted.until]
+    return [one for one in _findings(run) if _is_known(one, at)]
+
+
+def _is_known(finding: Finding, at: datetime) -> bool:
+    """Whether a person accepted it, for so long."""
+    return finding.accepted is not None and at < finding.accepted.until
 
 
 def _findings(run: DueRun) -> tuple[Finding, ...]:
@@ -83,18 +88,12 @@ def _findings(run: DueRun) -> tuple[Finding, ...]:
 
 def loud_findings(run: DueRun, at: datetime) -> tuple[Finding, ...]:
     """What of the last decision may hold something and is not accepted."""
-    return tuple(
-        one
-        for one in _findings(run)
-        if one.level in (Level.BLOCK, Level.UNKNOWN) and (one.accepted is None or at >= one.accepted.until)
-    )
+    return tuple(one for one in _findings(run) if one.level in (Level.BLOCK, Level.UNKNOWN) and not _is_known(one, at))
 
 
 def loud_warnings(run: DueRun, at: datetime) -> tuple[Finding, ...]:
     """What the last decision only warns of and is not accepted."""
-    return tuple(
-        one for one in _findings(run) if one.level is Level.WARN and (one.accepted is None or at >= one.accepted.until)
-    )
+    return tuple(one for one in _findings(run) if one.level is Level.WARN and not _is_known(one, at))
 
 
 def loud_held(run: DueRun, held: Iterable[Held], at: datetime) -> tuple[Held, ...]:
@@ -120,7 +119,7 @@ def alarm_is_accepted(run: DueRun, alarm: Alarmed, entries: Sequence[AcceptRule]
     if given:
         return not loud_held(run, given, at)
     standing = [one for one in _findings(run) if one.level is Level.BLOCK]
-    return bool(standing) and not any(one.accepted is None or at >= one.accepted.until for one in standing)
+    return bool(standing) and all(_is_known(one, at) for one in standing)
 
 
 def is_accepted_outcome(run: DueRun, outcome: Outcome, entries: Sequence[AcceptRule], at: datetime) -> bool:

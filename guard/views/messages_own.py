@@ -23,6 +23,7 @@ from guard.units import format_duration, format_time, plural
 from guard.views.message_parts import Told, composed, name_of
 from guard.views.remedies import DOES, remedy_sentence, standing_sentence
 from guard.views.status import off_text
+from guard.views.status_standing import clocks_differ
 
 _ALONE = "XO starts what is due by itself, and its fallbacks start what was claimed"
 
@@ -102,8 +103,7 @@ def disk_full() -> Told:
 
 def clocks(ahead: timedelta) -> Told:
     """``ahead``: how far guard's clock is ahead of XO's."""
-    way = "ahead of" if ahead > timedelta() else "behind"
-    reason = f"guard's clock is {format_duration(abs(ahead).total_seconds())} {way} XO's."
+    reason = f"{clocks_differ(ahead.total_seconds())}."
     then = (
         "guard claims nothing while they differ by more than 10 s: XO starts what is due by itself, and guard watches."
     )

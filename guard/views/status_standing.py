@@ -30,10 +30,12 @@ def conditions(
     if loop is not None and loop.stands_aside:
         found.append(Condition(GATE_STANDS_ASIDE, f"guard leaves every start to XO: {loop.stands_aside}"))
     if loop is not None and abs(loop.clock_ahead_s) >= CLOCKS_DIFFER / timedelta(seconds=1):
-        way = "ahead of" if loop.clock_ahead_s > 0 else "behind"
-        found.append(
-            Condition(CLOCKS_DIFFERENT, f"guard's clock is {format_duration(abs(loop.clock_ahead_s))} {way} XO's")
-        )
+        found.append(Condition(CLOCKS_DIFFERENT, clocks_differ(loop.clock_ahead_s)))
     if not has_ballast:
         found.append(Condition(LEDGER_DISK_FULL, "the ledger's reserve of disk space is not there"))
     return tuple(one for one in found if accepting(accepts, now, one.code.id, About()) is None)
+
+
+def clocks_differ(ahead_s: float) -> str:
+    """``ahead_s``: seconds that guard's clock is ahead of XO's."""
+    return f"guard's clock is {format_duration(abs(ahead_s))} {'ahead of' if ahead_s > 0 else 'behind'} XO's"

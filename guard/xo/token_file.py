@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from guard.durable import sync_folder
 from guard.errors import PolicyError
 from guard.xo.token import CREDENTIAL, Token, read_token
 
@@ -71,7 +72,7 @@ class TokenFile:
             raise self._cannot(error) from error
         self._made = False
         with suppress(OSError):  # it is in place, and either token works should the power fail now
-            _sync(self.path.parent)
+            sync_folder(self.path.parent)
         return self._old
 
     def _locked(self) -> int:
@@ -146,12 +147,3 @@ def is_credential(env_folder: str | None) -> bool:
 
 def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
-
-
-def _sync(folder: Path) -> None:
-    """A new name is durable only when its folder is."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

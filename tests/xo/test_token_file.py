@@ -130,7 +130,7 @@ def test_a_folder_that_cannot_be_made_durable_is_no_failure_as_the_token_is_in_p
 
     with TokenFile(file) as place:
         place.write(NEW)
-        monkeypatch.setattr(token_file, "_sync", refuse)
+        monkeypatch.setattr(token_file, "sync_folder", refuse)
         place.swap(OLD)
     assert (read_token(file, {}), old_token(file)) == (NEW, OLD)
 
